@@ -1,0 +1,240 @@
+"""
+The engine: settings become a source and a warehouse, and a verb runs on them, one mapping after the other.
+
+A run is written down whatever happens: a token that expired last night stands in `syncer.runs` as a failed run of each mapping, so that
+`syncer status` shows the sync that silently never ran.
+
+Not here: what a pull does (`inbound.py`, `census.py`), what is printed (`cli.py`, `reports/`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+
+import attrs
+from loguru import logger
+
+from syncer import cache, census, journal, mappings, marks, settings as settings_module, shape, sources, warehouses
+from syncer.budget import Budget
+from syncer.clock import Clock, SystemClock
+from syncer.errors import SyncerError
+from syncer.inbound import Inbound, OnProgress
+from syncer.journal import Pulled
+from syncer.loading import Context, Loading, Mirror
+from syncer.mapping import EntityMapping
+from syncer.offers import REOFFER, Delta, offers_table, put_back
+from syncer.rows import Typing, key_values
+from syncer.settings import Settings
+from syncer.sources import Source
+from syncer.transport import Doors
+from syncer.warehouses import Warehouse
+
+INCREMENTAL, FULL, CENSUS = "incremental", "full", "census"
+OnRun = Callable[[Pulled], None]  # called with each run as it ends
+
+
+class PullFailed(SyncerError):
+    """Some of several mappings failed; `runs` has the outcome of each."""
+
+    def __init__(self, message: str, *, runs: Sequence[Pulled]) -> None:
+        super().__init__(message)
+        self.runs = list(runs)
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """What was asked of a pull. `wait_s`: how long to wait for a mapping that another process runs."""
+
+    mode: str = INCREMENTAL
+    is_forced: bool = False
+    wait_s: float = 0.0
+    on_progress: OnProgress | None = None
+    on_run: OnRun | None = None
+
+
+def doors_of(settings: Settings, clock: Clock) -> Doors:
+    """Make the doors to the outside: the system's clock and the machine's shared budget."""
+    return Doors(clock=clock, budget=Budget(cache.folder(dict(settings.variables)), clock=clock))
+
+
+def pull(
+    names: str | Sequence[str],
+    *,
+    settings: Settings | None = None,
+    request: Request | None = None,
+    doors: Doors | None = None,
+) -> list[Pulled]:
+    """
+    Pull the mappings that *names* (patterns may be among them) name; return the outcome of each, failed ones too.
+
+    Raises: UsageError before anything was tried; WarehouseError where no run could be written down.
+    """
+    settings = settings or settings_module.load()
+    request = request or Request()
+    chosen = mappings.choose([names] if isinstance(names, str) else names, folders=settings.folders)
+    doors = doors or doors_of(settings, SystemClock())
+    warehouse = warehouses.find(settings, clock=doors.clock)
+    done: list[Pulled] = []
+    with contextlib.closing(warehouse):
+        for name in dict.fromkeys(mapping.source for mapping in chosen):
+            of_source = [settings.applied_to(mapping) for mapping in chosen if mapping.source == name]
+            with _connected(name, of_source, settings=settings, doors=doors) as source:
+                verb = _Verb(settings=settings, request=request, doors=doors, warehouse=warehouse, source=source)
+                done += verb.pull(of_source)
+    return done
+
+
+@contextlib.contextmanager
+def _connected(name: str, chosen: Sequence[EntityMapping], *, settings: Settings, doors: Doors) -> Iterator[Source]:
+    streams = [mapping.inbound.stream for mapping in chosen if mapping.inbound is not None]
+    source = sources.connect(settings.account(name), doors=doors, streams=streams, folders=settings.folders)
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+@attrs.define(kw_only=True)
+class _Verb:
+    """One pull of one source's mappings."""
+
+    settings: Settings
+    request: Request
+    doors: Doors
+    warehouse: Warehouse
+    source: Source
+    _account: str = ""
+
+    def pull(self, chosen: Sequence[EntityMapping]) -> list[Pulled]:
+        """Pull each mapping; one that fails does not keep the others from running."""
+        try:
+            self._account = self.source.check().account
+        except SyncerError as error:
+            refused = [self._record_failure(mapping, error) for mapping in chosen]
+            return refused
+        return [self._one(mapping) for mapping in chosen]
+
+    def _one(self, mapping: EntityMapping) -> Pulled:
+        pulled = Pulled(
+            run=journal.new_run(), mapping=mapping.name, environment=self.settings.environment, mode=self.request.mode
+        )
+        lease_name = f"{mapping.name}@{self.settings.environment}"
+        log = logger.bind(run=pulled.run, mapping=mapping.name)
+        try:
+            lease = self.warehouse.lease(lease_name, run=pulled.run, wait_s=self.request.wait_s)
+        except SyncerError as error:
+            return self._told(attrs.evolve(pulled, status=journal.FAILED, error=str(error)))
+        try:
+            done = self._leased(mapping, pulled)
+        finally:
+            lease.release()
+        log.info("{}", done)
+        return self._told(done)
+
+    def _leased(self, mapping: EntityMapping, pulled: Pulled) -> Pulled:
+        before = self.source.requests
+        inbound: Inbound | None = None
+        try:
+            mapping = self._discovered(mapping)
+            inbound, places, again = self._begin(mapping, pulled, before)
+            if again:
+                self._read_again(inbound, mapping, again)
+            return self._read(inbound, mapping, places)
+        except SyncerError as error:
+            latest = inbound.pulled if inbound is not None else pulled
+            return self._failed(attrs.evolve(latest, requests=self.source.requests - before), error)
+        except BaseException as error:
+            latest = inbound.pulled if inbound is not None else pulled
+            with contextlib.suppress(SyncerError):
+                self._failed(
+                    attrs.evolve(latest, requests=self.source.requests - before),
+                    SyncerError(f"ended by {type(error).__name__}"),
+                )
+            raise
+
+    def _discovered(self, mapping: EntityMapping) -> EntityMapping:
+        if mapping.inbound is None or not mapping.inbound.discovers:
+            return mapping
+        return mapping.with_fields(self.source.describe(mapping.inbound.stream))
+
+    def _begin(
+        self, mapping: EntityMapping, pulled: Pulled, requests_before: int
+    ) -> tuple[Inbound, dict[str, sources.Place], list[str]]:
+        """Write down that the run begins, shape its table, and find where it goes on."""
+        now = self.doors.clock.now()
+        owner = marks.Owner(mapping=mapping.name, environment=self.settings.environment, run=pulled.run)
+        with self.warehouse.transaction() as t:
+            shape.ensure_state(t)
+            marks.admit(t, mapping.source, self.settings.environment, self._account, now=now)
+            shaped = shape.ensure(t, shape.load_table(mapping, self.settings.environment))
+            journal.begin(t, pulled, verb="pull", now=now)
+            places = marks.places(t, owner)
+            has_rejects = journal.has_rejects(t, pulled)
+            again = journal.rejected_keys(t, shaped.widened, pulled=pulled)
+            marks.end_walks(t, "run:", owner=owner)
+            context = Context(
+                mapping=mapping, table=shaped.table, owner=owner, started=now, is_full=self.request.mode == FULL
+            )
+            base = self._base(context, t, now)
+        typing = Typing(mapping)
+        inbound = Inbound(
+            context=context, typing=typing, loading=Loading(context, base), warehouse=self.warehouse, clock=self.doors.clock, pulled=pulled,
+            sent=lambda: self.source.requests - requests_before, on_progress=self.request.on_progress, has_rejects=has_rejects,
+        )  # fmt: skip
+        return inbound, places, again
+
+    def _base(self, context: Context, t: warehouses.Transaction, now: dt.datetime) -> Mirror | Delta:
+        """Choose what incoming rows are compared with; `delta` first puts the open offers back."""
+        found = self.settings.for_mapping(context.mapping.name)
+        if found.get("style") != "delta":
+            return Mirror(context)
+        shape.ensure(t, offers_table(context.table))
+        reoffer = dt.timedelta(days=found["reoffer_days"]) if "reoffer_days" in found else REOFFER
+        put_back(t, context, reoffer=reoffer, now=now)
+        return Delta(context, t)
+
+    def _read_again(self, inbound: Inbound, mapping: EntityMapping, keys: Sequence[str]) -> None:
+        """Read the records again whose value did not fit a column that has been widened."""
+        assert mapping.inbound is not None
+        usable = [key_values(key, inbound.typing.key_types) for key in keys if not key.startswith("~")]
+        inbound.load(self.source.fetch(mapping.inbound.stream, usable), ends_run=False)
+
+    def _read(self, inbound: Inbound, mapping: EntityMapping, places: dict[str, sources.Place]) -> Pulled:
+        assert mapping.inbound is not None
+        stream = mapping.inbound.stream
+        if self.request.mode == CENSUS:
+            return census.take(inbound, self.source, stream, is_forced=self.request.is_forced)
+        known = {} if self.request.mode == FULL else places
+        pages = self.source.read(stream, places=known, lookback=mapping.inbound.lookback, fields=mapping.fields)
+        return inbound.load(pages)
+
+    def _failed(self, pulled: Pulled, error: SyncerError) -> Pulled:
+        """Write down that a run failed; the places that were committed stay."""
+        failed = attrs.evolve(pulled, status=journal.FAILED, error=str(error))
+        now = self.doors.clock.now()
+        with self.warehouse.transaction() as t:
+            shape.ensure_state(t)
+            if not journal.update(t, failed, now=now):
+                journal.insert(t, failed, verb="pull", now=now)
+        self.warehouse.rest(waiting=True)
+        return failed
+
+    def _record_failure(self, mapping: EntityMapping, error: SyncerError) -> Pulled:
+        """Write down a run that could not even begin: the source does not know us."""
+        pulled = Pulled(
+            run=journal.new_run(), mapping=mapping.name, environment=self.settings.environment, mode=self.request.mode
+        )
+        failed = attrs.evolve(pulled, status=journal.FAILED, error=str(error))
+        now = self.doors.clock.now()
+        with self.warehouse.transaction() as t:
+            shape.ensure_state(t)
+            journal.insert(t, failed, verb="pull", now=now)
+        self.warehouse.rest(waiting=True)
+        return self._told(failed)
+
+    def _told(self, pulled: Pulled) -> Pulled:
+        if self.request.on_run is not None:
+            self.request.on_run(pulled)
+        return pulled

@@ -1,0 +1,227 @@
+"""
+The durable record: runs, rejects and findings, each a table in schema `syncer` that a person can query.
+
+A run's row is written with the rows it loaded, in the same transaction, so that it tells the truth after a kill. A reject stands once a
+key and column, with the time it was first and last seen, until the value fits. A finding is something that a person should look at.
+
+Not here: places (`marks.py`), and who may run (`warehouses/`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import socket
+import uuid
+from collections.abc import Iterable, Sequence
+
+import attrs
+
+from syncer import sql
+from syncer.rows import Reject
+from syncer.values import BIGINT, TEXT, TIMESTAMP
+from syncer.warehouses import STATE, Column, Table, Transaction
+
+RUNNING, DONE, FAILED, REFUSED, BROKEN = "running", "done", "failed", "refused", "broken"
+
+RUNS = Table(
+    schema=STATE,
+    name="runs",
+    columns=(
+        Column("run", TEXT), Column("mapping", TEXT), Column("environment", TEXT), Column("verb", TEXT), Column("mode", TEXT),
+        Column("status", TEXT), Column("started_at", TIMESTAMP), Column("updated_at", TIMESTAMP), Column("finished_at", TIMESTAMP),
+        Column("pid", BIGINT), Column("host", TEXT), Column("read", BIGINT), Column("inserted", BIGINT), Column("updated", BIGINT),
+        Column("unchanged", BIGINT), Column("gone", BIGINT), Column("rejected", BIGINT), Column("requests", BIGINT),
+        Column("mark", TEXT), Column("error", TEXT),
+    ),
+    key=("run",),
+)  # fmt: skip
+REJECTS = Table(
+    schema=STATE,
+    name="rejects",
+    columns=(
+        Column("mapping", TEXT), Column("environment", TEXT), Column("key", TEXT), Column("column", TEXT), Column("scope", TEXT),
+        Column("reason", TEXT), Column("declared", TEXT), Column("found", TEXT), Column("run", TEXT), Column("first_seen", TIMESTAMP),
+        Column("last_seen", TIMESTAMP),
+    ),
+    key=("mapping", "environment", "scope", "key", "column"),
+)  # fmt: skip
+FINDINGS = Table(
+    schema=STATE,
+    name="findings",
+    columns=(
+        Column("mapping", TEXT), Column("environment", TEXT), Column("kind", TEXT), Column("key", TEXT), Column("detail", TEXT),
+        Column("run", TEXT), Column("first_seen", TIMESTAMP), Column("last_seen", TIMESTAMP), Column("times", BIGINT),
+    ),
+    key=("mapping", "environment", "kind", "key"),
+)  # fmt: skip
+TABLES = (RUNS, REJECTS, FINDINGS)
+
+MAX_GONE_SHARE, CENSUS_MISS, COLUMN_GONE = "max_gone_share", "census_miss", "column_gone"
+
+
+@attrs.frozen(kw_only=True)
+class Pulled:
+    """
+    What a pull did; as it stands in `syncer.runs`.
+
+    `read` counts keys once each, and records without a key; it is inserted + updated + unchanged + those without a key. `gone` counts
+    rows whose state left `live`, `rejected` what could not be loaded in this run; both stand beside the sum.
+    """
+
+    run: str
+    mapping: str
+    environment: str = "default"
+    mode: str = "incremental"
+    status: str = RUNNING
+    read: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    gone: int = 0
+    rejected: int = 0
+    requests: int = 0
+    mark: str | None = None
+    error: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the command line: 0 done, 1 failed, 3 done with rejects left."""
+        if self.status != DONE:
+            return 1
+        return 3 if self.rejected else 0
+
+    def __str__(self) -> str:
+        if self.status == FAILED:
+            return f"pull {self.mapping}: failed. {self.error}"
+        counts = f"{self.read} read: {self.inserted} inserted, {self.updated} updated, {self.unchanged} unchanged"
+        extra = "".join(
+            f", {count} {what}" for count, what in ((self.gone, "gone"), (self.rejected, "rejected")) if count
+        )
+        return f"pull {self.mapping}: {counts}{extra}; {self.requests} requests"
+
+
+def new_run() -> str:
+    """Make the id of a run: 12 hexadecimal digits."""
+    return uuid.uuid4().hex[:12]
+
+
+def begin(t: Transaction, pulled: Pulled, *, verb: str, now: dt.datetime) -> None:
+    """Write the row of a run that begins; runs of the same mapping that never ended are `broken`: we hold their lease."""
+    t.run(
+        sql.statement(
+            f"UPDATE {sql.table_name(RUNS)} SET status = '{BROKEN}', finished_at = updated_at "
+            f"WHERE mapping = ? AND environment = ? AND status = '{RUNNING}'"
+        ),
+        [pulled.mapping, pulled.environment],
+    )
+    insert(t, pulled, verb=verb, now=now)
+
+
+def insert(t: Transaction, pulled: Pulled, *, verb: str, now: dt.datetime) -> None:
+    """Write the row of a run."""
+    finished = None if pulled.status == RUNNING else now
+    t.run(sql.insert(RUNS), [
+        pulled.run, pulled.mapping, pulled.environment, verb, pulled.mode, pulled.status, now, now, finished, os.getpid(), socket.gethostname(),
+        pulled.read, pulled.inserted, pulled.updated, pulled.unchanged, pulled.gone, pulled.rejected, pulled.requests, pulled.mark, pulled.error,
+    ])  # fmt: skip
+
+
+def update(t: Transaction, pulled: Pulled, *, now: dt.datetime) -> int:
+    """Write what a run has done so far, or how it ended; 0 where it has no row yet."""
+    return t.run(
+        sql.statement(
+            f"UPDATE {sql.table_name(RUNS)} SET status = ?, updated_at = ?, finished_at = ?, read = ?, inserted = ?, updated = ?, "
+            "unchanged = ?, gone = ?, rejected = ?, requests = ?, mark = ?, error = ? WHERE run = ?"
+        ),
+        [
+            pulled.status, now, None if pulled.status == RUNNING else now, pulled.read, pulled.inserted, pulled.updated, pulled.unchanged,
+            pulled.gone, pulled.rejected, pulled.requests, pulled.mark, pulled.error, pulled.run,
+        ],
+    )  # fmt: skip
+
+
+def keep_rejects(t: Transaction, rejects: Sequence[Reject], *, pulled: Pulled, now: dt.datetime) -> None:
+    """Store rejects; one that stands already is seen again."""
+    import pyarrow as pa
+
+    if not rejects:
+        return
+    unique = {(reject.scope if not reject.key else "", reject.key, reject.column): reject for reject in rejects}
+    rows = [
+        {
+            "mapping": pulled.mapping, "environment": pulled.environment, "key": reject.key, "column": reject.column, "scope": scope,
+            "reason": reject.reason, "declared": reject.declared, "found": reject.found, "run": pulled.run, "first_seen": now, "last_seen": now,
+        }
+        for (scope, _, _), reject in unique.items()
+    ]  # fmt: skip
+    t.stage("rejects_now", pa.Table.from_pylist(rows), REJECTS.types())
+    t.run(sql.statement(
+        f"UPDATE {sql.table_name(REJECTS)} AS t SET reason = s.reason, declared = s.declared, found = s.found, run = s.run, "
+        f"last_seen = s.last_seen FROM rejects_now AS s WHERE {sql.equal('t', 's', REJECTS.key)}"
+    ))  # fmt: skip
+    t.run(sql.insert_new(REJECTS, "rejects_now", list(REJECTS.types())))
+
+
+def drop_scope_rejects(t: Transaction, scopes: Iterable[str], *, pulled: Pulled) -> None:
+    """Drop the rejects that name a scope which has now been read."""
+    for scope in scopes:
+        t.run(
+            sql.statement(
+                f"DELETE FROM {sql.table_name(REJECTS)} WHERE mapping = ? AND environment = ? AND scope = ? AND key = ''"
+            ),
+            [pulled.mapping, pulled.environment, scope],
+        )
+
+
+def has_rejects(t: Transaction, pulled: Pulled) -> bool:
+    """Tell whether the mapping has any reject."""
+    query = f"SELECT COUNT(*) FROM {sql.table_name(REJECTS)} WHERE mapping = ? AND environment = ?"
+    return bool(t.rows(sql.statement(query), [pulled.mapping, pulled.environment])[0][0])
+
+
+def rejected_keys(t: Transaction, columns: Sequence[str], *, pulled: Pulled) -> list[str]:
+    """Return the keys whose value in one of *columns* was rejected."""
+    if not columns:
+        return []
+    marks = ", ".join("?" for _ in columns)
+    query = (
+        f"SELECT DISTINCT key FROM {sql.table_name(REJECTS)} WHERE mapping = ? AND environment = ? AND key <> '' "
+        f'AND "column" IN ({marks}) ORDER BY key'
+    )
+    return [row[0] for row in t.rows(sql.statement(query), [pulled.mapping, pulled.environment, *columns])]
+
+
+def find(t: Transaction, kind: str, key: str, detail: str, *, pulled: Pulled, now: dt.datetime) -> int:
+    """Store a finding, or see it once more; return how often it was seen."""
+    where = [pulled.mapping, pulled.environment, kind, key]
+    seen = t.run(
+        sql.statement(
+            f"UPDATE {sql.table_name(FINDINGS)} SET detail = ?, run = ?, last_seen = ?, times = times + 1 "
+            "WHERE mapping = ? AND environment = ? AND kind = ? AND key = ?"
+        ),
+        [detail, pulled.run, now, *where],
+    )
+    if not seen:
+        t.run(sql.insert(FINDINGS), [*where, detail, pulled.run, now, now, 1])
+        return 1
+    query = (
+        f"SELECT times FROM {sql.table_name(FINDINGS)} WHERE mapping = ? AND environment = ? AND kind = ? AND key = ?"
+    )
+    return int(t.rows(sql.statement(query), where)[0][0])
+
+
+def first_seen(t: Transaction, kind: str, key: str, *, pulled: Pulled) -> dt.datetime | None:
+    """Return when a finding was first seen; None where it was not."""
+    query = f"SELECT first_seen FROM {sql.table_name(FINDINGS)} WHERE mapping = ? AND environment = ? AND kind = ? AND key = ?"
+    found = t.rows(sql.statement(query), [pulled.mapping, pulled.environment, kind, key])
+    return found[0][0] if found else None
+
+
+def settle(t: Transaction, kind: str, key: str | None = None, *, pulled: Pulled) -> None:
+    """Drop findings of a kind: the one with *key*, or all of them."""
+    query = f"DELETE FROM {sql.table_name(FINDINGS)} WHERE mapping = ? AND environment = ? AND kind = ?"
+    if key is None:
+        t.run(sql.statement(query), [pulled.mapping, pulled.environment, kind])
+    else:
+        t.run(sql.statement(query + " AND key = ?"), [pulled.mapping, pulled.environment, kind, key])

@@ -1,0 +1,164 @@
+"""
+What a mapping is: one entity, where its fields stand in a record, and how it comes in. Data only, frozen, no I/O.
+
+A mapping checks itself when it is built; the error names the mapping, the field and the choices. The shipped mappings are in
+`mappings/`; a company's own come from a folder named in `syncer.toml` or from a package's entry point (`catalog.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+import attrs
+
+from syncer.errors import MappingError
+from syncer.values import BIGINT, TEXT, TIMESTAMP, Type
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
+_COLUMN = re.compile(r"[a-z_][a-z0-9_]*")
+MAX_COLUMN_BYTES = 63  # PostgreSQL cuts longer names silently
+
+
+@attrs.frozen
+class Field:
+    """
+    One column of a mapping.
+
+    `path` is where the value stands in a record, keys joined by dots (default: the column's name); a tuple where a key itself has
+    a dot; `"."` is the record itself. `comment` is for the warehouse's catalogue.
+    """
+
+    column: str
+    path: str | tuple[str, ...] = attrs.field(default="", kw_only=True)
+    type: Type = attrs.field(default=TEXT, kw_only=True, validator=attrs.validators.instance_of(Type))
+    personal: bool = attrs.field(default=False, kw_only=True)
+    comment: str = attrs.field(default="", kw_only=True)
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The keys to follow from the record to the value; empty for the record itself."""
+        if isinstance(self.path, tuple):
+            return self.path
+        return () if self.path == "." else tuple((self.path or self.column).split("."))
+
+
+@attrs.frozen(kw_only=True)
+class Inbound:
+    """
+    How a mapping comes in.
+
+    lookback: how far before the mark a pull starts again, for late changes and index lag.
+    slice_by: the columns that say which slice of a scope a row belongs to; empty where no answer holds a slice whole.
+    version: the column by which an older record never replaces a newer one; None: the record read last wins.
+    discovers: the source's definitions add columns to the declared ones.
+    misses, misses_apart: how many censuses, and how long apart, must miss a key before its row is `gone`.
+    max_gone_share: a census or whole scope that would end a larger share of its live rows (of 10 or more) ends none; None: no limit.
+    """
+
+    stream: str
+    lookback: timedelta = timedelta(0)
+    slice_by: tuple[str, ...] = ()
+    version: str | None = None
+    discovers: bool = False
+    misses: int = 1
+    misses_apart: timedelta = timedelta(0)
+    max_gone_share: float | None = 0.3
+
+
+@attrs.frozen(kw_only=True)
+class EntityMapping:
+    """One entity: its name (`source.entity`), its key, its fields, its directions."""
+
+    name: str
+    key: tuple[str, ...]
+    fields: tuple[Field, ...]
+    inbound: Inbound | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check what can be checked without a source or a warehouse."""
+        self._check_name()
+        columns = [field.column for field in self.fields]
+        for column in columns:
+            self._check_column(column)
+        twice = sorted({column for column in columns if columns.count(column) > 1})
+        if twice:
+            raise MappingError(f"Mapping {self.name}: column {', '.join(twice)} is declared more than once.")
+        self._check_key(columns)
+        if self.inbound is not None:
+            self._check_inbound(self.inbound, columns)
+
+    @property
+    def source(self) -> str:
+        """The source's name: what stands before the dot."""
+        return self.name.partition(".")[0]
+
+    @property
+    def entity(self) -> str:
+        """The entity's name: what stands behind the dot."""
+        return self.name.partition(".")[2]
+
+    def table(self, environment: str) -> str:
+        """The load table's name in schema `load`; an environment with a name stands behind it."""
+        base = f"{self.source}_{self.entity}"
+        return base if environment == "default" else f"{base}_{environment}"
+
+    def field(self, column: str) -> Field:
+        """Find a field by its column."""
+        return next(field for field in self.fields if field.column == column)
+
+    def with_fields(self, discovered: Iterable[Field]) -> EntityMapping:
+        """Return the mapping with *discovered* fields behind the declared ones; a column that is declared stays as declared."""
+        declared = {field.column for field in self.fields}
+        return attrs.evolve(
+            self, fields=(*self.fields, *(field for field in discovered if field.column not in declared))
+        )
+
+    def _check_name(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise MappingError(
+                f"Mapping '{self.name}': a name is SOURCE.ENTITY in small letters, digits and _, such as jira.issues."
+            )
+
+    def _check_column(self, column: str) -> None:
+        if column.startswith("dss_"):
+            raise MappingError(
+                f"Mapping {self.name}: column {column} begins with dss_, which is kept for the warehouse's own columns."
+            )
+        if not _COLUMN.fullmatch(column) or len(column) > MAX_COLUMN_BYTES:
+            raise MappingError(
+                f"Mapping {self.name}: column '{column}' must be small letters, digits and _, at most {MAX_COLUMN_BYTES}."
+            )
+
+    def _check_key(self, columns: Sequence[str]) -> None:
+        if not self.key:
+            raise MappingError(f"Mapping {self.name}: it has no key. Choose of: {', '.join(columns)}.")
+        self._check_columns("key", self.key, columns)
+        for column in self.key:
+            if self.field(column).type not in (BIGINT, TEXT):
+                raise MappingError(
+                    f"Mapping {self.name}: key column {column} is {self.field(column).type.value}; choices: bigint, text."
+                )
+
+    def _check_inbound(self, inbound: Inbound, columns: Sequence[str]) -> None:
+        self._check_columns("slice_by", inbound.slice_by, columns)
+        if inbound.version is not None:
+            self._check_columns("version", (inbound.version,), columns)
+            if self.field(inbound.version).type not in (BIGINT, TIMESTAMP):
+                raise MappingError(
+                    f"Mapping {self.name}: version column {inbound.version} must be bigint or timestamp."
+                )
+        if inbound.lookback < timedelta(0) or inbound.misses < 1:
+            raise MappingError(f"Mapping {self.name}: lookback must not be negative and misses at least 1.")
+        if inbound.max_gone_share is not None and not 0 <= inbound.max_gone_share <= 1:
+            raise MappingError(
+                f"Mapping {self.name}: max_gone_share is {inbound.max_gone_share}; it is a share between 0 and 1, or None."
+            )
+
+    def _check_columns(self, what: str, wanted: Sequence[str], columns: Sequence[str]) -> None:
+        for column in wanted:
+            if column not in columns:
+                raise MappingError(
+                    f"Mapping {self.name}: {what} names column {column}, which it does not have. Known: {', '.join(columns)}."
+                )

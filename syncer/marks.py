@@ -1,0 +1,137 @@
+"""
+Where each scope of a mapping was read to, what a delta load has seen, the keys of a walk that is under way, and whose records these are.
+
+Tables in schema `syncer`: `marks` (places), `seen` (the base of comparison of the style `delta`), `walks` (keys met, so that absence can be
+told when the walk ends, also after a kill), `accounts` (the account that an environment's first run named), `aliases` (ids merged away).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+
+import attrs
+import orjson
+
+from syncer import sql
+from syncer.errors import WrongAccount
+from syncer.sources import Place
+from syncer.values import JSON, TEXT, TIMESTAMP
+from syncer.warehouses import STATE, Column, Table, Transaction
+
+MARKS = Table(
+    schema=STATE,
+    name="marks",
+    columns=(
+        Column("mapping", TEXT), Column("environment", TEXT), Column("scope", TEXT), Column("place", JSON), Column("mark", TEXT),
+        Column("run", TEXT), Column("updated_at", TIMESTAMP),
+    ),
+    key=("mapping", "environment", "scope"),
+)  # fmt: skip
+SEEN = Table(
+    schema=STATE,
+    name="seen",
+    columns=(
+        Column("mapping", TEXT), Column("environment", TEXT), Column("key", TEXT), Column("slice", TEXT), Column("row_hash", TEXT),
+        Column("state", TEXT), Column("run", TEXT),
+    ),
+    key=("mapping", "environment", "key"),
+)  # fmt: skip
+WALKS = Table(
+    schema=STATE,
+    name="walks",
+    columns=(Column("mapping", TEXT), Column("environment", TEXT), Column("walk", TEXT), Column("key", TEXT)),
+)
+ACCOUNTS = Table(
+    schema=STATE,
+    name="accounts",
+    columns=(
+        Column("source", TEXT),
+        Column("environment", TEXT),
+        Column("account", TEXT),
+        Column("first_seen", TIMESTAMP),
+    ),
+    key=("source", "environment"),
+)
+ALIASES = Table(
+    schema=STATE,
+    name="aliases",
+    columns=(
+        Column("mapping", TEXT), Column("environment", TEXT), Column("old_id", TEXT), Column("new_id", TEXT), Column("run", TEXT),
+        Column("first_seen", TIMESTAMP),
+    ),
+    key=("mapping", "environment", "old_id"),
+)  # fmt: skip
+TABLES = (MARKS, SEEN, WALKS, ACCOUNTS, ALIASES)
+
+
+@attrs.frozen(kw_only=True)
+class Owner:
+    """Whose state it is: a mapping in an environment, and the run that writes it."""
+
+    mapping: str
+    environment: str
+    run: str
+
+
+def places(t: Transaction, owner: Owner) -> dict[str, Place]:
+    """Return the place of each scope."""
+    query = f"SELECT scope, place FROM {sql.table_name(MARKS)} WHERE mapping = ? AND environment = ?"
+    return {
+        scope: orjson.loads(place) for scope, place in t.rows(sql.statement(query), [owner.mapping, owner.environment])
+    }
+
+
+def put_places(
+    t: Transaction, found: Mapping[str, tuple[Place, str | None]], *, owner: Owner, now: dt.datetime
+) -> None:
+    """Store the place, and its words for people, of each scope."""
+    import pyarrow as pa
+
+    if not found:
+        return
+    rows = [
+        {"mapping": owner.mapping, "environment": owner.environment, "scope": scope, "place": orjson.dumps(place).decode(), "mark": mark,
+         "run": owner.run, "updated_at": now}
+        for scope, (place, mark) in found.items()
+    ]  # fmt: skip
+    t.stage("places_now", pa.Table.from_pylist(rows, schema=None), MARKS.types())
+    update, insert = sql.upsert_from(MARKS, "places_now", list(MARKS.types()))
+    t.run(update)
+    t.run(insert)
+
+
+def begin_walk(t: Transaction, walk: str, *, owner: Owner) -> None:
+    """Forget the keys of a walk: it begins, or has ended."""
+    t.run(
+        sql.statement(f"DELETE FROM {sql.table_name(WALKS)} WHERE mapping = ? AND environment = ? AND walk = ?"),
+        [owner.mapping, owner.environment, walk],
+    )
+
+
+def end_walks(t: Transaction, beginning: str, *, owner: Owner) -> None:
+    """Forget the keys of all walks whose name has this beginning."""
+    t.run(
+        sql.statement(
+            f"DELETE FROM {sql.table_name(WALKS)} WHERE mapping = ? AND environment = ? AND STARTS_WITH(walk, ?)"
+        ),
+        [owner.mapping, owner.environment, beginning],
+    )
+
+
+def admit(t: Transaction, source: str, environment: str, account: str, *, now: dt.datetime) -> None:
+    """
+    Keep the account that an environment's first run named; refuse another one later.
+
+    Raises: WrongAccount: ids of one account must never be mixed with those of another.
+    """
+    query = f"SELECT account FROM {sql.table_name(ACCOUNTS)} WHERE source = ? AND environment = ?"
+    known = t.rows(sql.statement(query), [source, environment])
+    if not known:
+        t.run(sql.insert(ACCOUNTS), [source, environment, account, now])
+        return
+    if known[0][0] != account:
+        raise WrongAccount(
+            f"{source}, environment {environment}: the token is of account {account}, but the records here are of {known[0][0]}.",
+            hint="Give the other account an environment of its own (--environment NAME), or use another warehouse.",
+        )

@@ -1,0 +1,217 @@
+"""
+From records to typed rows: where each field stands, compiled once a mapping, and columns, not rows, from there on.
+
+Records that lack a usable key are left out and named; a value that does not fit its column is NULL and a reject. Here is also how a key
+is written as one text, which rejects, findings and the state tables use.
+
+Not here: what a type accepts (`values.py`), and what is done with the rows (`loading.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from syncer import values
+from syncer.mapping import EntityMapping, Field
+from syncer.values import BIGINT, Type
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Record = dict[str, Any]
+Key = tuple[Any, ...]
+_EMPTY: Record = {}
+
+
+@attrs.frozen
+class Reject:
+    """A value, a record or a scope that could not be loaded. It never holds the value itself."""
+
+    key: str
+    column: str
+    reason: str
+    scope: str = ""
+    declared: str = ""  # the column's type
+    found: str = ""  # the JSON type of the value
+
+
+@attrs.frozen
+class TypedRows:
+    """Rows of one chunk of records: an Arrow table of the mapping's columns, and what did not fit."""
+
+    table: pa.Table
+    rejects: list[Reject]
+    read: int  # records that came, those without a key included
+    without_key: int
+
+
+@attrs.define
+class _Node:
+    """A step on the way to values: the fields that end here, and the steps that go on."""
+
+    ends: list[tuple[str, Field]] = attrs.field(factory=list)  # last key, field
+    below: dict[str, _Node] = attrs.field(factory=dict)
+
+    def fields(self) -> list[Field]:
+        """All fields at and below this step."""
+        return [field for _, field in self.ends] + [field for node in self.below.values() for field in node.fields()]
+
+
+def key_text(key: Sequence[Any]) -> str:
+    """Write a key as one text; see `sql.key_text`, which does the same in the warehouse."""
+    if len(key) == 1:
+        return str(key[0])
+    return "/".join(
+        str(part) if isinstance(part, int) else str(part).replace("~", "~0").replace("/", "~1") for part in key
+    )
+
+
+def key_values(text: str, types: Sequence[Type]) -> Key:
+    """Read back what `key_text` wrote."""
+    parts = [text] if len(types) == 1 else [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")]
+    return tuple(int(part) if kind is BIGINT else part for part, kind in zip(parts, types, strict=True))
+
+
+class Typing:
+    """The compiled accessors of one mapping."""
+
+    def __init__(self, mapping: EntityMapping) -> None:
+        self.mapping = mapping
+        self.key_types = tuple(mapping.field(column).type for column in mapping.key)
+        self._root = _Node()
+        self._whole = [field for field in mapping.fields if not field.steps]
+        for field in mapping.fields:
+            if field.steps:
+                node = self._root
+                for step in field.steps[:-1]:
+                    node = node.below.setdefault(step, _Node())
+                node.ends.append((field.steps[-1], field))
+
+    def rows(self, records: Sequence[Record], *, scope: str) -> TypedRows:
+        """Type *records* of one scope; the table has the mapping's columns in their order."""
+        import pyarrow as pa
+
+        raw: dict[str, list[Any]] = {}
+        blocked: list[tuple[int, Field, str]] = []
+        self._collect(self._root, records, raw, blocked)
+        for field in self._whole:
+            raw[field.column] = list(records)
+        arrays: dict[str, pa.Array] = {}
+        misfits: list[tuple[int, Field, str, str]] = [
+            (row, field, found, f"{found} stands where an object should") for row, field, found in blocked
+        ]
+        for field in self.mapping.fields:
+            arrays[field.column], odd = values.column(raw[field.column], field.type)
+            misfits += [(misfit.row, field, misfit.found, misfit.reason) for misfit in odd]
+        columns = list(arrays)
+        return self._settled(pa.table([arrays[column] for column in columns], names=columns), records, misfits, scope)
+
+    def one_key(self, record: Record) -> Key | None:
+        """Return the key of one record; None where it has no usable one."""
+        found = self.rows([record], scope="").table
+        return tuple(found[column][0].as_py() for column in self.mapping.key) if found.num_rows else None
+
+    def _collect(
+        self, node: _Node, parents: Sequence[Any], raw: dict[str, list[Any]], blocked: list[tuple[int, Field, str]]
+    ) -> None:
+        """Follow the steps of all records side by side; *parents* are dicts, or what stands there instead."""
+        if not all(type(parent) is dict for parent in parents):
+            parents = self._only_objects(node, parents, blocked)
+        for name, field in node.ends:
+            raw[field.column] = [parent.get(name) for parent in parents]
+        for name, below in node.below.items():
+            self._collect(below, [parent.get(name) for parent in parents], raw, blocked)
+
+    @staticmethod
+    def _only_objects(node: _Node, parents: Sequence[Any], blocked: list[tuple[int, Field, str]]) -> list[Record]:
+        """Put an empty object where there is none; anything but null there is a misfit of every field below."""
+        kept = []
+        for row, parent in enumerate(parents):
+            if isinstance(parent, dict):
+                kept.append(parent)
+                continue
+            kept.append(_EMPTY)
+            if parent is not None:
+                blocked += [(row, field, values.json_type(parent)) for field in node.fields()]
+        return kept
+
+    def _settled(
+        self, table: pa.Table, records: Sequence[Record], misfits: list[tuple[int, Field, str, str]], scope: str
+    ) -> TypedRows:
+        """Take out records without a key, and name what did not fit by its record's key."""
+        import pyarrow as pa
+
+        keyless = self._rows_without_key(table)
+        rejects = []
+        if keyless:
+            rejects += [self._keyless(records[row], scope) for row in sorted(keyless)]
+        if misfits:
+            keys = [table[column].to_pylist() for column in self.mapping.key]
+            rejects += [
+                Reject(
+                    key_text([column[row] for column in keys]), field.column, reason, scope, field.type.value, found
+                )
+                for row, field, found, reason in misfits
+                if row not in keyless
+            ]
+        if keyless:
+            table = table.filter(pa.array([row not in keyless for row in range(len(records))]))
+        return TypedRows(table, rejects, len(records), len(keyless))
+
+    def _rows_without_key(self, table: pa.Table) -> set[int]:
+        """Find the rows whose key has a NULL, or an empty text."""
+        import pyarrow.compute as pc
+
+        found: set[int] = set()
+        for column in self.mapping.key:
+            parts = table[column]
+            if parts.null_count:
+                found.update(row for row, valid in enumerate(parts.is_valid().to_pylist()) if not valid)
+            if self.mapping.field(column).type is Type.TEXT and pc.any(pc.equal(parts, "")).as_py():
+                found.update(row for row, part in enumerate(parts.to_pylist()) if part == "")
+        return found
+
+    def _keyless(self, record: Record, scope: str) -> Reject:
+        """Name a record without a key by a digest of it: the same one is the same reject the next time."""
+        digest = hashlib.blake2s(values.dumps(record).encode(), digest_size=6).hexdigest()
+        column = self.mapping.key[0]
+        what = "object" if isinstance(record, dict) else values.json_type(record)
+        return Reject(
+            f"~{digest}",
+            column,
+            f"a record ({what}) without a usable key ({', '.join(self.mapping.key)})",
+            scope,
+            self.key_types[0].value,
+        )
+
+
+def last_of_each_key(table: pa.Table, key: Sequence[str], version: str | None) -> pa.Table:
+    """Leave one row a key: the newest version where there is one, else the one that came last."""
+    import pyarrow as pa
+
+    columns = [table[column].to_pylist() for column in key]
+    keys: list[Any] = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+    if len(set(keys)) == len(keys):
+        return table
+    versions = table[version].to_pylist() if version else None
+    kept: dict[Any, int] = {}
+    for row, value in enumerate(keys):
+        before = kept.get(value)
+        if before is None or versions is None or not _is_older(versions[row], versions[before]):
+            kept[value] = row
+    return table.take(pa.array(sorted(kept.values())))
+
+
+def _is_older(one: Any, other: Any) -> bool:
+    return one is not None and other is not None and bool(one < other)
+
+
+def merged(tables: Iterable[pa.Table]) -> pa.Table:
+    """Put chunks of rows together."""
+    import pyarrow as pa
+
+    return pa.concat_tables(list(tables))

@@ -1,0 +1,102 @@
+"""
+The shape of the tables: created, and widened as mappings grow; a person's own columns and views are left alone.
+
+A column gets a wider type where the declaration asks for one and nothing is lost (checked by casting there and back); it never gets a
+narrower one, so a column may be wider than its field. A key column never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from syncer import journal, marks, sql
+from syncer.errors import WarehouseError
+from syncer.loading import LOAD_DATE, MERGED_INTO, RECORD_SOURCE, RECORD_STATE
+from syncer.mapping import EntityMapping
+from syncer.values import TEXT, TIMESTAMP, WIDER, Type
+from syncer.warehouses import LOAD, Column, Table, Transaction
+
+OWN_COLUMNS = (
+    Column(RECORD_SOURCE, TEXT, "mapping that filled the row"),
+    Column(LOAD_DATE, TIMESTAMP, "when the row was last written"),
+    Column(RECORD_STATE, TEXT, "live, archived, merged, deleted or gone"),
+    Column(MERGED_INTO, TEXT, "id of the record that survives a merge"),
+)
+
+
+@attrs.frozen
+class Shaped:
+    """The load table as it stands now, and the columns that were widened just now."""
+
+    table: Table
+    widened: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+
+
+def load_table(mapping: EntityMapping, environment: str) -> Table:
+    """Return the load table that a mapping wants."""
+    columns = (*(Column(field.column, field.type, field.comment) for field in mapping.fields), *OWN_COLUMNS)
+    return Table(schema=LOAD, name=mapping.table(environment), columns=columns, key=mapping.key)
+
+
+def ensure_state(t: Transaction) -> None:
+    """Create the tables of schema `syncer`, and add columns that came since."""
+    for table in (*journal.TABLES, *marks.TABLES):
+        ensure(t, table)
+
+
+def ensure(t: Transaction, wanted: Table) -> Shaped:
+    """
+    Make *wanted* stand in the warehouse; return it with the types that its columns have then.
+
+    Raises: WarehouseError: a key column has another type.
+    """
+    present = t.columns(wanted)
+    if not present:
+        t.create(wanted)
+        return Shaped(wanted)
+    columns, widened, added = [], [], []
+    for column in wanted.columns:
+        now = present.get(column.name)
+        if now is None:
+            t.add_column(wanted, column)
+            added.append(column.name)
+            now = column.type
+        elif now is not column.type:
+            to = _widened(t, wanted, column, now)
+            if to is not now:
+                widened.append(column.name)
+            now = to
+        columns.append(Column(column.name, now, column.comment))
+    return Shaped(attrs.evolve(wanted, columns=tuple(columns)), tuple(widened), tuple(added))
+
+
+def _widened(t: Transaction, table: Table, column: Column, now: Type) -> Type:
+    """Give a column room for the type that is declared; return the type that it has then."""
+    if now in WIDER[column.type]:
+        return now
+    if column.name in table.key:
+        raise WarehouseError(
+            f"{table.schema}.{table.name}: key column {column.name} is {now.value}, and the mapping declares {column.type.value}.",
+            hint="A key column is never changed: rename the table and pull again, or declare the old type.",
+        )
+    choices: Sequence[Type] = [column.type, TEXT] if column.type in WIDER[now] else [TEXT]
+    for to in choices:
+        if to is TEXT or _loses_nothing(t, table, column.name, now, to):
+            t.widen(table, column.name, to)
+            return to
+    return now
+
+
+def _loses_nothing(t: Transaction, table: Table, column: str, now: Type, to: Type) -> bool:
+    """Cast there and back: no value may change."""
+    name = sql.quoted(column)
+    there = {Type.DECIMAL: "DECIMAL(38, 9)", Type.DOUBLE: "DOUBLE", Type.TIMESTAMP: "TIMESTAMPTZ"}[to]
+    back = {Type.BIGINT: "BIGINT", Type.DATE: "DATE", Type.DECIMAL: "DECIMAL(38, 9)"}[now]
+    query = (
+        f"SELECT COUNT(*) FROM {sql.table_name(table)} WHERE {name} IS NOT NULL "
+        f"AND TRY_CAST(TRY_CAST({name} AS {there}) AS {back}) IS DISTINCT FROM {name}"
+    )
+    return not t.rows(sql.statement(query))[0][0]

@@ -1,0 +1,102 @@
+"""
+The statements, written once, as sqlglot expressions; a warehouse renders them in its own dialect.
+
+They are parsed from text in one dialect, since that is how people read SQL, and kept: a mapping's statements are built once a process.
+Names are always quoted: a site's columns may be called `default` or `order`.
+
+Not here: running them (`warehouses/`), and which to run when (`loading.py`, `census.py`, and the modules of state).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+
+import sqlglot
+from sqlglot import exp
+
+from syncer.values import Type
+from syncer.warehouses import STATE, Table
+
+
+@functools.lru_cache(maxsize=2048)
+def statement(text: str) -> exp.Expr:
+    """Parse *text* once."""
+    return sqlglot.parse_one(text, read="duckdb")
+
+
+def quoted(name: str) -> str:
+    """Quote a name."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def names(columns: Iterable[str], *, of: str = "") -> str:
+    """List quoted columns, of an alias where one is given."""
+    prefix = f"{of}." if of else ""
+    return ", ".join(prefix + quoted(column) for column in columns)
+
+
+def table_name(table: Table) -> str:
+    """Write a table's quoted name with its schema."""
+    return f"{quoted(table.schema)}.{quoted(table.name)}"
+
+
+def equal(left: str, right: str, columns: Iterable[str]) -> str:
+    """Say that two aliases have the same values in *columns*, none of them NULL."""
+    return " AND ".join(f"{left}.{quoted(column)} = {right}.{quoted(column)}" for column in columns) or "TRUE"
+
+
+def differs(left: str, right: str, columns: Iterable[str]) -> str:
+    """Say that two aliases differ in one of *columns*, NULL being a value."""
+    return (
+        " OR ".join(f"{left}.{quoted(column)} IS DISTINCT FROM {right}.{quoted(column)}" for column in columns)
+        or "FALSE"
+    )
+
+
+def key_text(alias: str, columns: Sequence[str], types: dict[str, Type]) -> str:
+    """
+    Write a key as one text, in SQL: the values joined by `/`, with `~` and `/` inside a text escaped as in a JSON pointer (RFC 6901).
+
+    A key of one column is that value as it is. `rows.key_text` does the same in Python.
+    """
+    if len(columns) == 1:
+        return f"CAST({alias}.{quoted(columns[0])} AS TEXT)"
+    parts = []
+    for column in columns:
+        part = f"CAST({alias}.{quoted(column)} AS TEXT)"
+        if types[column] is not Type.BIGINT:
+            part = f"REPLACE(REPLACE({part}, '~', '~0'), '/', '~1')"
+        parts.append(part)
+    return " || '/' || ".join(parts)
+
+
+def state_table(name: str) -> str:
+    """Write the quoted name of a table in schema `syncer`."""
+    return f"{quoted(STATE)}.{quoted(name)}"
+
+
+def insert(table: Table) -> exp.Expr:
+    """Insert one row by parameters, in the order of the table's columns."""
+    columns = [column.name for column in table.columns]
+    marks = ", ".join("?" for _ in columns)
+    return statement(f"INSERT INTO {table_name(table)} ({names(columns)}) VALUES ({marks})")
+
+
+def upsert_from(table: Table, stage: str, columns: Sequence[str]) -> tuple[exp.Expr, exp.Expr]:
+    """Return the two statements that bring the rows of *stage* into *table* by its key: update where different, insert what is new."""
+    rest = [column for column in columns if column not in table.key]
+    setting = ", ".join(f"{quoted(column)} = s.{quoted(column)}" for column in rest)
+    update = (
+        f"UPDATE {table_name(table)} AS t SET {setting} FROM {quoted(stage)} AS s "
+        f"WHERE {equal('t', 's', table.key)} AND ({differs('t', 's', rest)})"
+    )
+    return statement(update), insert_new(table, stage, columns)
+
+
+def insert_new(table: Table, stage: str, columns: Sequence[str]) -> exp.Expr:
+    """Insert the rows of *stage* whose key *table* lacks."""
+    return statement(
+        f"INSERT INTO {table_name(table)} ({names(columns)}) SELECT {names(columns, of='s')} FROM {quoted(stage)} AS s "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {table_name(table)} AS t WHERE {equal('t', 's', table.key)})"
+    )

@@ -1,0 +1,285 @@
+"""
+One HTTP session to one API: authentication, time-outs, retries, and the shared request budget. Every request of syncer goes through here.
+
+The retry loop is our own, and not urllib3's, because each attempt must take its request from the budget that processes share, and a
+429 must slow all of them down (`docs/decisions/retries.md`). Only reads are retried: the caller says so, since an API may read by POST.
+
+Not here: what an answer means (`sources/`).
+"""
+
+from __future__ import annotations
+
+import email.utils
+import random
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import attrs
+import orjson
+from loguru import logger
+
+from syncer import values
+from syncer.budget import Bucket, Budget
+from syncer.clock import Clock
+from syncer.errors import AnswerError, NotAllowed, NotFound, RequestError, SyncerError, Unavailable
+
+if TYPE_CHECKING:
+    import requests
+
+CONNECT_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 60.0
+RETRIED = frozenset({429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+
+Query = Mapping[str, Any] | Sequence[tuple[str, Any]]
+Send = Callable[["requests.PreparedRequest", "requests.Session", tuple[float, float]], "requests.Response"]
+
+
+@attrs.frozen(kw_only=True)
+class Doors:
+    """What comes in from outside: the clock, the budget that processes share, randomness, and how a request is sent."""
+
+    clock: Clock
+    budget: Budget
+    random: random.Random = attrs.field(factory=random.Random)
+    send: Send | None = None  # None: the session's own
+
+
+@attrs.frozen(kw_only=True)
+class Rules:
+    """
+    When a read is asked again. Waits are seconds; `Retry-After` goes before them.
+
+    tries: attempts in all.
+    first_wait_s: doubled each time, with a jitter of 0.7 to 1.3.
+    default_429_s: how long all processes wait after a 429 that does not say.
+    longest_wait_s: a server that asks for more is `Unavailable` now, and the message says until when.
+    """
+
+    tries: int = 5
+    first_wait_s: float = 1.0
+    default_429_s: float = 10.0
+    longest_wait_s: float = 300.0
+    retried: frozenset[int] = RETRIED
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """What came back, read to its end; `data` parses the JSON."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+    where: str  # method and path, for messages
+
+    @property
+    def data(self) -> Any:
+        """The JSON of the body. Raises AnswerError where it is none: HTML with status 200, a cut text."""
+        try:
+            return values.parse(self.body)
+        except ValueError as error:
+            kind = self.headers.get("Content-Type", "no content type")
+            raise AnswerError(
+                f"{self.where} answered {self.status} with {len(self.body)} bytes that are not JSON ({kind}).",
+                hint="Check the base URL: a login page or a proxy answers like this.",
+            ) from error
+
+
+class Transport:
+    """A session to one API; safe for threads. `requests` counts what was really sent."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        owner: str,
+        doors: Doors,
+        headers: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        rules: Rules | None = None,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.requests = 0
+        self.rules = rules or Rules()
+        self.clock = doors.clock
+        self._owner = owner
+        self._doors = doors
+        self._count_lock = threading.Lock()
+        self._session = self._open(headers or {}, auth)
+
+    def get(self, path: str, params: Query | None = None, *, bucket: Bucket | None = None) -> Answer:
+        """Read by GET; *path* is below the base URL, or a whole URL on the same host (a `Link`)."""
+        return self.call("GET", path, params=params, bucket=bucket)
+
+    def read_by_post(self, path: str, body: object, *, bucket: Bucket | None = None) -> Answer:
+        """Read by POST, as searches do: nothing is written there, so it may be asked again."""
+        return self.call("POST", path, body=body, bucket=bucket)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Query | None = None,
+        body: object = None,
+        bucket: Bucket | None = None,
+        is_read: bool = True,
+    ) -> Answer:
+        """
+        Send, and send again by the rules where it is a read.
+
+        Raises: Unavailable, NotAllowed, NotFound, RequestError. A write (`is_read=False`) is asked again only after a 429.
+        """
+        where = f"{method} {urlsplit(path).path if '://' in path else path}"
+        request = self._prepare(method, path, params, body)
+        for attempt in range(1, self.rules.tries + 1):
+            if bucket is not None:
+                self._doors.budget.take(self._owner, bucket)
+            answer, trouble = self._attempt(request, where)
+            if answer is not None and answer.status not in self.rules.retried:
+                return self._judged(answer)
+            told = self._told_to_wait(answer)
+            status = answer.status if answer is not None else 0
+            wait = self._wait_before_next(attempt, status=status, told=told, bucket=bucket)
+            if attempt == self.rules.tries or wait > self.rules.longest_wait_s or (not is_read and status != 429):
+                raise self._gave_up(where, answer, trouble, attempt=attempt, wait=wait if told else 0.0)
+            logger.debug("{}: {}; asked again in {:.1f} s", where, trouble or status, wait)
+            if status != 429 or bucket is None:
+                self.clock.sleep(wait)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def _open(self, headers: Mapping[str, str], auth: tuple[str, str] | None) -> requests.Session:
+        import requests
+        from requests.adapters import HTTPAdapter
+        from requests.auth import HTTPBasicAuth
+
+        session = requests.Session()
+        # Proxies and certificates are looked up once here, not at each request (0.2 ms); and .netrc must not replace our token.
+        session.proxies.update(requests.utils.get_environ_proxies(self.base_url))
+        settings = session.merge_environment_settings(self.base_url, {}, None, None, None)
+        session.verify = settings["verify"]
+        session.trust_env = False
+        session.headers.update({"Accept": "application/json", "User-Agent": "syncer", **headers})
+        if auth is not None:
+            session.auth = HTTPBasicAuth(*auth)
+        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=16, max_retries=0)
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
+        return session
+
+    def _prepare(self, method: str, path: str, params: Query | None, body: object) -> requests.PreparedRequest:
+        import requests
+
+        url = path if "://" in path else self.base_url + path
+        if urlsplit(url).netloc != urlsplit(self.base_url).netloc:
+            raise AnswerError(
+                f"{self.base_url} named a next page on another host ({urlsplit(url).netloc}); the token is not sent there."
+            )
+        request = requests.Request(method, url, params=params)
+        if body is not None:
+            request.data = orjson.dumps(body)
+            request.headers = {"Content-Type": "application/json"}
+        return self._session.prepare_request(request)
+
+    def _attempt(self, request: requests.PreparedRequest, where: str) -> tuple[Answer | None, str]:
+        """Send once; the answer, or what went wrong on the way."""
+        import requests
+
+        with self._count_lock:
+            self.requests += 1
+        timeout = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
+        try:
+            if self._doors.send is not None:
+                response = self._doors.send(request, self._session, timeout)
+            else:
+                response = self._session.send(
+                    request,
+                    timeout=timeout,
+                    allow_redirects=False,
+                    verify=self._session.verify,
+                    proxies=self._session.proxies,
+                )
+            body = response.content
+        except requests.exceptions.SSLError as error:
+            raise SyncerError(
+                f"{where}: the certificate of {self.base_url} was not accepted.",
+                hint="Set REQUESTS_CA_BUNDLE to the authority's file.",
+            ) from error
+        except requests.exceptions.Timeout:
+            return None, f"no answer in {READ_TIMEOUT_S:.0f} s"
+        except requests.exceptions.ChunkedEncodingError:
+            return None, "the answer was cut short"
+        except requests.exceptions.ConnectionError as error:
+            return None, f"the connection failed ({_cause(error)})"
+        return Answer(
+            status=response.status_code, headers=response.headers, body=body, url=response.url or "", where=where
+        ), ""
+
+    def _told_to_wait(self, answer: Answer | None) -> float | None:
+        """Read `Retry-After`, in seconds or as a date; None where the answer does not say."""
+        text = answer.headers.get("Retry-After") if answer is not None else None
+        if not text:
+            return None
+        try:
+            return max(0.0, float(text))
+        except ValueError:
+            pass
+        try:
+            moment = email.utils.parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        return max(0.0, (moment - self.clock.now()).total_seconds())
+
+    def _wait_before_next(self, attempt: int, *, status: int, told: float | None, bucket: Bucket | None) -> float:
+        jitter = self._doors.random.uniform(0.7, 1.3)
+        wait = float(self.rules.first_wait_s * 2 ** (attempt - 1)) * jitter
+        if status == 429:
+            wait = told if told is not None else max(wait, self.rules.default_429_s * jitter)
+            if bucket is not None and wait <= self.rules.longest_wait_s:
+                self._doors.budget.pause(self._owner, bucket, wait)
+        elif told is not None:
+            wait = told
+        return wait
+
+    def _gave_up(self, where: str, answer: Answer | None, trouble: str, *, attempt: int, wait: float) -> SyncerError:
+        what = trouble or f"status {answer.status if answer is not None else 0}"
+        tried = "once" if attempt == 1 else f"{attempt} times"
+        hint = f"The server asks to wait {wait:.0f} s. " if wait else ""
+        return Unavailable(
+            f"{where} at {self.base_url}: {what}, asked {tried}.", hint=f"{hint}It is safe to run again."
+        )
+
+    @staticmethod
+    def _judged(answer: Answer) -> Answer:
+        """Return a good answer; raise for a bad one, without its text, which may repeat what was sent."""
+        if answer.status < 300 or answer.status == 304:
+            return answer
+        body = answer.body[:10_000].decode("utf-8", "replace")
+        if answer.status in (401, 403):
+            raise NotAllowed(
+                f"{answer.where} was refused with status {answer.status}.", status=answer.status, body=body
+            )
+        if answer.status == 404:
+            raise NotFound(f"{answer.where} was not found (404).", status=404, body=body)
+        if answer.status < 400:
+            raise RequestError(
+                f"{answer.where} was answered with a redirect ({answer.status}), which is not followed: the token would go along.",
+                hint="Check the base URL (http or https, the host's present name).",
+                status=answer.status,
+                body=body,
+            )
+        raise RequestError(f"{answer.where} was refused with status {answer.status}.", status=answer.status, body=body)
+
+
+def _cause(error: BaseException) -> str:
+    """Name the innermost cause by its class: its text may hold the URL with what was sent."""
+    inner: BaseException = error
+    while (inner.__cause__ or inner.__context__) is not None:
+        inner = inner.__cause__ or inner.__context__  # type: ignore[assignment]  # checked by the loop
+    return type(inner).__name__

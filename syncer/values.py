@@ -1,0 +1,353 @@
+"""
+Values: the types of a warehouse column, and how a column of JSON values becomes one of them.
+
+A column of values is turned into Arrow at once, in C, where every value has the shape that its type expects; only a column that has
+an odd value is looked at value by value. What does not fit becomes NULL and a `Misfit`, never an exception and never a silent NULL.
+
+Not here: where a value stands in a record (`rows.py`), and what a warehouse calls these types (`warehouses/`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import enum
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import orjson
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Type(enum.Enum):
+    """The type of a column, the same for every warehouse."""
+
+    TEXT = "text"
+    BIGINT = "bigint"
+    DECIMAL = "decimal"  # 38 digits, 9 of them behind the point
+    DOUBLE = "double"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    TIMESTAMP = "timestamp"  # microseconds, always UTC
+    JSON = "json"
+
+
+TEXT, BIGINT, DECIMAL, DOUBLE = Type.TEXT, Type.BIGINT, Type.DECIMAL, Type.DOUBLE
+BOOLEAN, DATE, TIMESTAMP, JSON = Type.BOOLEAN, Type.DATE, Type.TIMESTAMP, Type.JSON
+
+DECIMAL_DIGITS, DECIMAL_SCALE = 38, 9
+
+# What a column may become when a declaration asks for more room, narrowest first; text holds everything.
+WIDER: dict[Type, tuple[Type, ...]] = {
+    BIGINT: (DECIMAL, DOUBLE, TEXT),
+    DECIMAL: (TEXT,),
+    DOUBLE: (TEXT,),
+    BOOLEAN: (TEXT,),
+    DATE: (TIMESTAMP, TEXT),
+    TIMESTAMP: (TEXT,),
+    JSON: (TEXT,),
+    TEXT: (),
+}
+
+_DIGITS = re.compile(r"-?[0-9]{1,19}")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_LIMIT = 2**63
+_EXACT = 2**53  # a double holds every integer up to here
+
+
+@attrs.frozen
+class Misfit:
+    """One value that did not fit: where it stood in the column, the JSON type it had, and what became of it."""
+
+    row: int
+    found: str
+    reason: str
+
+
+class _DoesNotFit(Exception):
+    """Inside this module: the value is not of the type; carries the reason."""
+
+
+class _Mended(Exception):
+    """Inside this module: the value fits after a repair that must be told; carries the repaired value."""
+
+    def __init__(self, value: str, reason: str) -> None:
+        super().__init__(reason)
+        self.value = value
+
+
+def json_type(value: object) -> str:
+    """Name the JSON type of *value*."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list | tuple) else "object"
+
+
+def parse(body: bytes) -> Any:
+    """
+    Read a JSON text.
+
+    orjson refuses a lone surrogate (`"\\ud83d"`), which APIs do send when a text was cut inside an emoji; the standard library takes it,
+    and `column` replaces it and says so.
+
+    Raises: ValueError when it is no JSON either way.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return json.loads(body, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def dumps(value: object) -> str:
+    """Write *value* as JSON text with sorted keys, so that an equal value is an equal text."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except (TypeError, orjson.JSONEncodeError):
+        return orjson.dumps(_without_surrogates(value), option=orjson.OPT_SORT_KEYS).decode()
+
+
+def arrow_type(kind: Type) -> pa.DataType:
+    """Return the Arrow type that carries *kind* from the records to the warehouse."""
+    import pyarrow as pa
+
+    return {
+        Type.TEXT: pa.string(),
+        Type.BIGINT: pa.int64(),
+        Type.DECIMAL: pa.decimal128(DECIMAL_DIGITS, DECIMAL_SCALE),
+        Type.DOUBLE: pa.float64(),
+        Type.BOOLEAN: pa.bool_(),
+        Type.DATE: pa.date32(),
+        Type.TIMESTAMP: pa.timestamp("us", "UTC"),
+        Type.JSON: pa.string(),
+    }[kind]
+
+
+def column(values: Sequence[Any], kind: Type) -> tuple[pa.Array, list[Misfit]]:
+    """Turn JSON *values* into an Arrow array of *kind*; what does not fit is NULL there and a `Misfit` beside it."""
+    import pyarrow as pa
+
+    try:
+        fast = _whole_column(values, kind)
+    except (
+        pa.ArrowInvalid,
+        pa.ArrowTypeError,
+        pa.ArrowNotImplementedError,
+        UnicodeEncodeError,
+        OverflowError,
+        TypeError,
+    ):
+        fast = None
+    if fast is not None:
+        return fast, []
+    return _by_value(values, kind)
+
+
+def _whole_column(values: Sequence[Any], kind: Type) -> pa.Array | None:
+    """Convert all at once; None or an Arrow error where one value is odd."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if kind is Type.TEXT:
+        return pa.array(values, pa.string())
+    if kind is Type.JSON:
+        texts = [
+            None if value is None else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode() for value in values
+        ]
+        return pa.array(texts, pa.string())
+    target = arrow_type(kind)
+    found = pa.array(values)  # inferred: a wrong inference would be a silent cast (3.5 to 3, true to 1)
+    if found.type == target:
+        return found
+    if pa.types.is_null(found.type):
+        return found.cast(target)
+    if kind is Type.DOUBLE and pa.types.is_int64(found.type):
+        return found.cast(target)
+    if kind in (Type.DATE, Type.TIMESTAMP) and pa.types.is_string(found.type):
+        return found.cast(target)
+    if (
+        kind is Type.BIGINT
+        and pa.types.is_string(found.type)
+        and pc.all(pc.match_substring_regex(found, "^-?[0-9]+$")).as_py() is not False
+    ):
+        return found.cast(target)
+    return None
+
+
+def _by_value(values: Sequence[Any], kind: Type) -> tuple[pa.Array, list[Misfit]]:
+    import pyarrow as pa
+
+    convert = _CONVERT[kind]
+    kept: list[Any] = []
+    misfits: list[Misfit] = []
+    for row, value in enumerate(values):
+        if value is None:
+            kept.append(None)
+            continue
+        try:
+            kept.append(convert(value))
+        except _Mended as mended:
+            kept.append(mended.value)
+            misfits.append(Misfit(row, json_type(value), str(mended)))
+        except _DoesNotFit as reason:
+            kept.append(None)
+            misfits.append(Misfit(row, json_type(value), str(reason)))
+    return pa.array(kept, arrow_type(kind)), misfits
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        if value.isascii():
+            return value
+        clean = _replace_surrogates(value)
+        if clean != value:
+            raise _Mended(clean, "half of a surrogate pair was replaced by U+FFFD")
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        if abs(value) >= _EXACT:
+            raise _DoesNotFit("a number too large to be told exactly is not text")
+        return orjson.dumps(value).decode()
+    raise _DoesNotFit(f"{json_type(value)} is not text")
+
+
+def _bigint(value: Any) -> int:
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        value = int(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _DoesNotFit(f"{json_type(value)} is not a whole number")
+    if not -_LIMIT <= value < _LIMIT:
+        raise _DoesNotFit("a number outside 64 bits")
+    return value
+
+
+def _decimal(value: Any) -> decimal.Decimal:
+    if isinstance(value, bool) or not (
+        isinstance(value, int | float) or (isinstance(value, str) and _NUMBER.fullmatch(value))
+    ):
+        raise _DoesNotFit(f"{json_type(value)} is not a number")
+    exact = decimal.Decimal(str(value))
+    with decimal.localcontext() as context:
+        context.prec = DECIMAL_DIGITS
+        context.traps[decimal.Inexact] = True
+        try:
+            return exact.quantize(decimal.Decimal(1).scaleb(-DECIMAL_SCALE))
+        except (decimal.InvalidOperation, decimal.Inexact) as error:
+            raise _DoesNotFit(
+                f"a number with more than {DECIMAL_DIGITS} digits or {DECIMAL_SCALE} decimals"
+            ) from error
+
+
+def _double(value: Any) -> float:
+    if isinstance(value, bool) or not (
+        isinstance(value, int | float) or (isinstance(value, str) and _NUMBER.fullmatch(value))
+    ):
+        raise _DoesNotFit(f"{json_type(value)} is not a number")
+    if isinstance(value, int) and abs(value) > _EXACT:
+        raise _DoesNotFit("a whole number that a double cannot hold exactly")
+    number = float(value)
+    if number in (float("inf"), float("-inf")):
+        raise _DoesNotFit("a number outside the range of a double")
+    return number
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "false"):
+        return bool(value == "true")
+    raise _DoesNotFit(f"{json_type(value)} is neither true nor false")
+
+
+def _date(value: Any) -> dt.date:
+    if isinstance(value, str) and len(value) == 10:
+        try:
+            return dt.date.fromisoformat(value)
+        except ValueError as error:
+            raise _DoesNotFit("a text that is no date") from error
+    raise _DoesNotFit(f"{json_type(value)} is no date")
+
+
+def timestamp(value: Any) -> dt.datetime:
+    """
+    Read an instant: ISO 8601 with any offset (none means UTC), or epoch seconds (10 digits) or milliseconds (13 digits).
+
+    Raises: ValueError.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        seconds, micro = (
+            divmod(value * 1_000_000, 1_000_000) if abs(value) < 10**11 else divmod(value * 1_000, 1_000_000)
+        )
+        try:
+            return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=seconds, microseconds=micro)
+        except OverflowError as error:
+            raise ValueError("a number outside the range of times") from error
+    if not isinstance(value, str) or len(value) < 10:
+        raise ValueError(f"{json_type(value)} is no point in time")
+    try:
+        moment = dt.datetime.fromisoformat(value)
+        return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError("a text that is no point in time") from error
+
+
+def _timestamp(value: Any) -> dt.datetime:
+    try:
+        return timestamp(value)
+    except ValueError as error:
+        raise _DoesNotFit(str(error)) from error
+
+
+def _json(value: Any) -> str:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except (TypeError, orjson.JSONEncodeError):
+        text = orjson.dumps(_without_surrogates(value), option=orjson.OPT_SORT_KEYS).decode()
+        raise _Mended(text, "half of a surrogate pair was replaced by U+FFFD") from None
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return _replace_surrogates(value)
+    if isinstance(value, dict):
+        return {_replace_surrogates(name): _without_surrogates(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_surrogates(inner) for inner in value]
+    if isinstance(value, int) and not isinstance(value, bool) and not -_LIMIT <= value < 2 * _LIMIT:
+        return str(value)  # orjson writes 64 bits only
+    return value
+
+
+def _replace_surrogates(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+_CONVERT: dict[Type, Callable[[Any], Any]] = {
+    Type.TEXT: _text,
+    Type.BIGINT: _bigint,
+    Type.DECIMAL: _decimal,
+    Type.DOUBLE: _double,
+    Type.BOOLEAN: _boolean,
+    Type.DATE: _date,
+    Type.TIMESTAMP: _timestamp,
+    Type.JSON: _json,
+}

@@ -1,0 +1,139 @@
+"""
+The port of a warehouse: what each file here fulfils, and how one is found by the setting `SYNCER_WAREHOUSE`. Nothing else.
+
+Statements come as sqlglot expressions (`sql.py`); a backend knows its types, how a set of typed rows is passed, its locks and its
+catalogue.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+
+from syncer.errors import UsageError
+from syncer.values import Type
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from sqlglot import exp
+
+    from syncer.clock import Clock
+    from syncer.settings import Settings
+
+LOAD, STATE = "load", "syncer"  # the two schemas: what pulls fill, and everything of ours besides
+BACKENDS = ("duckdb",)
+
+
+@attrs.frozen
+class Column:
+    """A column of a warehouse table."""
+
+    name: str
+    type: Type
+    comment: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Table:
+    """A warehouse table as we want it; a person's own columns may stand beside ours."""
+
+    schema: str
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+
+    def types(self) -> dict[str, Type]:
+        """The type of each column."""
+        return {column.name: column.type for column in self.columns}
+
+
+@attrs.frozen(kw_only=True)
+class Holder:
+    """Who holds a lease, and since when (ISO 8601)."""
+
+    pid: int
+    host: str
+    since: str
+    run: str = ""
+
+
+class Transaction(Protocol):
+    """An open transaction. All of it is kept, or nothing."""
+
+    def run(self, statement: exp.Expr, parameters: Sequence[Any] = ()) -> int:
+        """Execute; return how many rows were written."""
+
+    def rows(self, statement: exp.Expr, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Execute; return the rows, times aware and in UTC."""
+
+    def stage(self, name: str, rows: pa.Table, types: Mapping[str, Type]) -> None:
+        """Make *rows* a temporary table *name* whose columns have *types*; it replaces one of that name."""
+
+    def derive(self, name: str, query: exp.Expr, parameters: Sequence[Any] = ()) -> int:
+        """Make the rows of *query* a temporary table *name*; return how many there are."""
+
+    def row_hash(self, alias: str, columns: Sequence[str]) -> str:
+        """Write, as SQL text, a 64-bit hash of *columns* as text; equal rows hash equal within one version of the engine."""
+
+    def columns(self, table: Table) -> dict[str, Type]:
+        """Return the columns that the table has now, ours or not; empty where there is no table."""
+
+    def create(self, table: Table) -> None:
+        """Create the table, and its schema where it is missing."""
+
+    def add_column(self, table: Table, column: Column) -> None:
+        """Add an empty column."""
+
+    def widen(self, table: Table, column: str, to: Type) -> None:
+        """Give a column a type that holds every value it has."""
+
+
+class Lease(Protocol):
+    """The right to run something, held until `release` or the end of the process."""
+
+    def release(self) -> None:
+        """Give it back."""
+
+
+class Warehouse(Protocol):
+    """
+    A warehouse. Safe for one thread at a time.
+
+    Raises everywhere: WarehouseBusy (another process holds it longer than `wait_s`), WarehouseError (it refused).
+    """
+
+    dialect: str  # sqlglot's name
+    name: str  # for messages; no secret in it
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Open a transaction: commits at the end of the block, rolls back on an exception."""
+
+    def rest(self, *, waiting: bool) -> None:
+        """Let others in: at once when we are *waiting* for something else, else when we have held it long enough."""
+
+    def lease(self, name: str, *, run: str, wait_s: float) -> Lease:
+        """Take the lease *name*, waiting at most *wait_s* seconds. Raises LeaseHeld, which says who holds it and since when."""
+
+    def leases(self) -> Mapping[str, Holder]:
+        """Return who holds which lease now; one whose process is gone is not held."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+def find(settings: Settings, *, clock: Clock) -> Warehouse:
+    """Make the warehouse that *settings* names. Raises UsageError for one that is not known."""
+    kind, _, rest = settings.warehouse.partition(":")
+    if kind not in BACKENDS or not rest:
+        raise UsageError(
+            f"SYNCER_WAREHOUSE is '{kind}:…'; known: {', '.join(f'{name}:PATH' for name in BACKENDS)}.",
+            hint="Such as duckdb:warehouse.duckdb.",
+        )
+    made: Warehouse = importlib.import_module(f"syncer.warehouses.{kind}").connect(
+        rest, settings=settings, clock=clock
+    )
+    return made
