@@ -1,12 +1,13 @@
 """
 The request budget of a token, shared by every process of this machine that uses it.
 
-A bucket is a limit of requests in a sliding window. A process reserves a few requests at a time, so that the shared file is written
-once for many; a reservation counts until the last moment at which one of its requests could still lie in a window with a new one.
-So a process that is killed takes its unused reservations with it only until they run out, and nothing needs to be cleaned up.
+A bucket is a limit of requests in a sliding window. A process reserves a few requests at a time, so that the shared
+file is written once for many; a reservation counts until the last moment at which one of its requests could still lie
+in a window with a new one. So a process that is killed takes its unused reservations with it only until they run out,
+and nothing needs to be cleaned up.
 
-What other machines and other apps use is not known here: their share shows as a 429, and `pause` then slows every process down.
-Not here: which buckets an API has (`sources/`), and retrying (`transport.py`).
+What other machines and other apps use is not known here: their share shows as a 429, and `pause` then slows every
+process down. Not here: which buckets an API has (`sources/`), and retrying (`transport.py`).
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ class Bucket:
 
     @property
     def lifetime_s(self) -> float:
-        """How long a reservation counts: until it may be used no more, and a window and the way to the server after that."""
+        """
+        How long a reservation counts: until it may be used no more, and a window and the way to the server after that.
+        """
         return self.window_s + self.hold_s + max(0.1, self.window_s * 0.03)
 
 

@@ -1,8 +1,8 @@
 """
 The folder on local disk that processes of one user and machine share: the request budget, and short-lived look-ups.
 
-JSON, never pickles: whoever can write to the folder must not be able to make us run something. No secret and no record's value is
-put here.
+JSON, never pickles: whoever can write to the folder must not be able to make us run something. No secret and no
+record's value is put here.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """
-What can be found by name: the files of `sources/`, `mappings/` and `operations/`, and those that a company adds without forking.
+What can be found by name: the files of `sources/`, `mappings/` and `operations/`, and those that a company adds
+without forking.
 
-A company's own stand in a folder named in `syncer.toml` (`FOLDER/sources/NAME.py`, `FOLDER/mappings/NAME.py`, …), or come with an installed
-package through the entry points `syncer.sources`, `syncer.mappings`, `syncer.operations`, each naming a module. An own file goes before
-ours of the same name. Names are listed without importing anything.
+A company's own stand in a folder named in `syncer.toml` (`FOLDER/sources/NAME.py`, `FOLDER/mappings/NAME.py`, …), or
+come with an installed package through the entry points `syncer.sources`, `syncer.mappings`, `syncer.operations`, each
+naming a module. An own file goes before ours of the same name. Names are listed without importing anything.
 """
 
 from __future__ import annotations

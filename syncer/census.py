@@ -1,10 +1,11 @@
 """
 A census: read all keys that the API has, find what is no longer there, and confirm it before anything ends.
 
-Three steps, each committed on its own. (1) The keys are walked and kept in `syncer.walks`; a key whose row is missing, ended, or of another
-version is noted. (2) Live rows that the walk did not meet are missing; too many of them (`max_gone_share`) are a finding, and none ends,
-unless a person forces it. (3) Missing keys are asked for by key: a record or a state that comes back is loaded, and what the API has
-nothing for is `gone`, at once or after as many censuses as the mapping asks for. What step 1 noted is read as well: a census heals.
+Three steps, each committed on its own. (1) The keys are walked and kept in `syncer.walks`; a key whose row is missing,
+ended, or of another version is noted. (2) Live rows that the walk did not meet are missing; too many of them
+(`max_gone_share`) are a finding, and none ends, unless a person forces it. (3) Missing keys are asked for by key: a
+record or a state that comes back is loaded, and what the API has nothing for is `gone`, at once or after as many
+censuses as the mapping asks for. What step 1 noted is read as well: a census heals.
 
 A scope that failed is left out: none of its rows ends.
 """

@@ -1,8 +1,8 @@
 """
 The engine: settings become a source and a warehouse, and a verb runs on them, one mapping after the other.
 
-A run is written down whatever happens: a token that expired last night stands in `syncer.runs` as a failed run of each mapping, so that
-`syncer status` shows the sync that silently never ran.
+A run is written down whatever happens: a token that expired last night stands in `syncer.runs` as a failed run of each
+mapping, so that `syncer status` shows the sync that silently never ran.
 
 Not here: what a pull does (`inbound.py`, `census.py`), what is printed (`cli.py`, `reports/`).
 """

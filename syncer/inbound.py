@@ -1,9 +1,10 @@
 """
-The way in: pages of a stream become typed rows, and rows, places and run record are committed together, a group of pages at a time.
+The way in: pages of a stream become typed rows, and rows, places and run record are committed together, a group of
+pages at a time.
 
-One loop serves every source: a thread reads pages ahead into a bounded queue, this one types and loads them. A group is closed by rows,
-bytes or time, so that little is read again after a kill; the warehouse is let go while there is nothing to load. Whatever happens, a
-place is stored only together with the rows before it.
+One loop serves every source: a thread reads pages ahead into a bounded queue, this one types and loads them. A group
+is closed by rows, bytes or time, so that little is read again after a kill; the warehouse is let go while there is
+nothing to load. Whatever happens, a place is stored only together with the rows before it.
 
 Not here: the statements (`loading.py`), a census (`census.py`), which source and warehouse (`engine.py`).
 """
@@ -73,7 +74,10 @@ class Group:
     slices: set[tuple[str, ...]] = attrs.field(factory=set)
 
     def holds(self, whole: Whole | None) -> bool:
-        """Tell whether a slice was read before in this group: a second reading must be compared with what the first one loaded."""
+        """
+        Tell whether a slice was read before in this group: a second reading must be compared with what the first one
+        loaded.
+        """
         return (
             whole is not None
             and whole.first
@@ -139,7 +143,9 @@ class Reader:
         self._thread.start()
 
     def next(self, timeout_s: float) -> Page | None:
-        """Return the next page, or None at the end. Raises queue.Empty after *timeout_s*, or what the source raised."""
+        """
+        Return the next page, or None at the end. Raises queue.Empty after *timeout_s*, or what the source raised.
+        """
         found = self._queue.get(timeout=max(0.001, timeout_s))
         if isinstance(found, BaseException):
             raise found

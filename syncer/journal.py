@@ -1,8 +1,9 @@
 """
 The durable record: runs, rejects and findings, each a table in schema `syncer` that a person can query.
 
-A run's row is written with the rows it loaded, in the same transaction, so that it tells the truth after a kill. A reject stands once a
-key and column, with the time it was first and last seen, until the value fits. A finding is something that a person should look at.
+A run's row is written with the rows it loaded, in the same transaction, so that it tells the truth after a kill. A
+reject stands once a key and column, with the time it was first and last seen, until the value fits. A finding is
+something that a person should look at.
 
 Not here: places (`marks.py`), and who may run (`warehouses/`).
 """
@@ -65,8 +66,9 @@ class Pulled:
     """
     What a pull did; as it stands in `syncer.runs`.
 
-    `read` counts keys once each, and records without a key; it is inserted + updated + unchanged + those without a key. `gone` counts
-    rows whose state left `live`, `rejected` what could not be loaded in this run; both stand beside the sum.
+    `read` counts keys once each, and records without a key; it is inserted + updated + unchanged + those without a
+    key. `gone` counts rows whose state left `live`, `rejected` what could not be loaded in this run; both stand beside
+    the sum.
     """
 
     run: str
@@ -107,7 +109,9 @@ def new_run() -> str:
 
 
 def begin(t: Transaction, pulled: Pulled, *, verb: str, now: dt.datetime) -> None:
-    """Write the row of a run that begins; runs of the same mapping that never ended are `broken`: we hold their lease."""
+    """
+    Write the row of a run that begins; runs of the same mapping that never ended are `broken`: we hold their lease.
+    """
     t.run(
         sql.statement(
             f"UPDATE {sql.table_name(RUNS)} SET status = '{BROKEN}', finished_at = updated_at "

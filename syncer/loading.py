@@ -1,11 +1,12 @@
 """
 Loading: typed rows go into the load table by set-based statements that write only what differs from the base.
 
-The base of comparison is a parameter. `mirror` compares with the load table itself; `delta` with `syncer.seen`, and what differs goes, in
-the same transaction, into a table of offers and from there into the load table, which somebody else empties (`offers.py`).
+The base of comparison is a parameter. `mirror` compares with the load table itself; `delta` with `syncer.seen`, and
+what differs goes, in the same transaction, into a table of offers and from there into the load table, which somebody
+else empties (`offers.py`).
 
-All statements of one group of pages run in one transaction that the caller opens; the caller also writes the places and the run record
-there. Not here: where the rows come from (`inbound.py`), what the tables look like (`shape.py`).
+All statements of one group of pages run in one transaction that the caller opens; the caller also writes the places
+and the run record there. Not here: where the rows come from (`inbound.py`), what the tables look like (`shape.py`).
 """
 
 from __future__ import annotations
@@ -64,13 +65,19 @@ class Context:
         return sql.key_text(alias, self.mapping.key, self.table.types())
 
     def owned(self, alias: str) -> str:
-        """Restrict a state table to this mapping and environment; both are names that were checked, never a person's text."""
+        """
+        Restrict a state table to this mapping and environment; both are names that were checked, never a person's
+        text.
+        """
         return f"{alias}.mapping = '{self.owner.mapping}' AND {alias}.environment = '{self.owner.environment}'"
 
 
 @attrs.frozen(kw_only=True)
 class Ending:
-    """Wholes of one kind, whose absent rows end with this group; `walk` names the keys met in earlier groups, "" where there are none."""
+    """
+    Wholes of one kind, whose absent rows end with this group; `walk` names the keys met in earlier groups, "" where
+    there are none.
+    """
 
     columns: tuple[str, ...]
     within: tuple[str, ...]
@@ -268,7 +275,9 @@ class Loading:
         is_last: bool,
         now: dt.datetime,
     ) -> Loaded:
-        """Load one group: *rows* have the mapping's columns, one row a key. Nothing is written where nothing differs."""
+        """
+        Load one group: *rows* have the mapping's columns, one row a key. Nothing is written where nothing differs.
+        """
         done = Loaded()
         self._stage(t, rows, states)
         for ending in endings:

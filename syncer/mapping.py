@@ -1,8 +1,9 @@
 """
 What a mapping is: one entity, where its fields stand in a record, and how it comes in. Data only, frozen, no I/O.
 
-A mapping checks itself when it is built; the error names the mapping, the field and the choices. The shipped mappings are in
-`mappings/`; a company's own come from a folder named in `syncer.toml` or from a package's entry point (`catalog.py`).
+A mapping checks itself when it is built; the error names the mapping, the field and the choices. The shipped mappings
+are in `mappings/`; a company's own come from a folder named in `syncer.toml` or from a package's entry point
+(`catalog.py`).
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ class Field:
     """
     One column of a mapping.
 
-    `path` is where the value stands in a record, keys joined by dots (default: the column's name); a tuple where a key itself has
-    a dot; `"."` is the record itself. `comment` is for the warehouse's catalogue.
+    `path` is where the value stands in a record, keys joined by dots (default: the column's name); a tuple where a key
+    itself has a dot; `"."` is the record itself. `comment` is for the warehouse's catalogue.
     """
 
     column: str
@@ -54,7 +55,8 @@ class Inbound:
     version: the column by which an older record never replaces a newer one; None: the record read last wins.
     discovers: the source's definitions add columns to the declared ones.
     misses, misses_apart: how many censuses, and how long apart, must miss a key before its row is `gone`.
-    max_gone_share: a census or whole scope that would end a larger share of its live rows (of 10 or more) ends none; None: no limit.
+    max_gone_share: a census or whole scope that would end a larger share of its live rows (of 10 or more) ends none;
+    None: no limit.
     """
 
     stream: str
@@ -109,7 +111,10 @@ class EntityMapping:
         return next(field for field in self.fields if field.column == column)
 
     def with_fields(self, discovered: Iterable[Field]) -> EntityMapping:
-        """Return the mapping with *discovered* fields behind the declared ones; a column that is declared stays as declared."""
+        """
+        Return the mapping with *discovered* fields behind the declared ones; a column that is declared stays as
+        declared.
+        """
         declared = {field.column for field in self.fields}
         return attrs.evolve(
             self, fields=(*self.fields, *(field for field in discovered if field.column not in declared))

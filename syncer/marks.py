@@ -1,8 +1,10 @@
 """
-Where each scope of a mapping was read to, what a delta load has seen, the keys of a walk that is under way, and whose records these are.
+Where each scope of a mapping was read to, what a delta load has seen, the keys of a walk that is under way, and whose
+records these are.
 
-Tables in schema `syncer`: `marks` (places), `seen` (the base of comparison of the style `delta`), `walks` (keys met, so that absence can be
-told when the walk ends, also after a kill), `accounts` (the account that an environment's first run named), `aliases` (ids merged away).
+Tables in schema `syncer`: `marks` (places), `seen` (the base of comparison of the style `delta`), `walks` (keys met,
+so that absence can be told when the walk ends, also after a kill), `accounts` (the account that an environment's first
+run named), `aliases` (ids merged away).
 """
 
 from __future__ import annotations

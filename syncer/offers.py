@@ -1,10 +1,10 @@
 """
 The load style `delta`: the base is `syncer.seen`, and what differs is *offered* until somebody has carried it on.
 
-For a host that empties its load tables and carries them on itself. What differs goes, in the transaction of its place, into a table of
-offers (`syncer.offers_<source>_<stream>`: the load table's columns and the run; one row a key, the newest), and from there into the load
-table, by key, never twice. Each pull first puts all open offers back. `confirm` deletes the offers that the last pull put there; where
-nobody confirms, an offer ends when it is older than `reoffer`.
+For a host that empties its load tables and carries them on itself. What differs goes, in the transaction of its place,
+into a table of offers (`syncer.offers_<source>_<stream>`: the load table's columns and the run; one row a key, the
+newest), and from there into the load table, by key, never twice. Each pull first puts all open offers back. `confirm`
+deletes the offers that the last pull put there; where nobody confirms, an offer ends when it is older than `reoffer`.
 """
 
 from __future__ import annotations
@@ -182,7 +182,10 @@ class Delta:
 
 
 def put_back(t: Transaction, context: Context, *, reoffer: dt.timedelta = REOFFER, now: dt.datetime) -> int:
-    """End offers older than *reoffer*; put the others into the load table where they are not there. Return how many were put back."""
+    """
+    End offers older than *reoffer*; put the others into the load table where they are not there. Return how many were
+    put back.
+    """
     offers = offers_table(context.table)
     t.run(sql.statement(f"DELETE FROM {sql.table_name(offers)} WHERE {LOAD_DATE} < ?"), [now - reoffer])
     columns = [column.name for column in context.table.columns]
@@ -207,7 +210,8 @@ def confirm(t: Transaction, table: Table, *, mapping: str, environment: str) -> 
     """
     End the offers that the last pull had put into the load table: the host has carried them on.
 
-    Confirms nothing, and says so, where that pull did not finish: what it offered may not have been complete when the host read it.
+    Confirms nothing, and says so, where that pull did not finish: what it offered may not have been complete when the
+    host read it.
     """
     query = (
         f"SELECT run, status FROM {sql.table_name(journal.RUNS)} WHERE mapping = ? AND environment = ? AND verb = 'pull' "

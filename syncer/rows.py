@@ -1,8 +1,8 @@
 """
 From records to typed rows: where each field stands, compiled once a mapping, and columns, not rows, from there on.
 
-Records that lack a usable key are left out and named; a value that does not fit its column is NULL and a reject. Here is also how a key
-is written as one text, which rejects, findings and the state tables use.
+Records that lack a usable key are left out and named; a value that does not fit its column is NULL and a reject. Here
+is also how a key is written as one text, which rejects, findings and the state tables use.
 
 Not here: what a type accepts (`values.py`), and what is done with the rows (`loading.py`).
 """

@@ -1,8 +1,9 @@
 """
-Settings: environment variables first, then `syncer.toml` in the working directory (or the file that `SYNCER_CONFIG` names).
+Settings: environment variables first, then `syncer.toml` in the working directory (or the file that `SYNCER_CONFIG`
+names).
 
-A `Settings` is a value that the verbs hand down; nothing below `engine` looks one up. A typo gets one line: file, line, what was
-found, what is known. Secrets never appear in a repr.
+A `Settings` is a value that the verbs hand down; nothing below `engine` looks one up. A typo gets one line: file,
+line, what was found, what is known. Secrets never appear in a repr.
 
 Not here: what a source needs (`NEEDS` in each file of `sources/`).
 """
@@ -59,7 +60,10 @@ MAPPING_KEYS: Mapping[str, tuple[str, Check]] = {
 
 @attrs.frozen(kw_only=True)
 class Account:
-    """One account of a source: where it is and how we get in. `options` is its table in `syncer.toml`, without url, token and user."""
+    """
+    One account of a source: where it is and how we get in. `options` is its table in `syncer.toml`, without url, token
+    and user.
+    """
 
     source: str
     environment: str = DEFAULT_ENVIRONMENT

@@ -1,8 +1,8 @@
 """
 The shape of the tables: created, and widened as mappings grow; a person's own columns and views are left alone.
 
-A column gets a wider type where the declaration asks for one and nothing is lost (checked by casting there and back); it never gets a
-narrower one, so a column may be wider than its field. A key column never changes.
+A column gets a wider type where the declaration asks for one and nothing is lost (checked by casting there and back);
+it never gets a narrower one, so a column may be wider than its field. A key column never changes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 The statements, written once, as sqlglot expressions; a warehouse renders them in its own dialect.
 
-They are parsed from text in one dialect, since that is how people read SQL, and kept: a mapping's statements are built once a process.
-Names are always quoted: a site's columns may be called `default` or `order`.
+They are parsed from text in one dialect, since that is how people read SQL, and kept: a mapping's statements are built
+once a process. Names are always quoted: a site's columns may be called `default` or `order`.
 
 Not here: running them (`warehouses/`), and which to run when (`loading.py`, `census.py`, and the modules of state).
 """
@@ -56,7 +56,8 @@ def differs(left: str, right: str, columns: Iterable[str]) -> str:
 
 def key_text(alias: str, columns: Sequence[str], types: dict[str, Type]) -> str:
     """
-    Write a key as one text, in SQL: the values joined by `/`, with `~` and `/` inside a text escaped as in a JSON pointer (RFC 6901).
+    Write a key as one text, in SQL: the values joined by `/`, with `~` and `/` inside a text escaped as in a JSON
+    pointer (RFC 6901).
 
     A key of one column is that value as it is. `rows.key_text` does the same in Python.
     """
@@ -84,7 +85,10 @@ def insert(table: Table) -> exp.Expr:
 
 
 def upsert_from(table: Table, stage: str, columns: Sequence[str]) -> tuple[exp.Expr, exp.Expr]:
-    """Return the two statements that bring the rows of *stage* into *table* by its key: update where different, insert what is new."""
+    """
+    Return the two statements that bring the rows of *stage* into *table* by its key: update where different, insert
+    what is new.
+    """
     rest = [column for column in columns if column not in table.key]
     setting = ", ".join(f"{quoted(column)} = s.{quoted(column)}" for column in rest)
     update = (

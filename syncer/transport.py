@@ -1,8 +1,10 @@
 """
-One HTTP session to one API: authentication, time-outs, retries, and the shared request budget. Every request of syncer goes through here.
+One HTTP session to one API: authentication, time-outs, retries, and the shared request budget. Every request of syncer
+goes through here.
 
-The retry loop is our own, and not urllib3's, because each attempt must take its request from the budget that processes share, and a
-429 must slow all of them down (`docs/decisions/retries.md`). Only reads are retried: the caller says so, since an API may read by POST.
+The retry loop is our own, and not urllib3's, because each attempt must take its request from the budget that processes
+share, and a 429 must slow all of them down (`docs/decisions/retries.md`). Only reads are retried: the caller says so,
+since an API may read by POST.
 
 Not here: what an answer means (`sources/`).
 """
@@ -38,7 +40,9 @@ Send = Callable[["requests.PreparedRequest", "requests.Session", tuple[float, fl
 
 @attrs.frozen(kw_only=True)
 class Doors:
-    """What comes in from outside: the clock, the budget that processes share, randomness, and how a request is sent."""
+    """
+    What comes in from outside: the clock, the budget that processes share, randomness, and how a request is sent.
+    """
 
     clock: Clock
     budget: Budget
@@ -130,7 +134,8 @@ class Transport:
         """
         Send, and send again by the rules where it is a read.
 
-        Raises: Unavailable, NotAllowed, NotFound, RequestError. A write (`is_read=False`) is asked again only after a 429.
+        Raises: Unavailable, NotAllowed, NotFound, RequestError. A write (`is_read=False`) is asked again only after a
+        429.
         """
         where = f"{method} {urlsplit(path).path if '://' in path else path}"
         request = self._prepare(method, path, params, body)
@@ -160,7 +165,8 @@ class Transport:
         from requests.auth import HTTPBasicAuth
 
         session = requests.Session()
-        # Proxies and certificates are looked up once here, not at each request (0.2 ms); and .netrc must not replace our token.
+        # Proxies and certificates are looked up once here, not at each request (0.2 ms); and .netrc must not replace
+        # our token.
         session.proxies.update(requests.utils.get_environ_proxies(self.base_url))
         settings = session.merge_environment_settings(self.base_url, {}, None, None, None)
         session.verify = settings["verify"]

@@ -1,8 +1,9 @@
 """
 Values: the types of a warehouse column, and how a column of JSON values becomes one of them.
 
-A column of values is turned into Arrow at once, in C, where every value has the shape that its type expects; only a column that has
-an odd value is looked at value by value. What does not fit becomes NULL and a `Misfit`, never an exception and never a silent NULL.
+A column of values is turned into Arrow at once, in C, where every value has the shape that its type expects; only a
+column that has an odd value is looked at value by value. What does not fit becomes NULL and a `Misfit`, never an
+exception and never a silent NULL.
 
 Not here: where a value stands in a record (`rows.py`), and what a warehouse calls these types (`warehouses/`).
 """
@@ -98,8 +99,8 @@ def parse(body: bytes) -> Any:
     """
     Read a JSON text.
 
-    orjson refuses a lone surrogate (`"\\ud83d"`), which APIs do send when a text was cut inside an emoji; the standard library takes it,
-    and `column` replaces it and says so.
+    orjson refuses a lone surrogate (`"\\ud83d"`), which APIs do send when a text was cut inside an emoji; the standard
+    library takes it, and `column` replaces it and says so.
 
     Raises: ValueError when it is no JSON either way.
     """
@@ -289,7 +290,8 @@ def _date(value: Any) -> dt.date:
 
 def timestamp(value: Any) -> dt.datetime:
     """
-    Read an instant: ISO 8601 with any offset (none means UTC), or epoch seconds (10 digits) or milliseconds (13 digits).
+    Read an instant: ISO 8601 with any offset (none means UTC), or epoch seconds (10 digits) or milliseconds (13
+    digits).
 
     Raises: ValueError.
     """

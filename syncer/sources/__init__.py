@@ -1,8 +1,8 @@
 """
 The port of a source: what each file here fulfils, what it yields, and how one is found by name. Nothing else.
 
-A source knows one API. It yields *pages*; the engine (`inbound.py`) turns them into typed rows and commits rows, place and run record
-together. Only the source understands its places.
+A source knows one API. It yields *pages*; the engine (`inbound.py`) turns them into typed rows and commits rows, place
+and run record together. Only the source understands its places.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class State:
     """
     A record that is no longer live, by its key.
 
-    Its record may stand in the same page (an archived project that can still be read): then the row is written with this state.
-    `into` is the surviving record's id where it was merged.
+    Its record may stand in the same page (an archived project that can still be read): then the row is written with
+    this state. `into` is the surviving record's id where it was merged.
     """
 
     key: Key
@@ -50,11 +50,13 @@ class Whole:
     """
     What a page (or a walk of several) holds all of: rows of it that were not in it become `absent`.
 
-    columns, values: the rows whose `columns` have one of `values`; no columns: every row of the mapping. Where the mapping has
+    columns, values: the rows whose `columns` have one of `values`; no columns: every row of the mapping. Where the
+    mapping has
         `slice_by`, the columns are a beginning of it.
     within: the scope that `max_gone_share` is measured in: a beginning of `columns`; empty: the whole mapping.
     absent: `deleted` where the API proves it, else `gone`.
-    first, last: the walk begins, or ends, with this page. Absence is settled with the last page; the keys met before it are kept
+    first, last: the walk begins, or ends, with this page. Absence is settled with the last page; the keys met before
+    it are kept
         in the warehouse with the rows, so that a walk that was killed goes on from its place.
     """
 
@@ -107,8 +109,8 @@ class Source(Protocol):
     """
     One API, read. One object serves all mappings of a verb: an answer that several streams stand on is asked once.
 
-    Every method may raise: Unavailable (no answer, or 429/5xx after the retries; safe to run again), NotAllowed (the token is no good
-    at all), RequestError (any other 4xx), AnswerError (an answer that cannot be true).
+    Every method may raise: Unavailable (no answer, or 429/5xx after the retries; safe to run again), NotAllowed (the
+    token is no good at all), RequestError (any other 4xx), AnswerError (an answer that cannot be true).
     """
 
     name: str
@@ -118,7 +120,10 @@ class Source(Protocol):
         """How many requests were sent so far, repeated ones too."""
 
     def check(self) -> Identity:
-        """Ask the API who we are; the first call of each run. Raises NotAllowed where the token is wrong, empty or expired."""
+        """
+        Ask the API who we are; the first call of each run. Raises NotAllowed where the token is wrong, empty or
+        expired.
+        """
 
     def describe(self, stream: str) -> Sequence[Field]:
         """Return the columns that the API's own definitions add to the declared ones; empty where it has none."""
@@ -127,15 +132,17 @@ class Source(Protocol):
         self, stream: str, *, places: Mapping[str, Place], lookback: timedelta, fields: Sequence[Field]
     ) -> Iterator[Page]:
         """
-        Yield pages of *stream*, each scope from its place on (one without a place is new: everything); each carries the place behind it.
+        Yield pages of *stream*, each scope from its place on (one without a place is new: everything); each carries
+        the place behind it.
 
-        Pages of at most a few hundred records, as the API shapes them and as the source settles them (ADF as text, a commit's
-        project id). A record that changes while it is read may come twice.
+        Pages of at most a few hundred records, as the API shapes them and as the source settles them (ADF as text, a
+        commit's project id). A record that changes while it is read may come twice.
         """
 
     def keys(self, stream: str) -> Iterator[Page]:
         """
-        Yield every key that the API has now, for a census: records that hold at least the key's fields, under a `Whole`.
+        Yield every key that the API has now, for a census: records that hold at least the key's fields, under a
+        `Whole`.
 
         The place is None: a census moves no place.
         """
@@ -166,7 +173,10 @@ class Connect(Protocol):
     """How a source is made: each file here has a function `connect` of this shape, and a value `NEEDS`."""
 
     def __call__(self, account: Account, *, doors: Doors, streams: Sequence[str]) -> Source:
-        """Make the source for *account*; *streams* are all that this verb will read, so that it knows which answers to keep."""
+        """
+        Make the source for *account*; *streams* are all that this verb will read, so that it knows which answers to
+        keep.
+        """
 
 
 def names(*, folders: Sequence[Path] = ()) -> list[str]:
@@ -183,7 +193,10 @@ def module(name: str, *, folders: Sequence[Path] = ()) -> ModuleType:
 
 
 def connect(account: Account, *, doors: Doors, streams: Sequence[str], folders: Sequence[Path] = ()) -> Source:
-    """Make the source of *account*. Raises UsageError where its URL, token or user is missing: one line names the variables."""
+    """
+    Make the source of *account*. Raises UsageError where its URL, token or user is missing: one line names the
+    variables.
+    """
     made = module(account.source, folders=folders)
     needs: Needs = made.NEEDS
     wanted = {

@@ -1,8 +1,9 @@
 """
-The port of a warehouse: what each file here fulfils, and how one is found by the setting `SYNCER_WAREHOUSE`. Nothing else.
+The port of a warehouse: what each file here fulfils, and how one is found by the setting `SYNCER_WAREHOUSE`. Nothing
+else.
 
-Statements come as sqlglot expressions (`sql.py`); a backend knows its types, how a set of typed rows is passed, its locks and its
-catalogue.
+Statements come as sqlglot expressions (`sql.py`); a backend knows its types, how a set of typed rows is passed, its
+locks and its catalogue.
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ class Transaction(Protocol):
         """Make the rows of *query* a temporary table *name*; return how many there are."""
 
     def row_hash(self, alias: str, columns: Sequence[str]) -> str:
-        """Write, as SQL text, a 64-bit hash of *columns* as text; equal rows hash equal within one version of the engine."""
+        """
+        Write, as SQL text, a 64-bit hash of *columns* as text; equal rows hash equal within one version of the engine.
+        """
 
     def columns(self, table: Table) -> dict[str, Type]:
         """Return the columns that the table has now, ours or not; empty where there is no table."""
@@ -116,7 +119,10 @@ class Warehouse(Protocol):
         """Let others in: at once when we are *waiting* for something else, else when we have held it long enough."""
 
     def lease(self, name: str, *, run: str, wait_s: float) -> Lease:
-        """Take the lease *name*, waiting at most *wait_s* seconds. Raises LeaseHeld, which says who holds it and since when."""
+        """
+        Take the lease *name*, waiting at most *wait_s* seconds. Raises LeaseHeld, which says who holds it and since
+        when.
+        """
 
     def leases(self) -> Mapping[str, Holder]:
         """Return who holds which lease now; one whose process is gone is not held."""

@@ -1,12 +1,13 @@
 """
 The embedded warehouse: one DuckDB file, no set-up. The only file that imports duckdb.
 
-The file is held only while there is something to commit or one set-based statement runs: DuckDB locks it for one process, readers too.
-So a loader lets go while it waits for the network, and while busy every `STRETCH_S`; who wants the file polls for it, then says whose
-PID has it. Opening, one commit and closing cost about 20 ms at 500,000 rows (measured; closing more often would write half-full row
-groups again and again).
+The file is held only while there is something to commit or one set-based statement runs: DuckDB locks it for one
+process, readers too. So a loader lets go while it waits for the network, and while busy every `STRETCH_S`; who wants
+the file polls for it, then says whose PID has it. Opening, one commit and closing cost about 20 ms at 500,000 rows
+(measured; closing more often would write half-full row groups again and again).
 
-Leases are operating system file locks beside the file, freed by the process's end; holder and since stand in a small JSON file.
+Leases are operating system file locks beside the file, freed by the process's end; holder and since stand in a small
+JSON file.
 """
 
 from __future__ import annotations

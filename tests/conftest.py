@@ -1,0 +1,125 @@
+"""What all tests share: a folder's settings, a clock that can be moved, and a script for the scripted source."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import attrs
+import pytest
+
+from syncer import engine, settings
+from syncer.budget import Budget
+from syncer.journal import Pulled
+from syncer.settings import Settings
+from syncer.transport import Doors
+from syncer.warehouses import Warehouse, find
+
+OWN = Path(__file__).parent / "own"
+
+
+class MovableClock:
+    """The machine's clock, moved by what a test says; sleeping moves it and takes no time."""
+
+    def __init__(self) -> None:
+        self.offset = dt.timedelta(0)
+        self.slept: list[float] = []
+        self._start = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+        self._ticks = 0
+
+    def now(self) -> dt.datetime:
+        self._ticks += 1
+        return self._start + self.offset + dt.timedelta(microseconds=self._ticks)
+
+    def monotonic(self) -> float:
+        return (self.now() - self._start).total_seconds()
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.advance(seconds)
+
+    def advance(self, seconds: float) -> None:
+        self.offset += dt.timedelta(seconds=seconds)
+
+
+def own_module(kind: str, name: str) -> ModuleType:
+    """Load a module of the tests' own folder under the name that the catalogue gives it."""
+    known = f"syncer_own_{kind}_{name}"
+    if known not in sys.modules:
+        spec = importlib.util.spec_from_file_location(known, OWN / kind / f"{name}.py")
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[known] = module
+        spec.loader.exec_module(module)
+    return sys.modules[known]
+
+
+@attrs.define
+class Site:
+    """A site of the scripted source: its folder, settings, clock and script."""
+
+    folder: Path
+    settings: Settings
+    clock: MovableClock
+    doors: Doors
+    script: Any
+
+    def pull(self, name: str = "scripted.things", **request: Any) -> Pulled:
+        """Pull one mapping."""
+        return engine.pull(name, settings=self.settings, request=engine.Request(**request), doors=self.doors)[0]
+
+    def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Ask the warehouse file, as a person's shell would."""
+        return query_file(self.folder / "warehouse.duckdb", query, parameters)
+
+    def warehouse(self) -> Warehouse:
+        """Open the warehouse through its port."""
+        return find(self.settings, clock=self.clock)
+
+
+def query_file(file: Path, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """Ask a DuckDB file."""
+    import duckdb
+
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        return connection.execute(query, list(parameters)).fetchall()
+
+
+@pytest.fixture
+def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Make sites of the scripted source, each with a folder of its own."""
+    module = own_module("sources", "scripted")
+    made: list[str] = []
+
+    def make(toml: str = "", name: str = "site") -> Site:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "syncer.toml").write_text(f"[syncer]\nfolders = ['{OWN.as_posix()}']\n{toml}", encoding="utf-8")
+        script = module.Script()
+        key = f"{folder.parent.name}-{name}"
+        module.SCRIPTS[key] = script
+        made.append(key)
+        variables = {
+            "SYNCER_SCRIPTED_URL": f"http://script/{key}",
+            "SYNCER_SCRIPTED_TOKEN": "not-a-secret",
+            "SYNCER_CACHE": str(tmp_path / "cache"),
+        }
+        clock = MovableClock()
+        doors = Doors(clock=clock, budget=Budget(tmp_path / "cache", clock=clock))
+        return Site(folder, settings.load(variables=variables, folder=folder), clock, doors, script)
+
+    yield make
+    for key in made:
+        del module.SCRIPTS[key]
+
+
+@pytest.fixture
+def site(make_site: Callable[..., Site]) -> Site:
+    """One site of the scripted source."""
+    return make_site()
