@@ -116,10 +116,14 @@ class _Census:
         """Forget the walk, settle the findings of keys that were met, and end the run."""
         context = self.inbound.context
         with self.inbound.warehouse.transaction() as t:
-            t.run(sql.statement(
-                f"DELETE FROM {sql.table_name(journal.FINDINGS)} AS f WHERE {context.owned('f')} AND f.kind = '{journal.CENSUS_MISS}' "
-                f"AND f.key IN (SELECT k.key FROM {sql.table_name(marks.WALKS)} AS k WHERE {context.owned('k')} AND k.walk = '{MET}')"
-            ))  # fmt: skip
+            t.run(
+                sql.statement(
+                    f"DELETE FROM {sql.table_name(journal.FINDINGS)} AS f WHERE {context.owned('f')} AND f.kind = "
+                    f"'{journal.CENSUS_MISS}' "
+                    f"AND f.key IN (SELECT k.key FROM {sql.table_name(marks.WALKS)} AS k WHERE {context.owned('k')} "
+                    f"AND k.walk = '{MET}')"
+                )
+            )
             marks.end_walks(t, "census:", owner=context.owner)
         return self.inbound.load(iter(()))
 
@@ -161,7 +165,8 @@ class _Census:
         while True:
             with self.inbound.warehouse.transaction() as t:
                 query = (
-                    f"SELECT DISTINCT k.key FROM {sql.table_name(marks.WALKS)} AS k WHERE {self.inbound.context.owned('k')} "
+                    f"SELECT DISTINCT k.key FROM {sql.table_name(marks.WALKS)} AS k WHERE "
+                    f"{self.inbound.context.owned('k')} "
                     f"AND k.walk = '{walk}' AND k.key > ? ORDER BY k.key LIMIT {KEYS_A_FETCH}"
                 )
                 keys = [row[0] for row in t.rows(sql.statement(query), [after])]

@@ -16,14 +16,16 @@ from collections.abc import Callable, Iterator, Sequence
 import attrs
 from loguru import logger
 
-from syncer import cache, census, journal, mappings, marks, settings as settings_module, shape, sources, warehouses
+from syncer import cache, census, journal, mappings, marks, shape, sources, warehouses
+from syncer import settings as settings_module
 from syncer.budget import Budget
 from syncer.clock import Clock, SystemClock
 from syncer.errors import SyncerError
 from syncer.inbound import Inbound, OnProgress
 from syncer.journal import Pulled
-from syncer.loading import Context, Loading, Mirror
+from syncer.loading import Context, Loading
 from syncer.mapping import EntityMapping
+from syncer.mirror import Mirror
 from syncer.offers import REOFFER, Delta, offers_table, put_back
 from syncer.rows import Typing, key_values
 from syncer.settings import Settings
@@ -33,14 +35,7 @@ from syncer.warehouses import Warehouse
 
 INCREMENTAL, FULL, CENSUS = "incremental", "full", "census"
 OnRun = Callable[[Pulled], None]  # called with each run as it ends
-
-
-class PullFailed(SyncerError):
-    """Some of several mappings failed; `runs` has the outcome of each."""
-
-    def __init__(self, message: str, *, runs: Sequence[Pulled]) -> None:
-        super().__init__(message)
-        self.runs = list(runs)
+OnFailure = Callable[[Pulled, SyncerError], None]  # called with each run that failed, and why
 
 
 @attrs.frozen(kw_only=True)
@@ -52,6 +47,7 @@ class Request:
     wait_s: float = 0.0
     on_progress: OnProgress | None = None
     on_run: OnRun | None = None
+    on_failure: OnFailure | None = None
 
 
 def doors_of(settings: Settings, clock: Clock) -> Doors:
@@ -76,13 +72,19 @@ def pull(
     chosen = mappings.choose([names] if isinstance(names, str) else names, folders=settings.folders)
     doors = doors or doors_of(settings, SystemClock())
     warehouse = warehouses.find(settings, clock=doors.clock)
+    by_source: dict[str, list[EntityMapping]] = {}
+    for mapping in chosen:
+        by_source.setdefault(mapping.source, []).append(settings.applied_to(mapping))
     done: list[Pulled] = []
-    with contextlib.closing(warehouse):
-        for name in dict.fromkeys(mapping.source for mapping in chosen):
-            of_source = [settings.applied_to(mapping) for mapping in chosen if mapping.source == name]
-            with _connected(name, of_source, settings=settings, doors=doors) as source:
-                verb = _Verb(settings=settings, request=request, doors=doors, warehouse=warehouse, source=source)
-                done += verb.pull(of_source)
+    with contextlib.ExitStack() as opened:
+        opened.callback(warehouse.close)
+        connected = [
+            opened.enter_context(_connected(name, of_source, settings=settings, doors=doors))
+            for name, of_source in by_source.items()
+        ]
+        for source, of_source in zip(connected, by_source.values(), strict=True):
+            verb = _Verb(settings=settings, request=request, doors=doors, warehouse=warehouse, source=source)
+            done += verb.pull(of_source)
     return done
 
 
@@ -125,7 +127,8 @@ class _Verb:
         try:
             lease = self.warehouse.lease(lease_name, run=pulled.run, wait_s=self.request.wait_s)
         except SyncerError as error:
-            return self._told(attrs.evolve(pulled, status=journal.FAILED, error=str(error)))
+            refused = attrs.evolve(pulled, status=journal.FAILED, error=str(error))
+            return self._told(self._explained(refused, error))
         try:
             done = self._leased(mapping, pulled)
         finally:
@@ -180,9 +183,16 @@ class _Verb:
             base = self._base(context, t, now)
         typing = Typing(mapping)
         inbound = Inbound(
-            context=context, typing=typing, loading=Loading(context, base), warehouse=self.warehouse, clock=self.doors.clock, pulled=pulled,
-            sent=lambda: self.source.requests - requests_before, on_progress=self.request.on_progress, has_rejects=has_rejects,
-        )  # fmt: skip
+            context=context,
+            typing=typing,
+            loading=Loading(context, base),
+            warehouse=self.warehouse,
+            clock=self.doors.clock,
+            pulled=pulled,
+            sent=lambda: self.source.requests - requests_before,
+            on_progress=self.request.on_progress,
+            has_rejects=has_rejects,
+        )
         return inbound, places, again
 
     def _base(self, context: Context, t: warehouses.Transaction, now: dt.datetime) -> Mirror | Delta:
@@ -219,7 +229,7 @@ class _Verb:
             if not journal.update(t, failed, now=now):
                 journal.insert(t, failed, verb="pull", now=now)
         self.warehouse.rest(waiting=True)
-        return failed
+        return self._explained(failed, error)
 
     def _record_failure(self, mapping: EntityMapping, error: SyncerError) -> Pulled:
         """Write down a run that could not even begin: the source does not know us."""
@@ -232,7 +242,12 @@ class _Verb:
             shape.ensure_state(t)
             journal.insert(t, failed, verb="pull", now=now)
         self.warehouse.rest(waiting=True)
-        return self._told(failed)
+        return self._told(self._explained(failed, error))
+
+    def _explained(self, pulled: Pulled, error: SyncerError) -> Pulled:
+        if self.request.on_failure is not None:
+            self.request.on_failure(pulled, error)
+        return pulled
 
     def _told(self, pulled: Pulled) -> Pulled:
         if self.request.on_run is not None:

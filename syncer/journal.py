@@ -20,8 +20,9 @@ import attrs
 
 from syncer import sql
 from syncer.rows import Reject
+from syncer.tables import STATE, Column, Table
 from syncer.values import BIGINT, TEXT, TIMESTAMP
-from syncer.warehouses import STATE, Column, Table, Transaction
+from syncer.warehouses import Transaction
 
 RUNNING, DONE, FAILED, REFUSED, BROKEN = "running", "done", "failed", "refused", "broken"
 
@@ -29,33 +30,63 @@ RUNS = Table(
     schema=STATE,
     name="runs",
     columns=(
-        Column("run", TEXT), Column("mapping", TEXT), Column("environment", TEXT), Column("verb", TEXT), Column("mode", TEXT),
-        Column("status", TEXT), Column("started_at", TIMESTAMP), Column("updated_at", TIMESTAMP), Column("finished_at", TIMESTAMP),
-        Column("pid", BIGINT), Column("host", TEXT), Column("read", BIGINT), Column("inserted", BIGINT), Column("updated", BIGINT),
-        Column("unchanged", BIGINT), Column("gone", BIGINT), Column("rejected", BIGINT), Column("requests", BIGINT),
-        Column("mark", TEXT), Column("error", TEXT),
+        Column("run", TEXT),
+        Column("mapping", TEXT),
+        Column("environment", TEXT),
+        Column("verb", TEXT),
+        Column("mode", TEXT),
+        Column("status", TEXT),
+        Column("started_at", TIMESTAMP),
+        Column("updated_at", TIMESTAMP),
+        Column("finished_at", TIMESTAMP),
+        Column("pid", BIGINT),
+        Column("host", TEXT),
+        Column("read", BIGINT),
+        Column("inserted", BIGINT),
+        Column("updated", BIGINT),
+        Column("unchanged", BIGINT),
+        Column("gone", BIGINT),
+        Column("rejected", BIGINT),
+        Column("requests", BIGINT),
+        Column("mark", TEXT),
+        Column("error", TEXT),
     ),
     key=("run",),
-)  # fmt: skip
+)
 REJECTS = Table(
     schema=STATE,
     name="rejects",
     columns=(
-        Column("mapping", TEXT), Column("environment", TEXT), Column("key", TEXT), Column("column", TEXT), Column("scope", TEXT),
-        Column("reason", TEXT), Column("declared", TEXT), Column("found", TEXT), Column("run", TEXT), Column("first_seen", TIMESTAMP),
+        Column("mapping", TEXT),
+        Column("environment", TEXT),
+        Column("key", TEXT),
+        Column("column", TEXT),
+        Column("scope", TEXT),
+        Column("reason", TEXT),
+        Column("declared", TEXT),
+        Column("found", TEXT),
+        Column("run", TEXT),
+        Column("first_seen", TIMESTAMP),
         Column("last_seen", TIMESTAMP),
     ),
     key=("mapping", "environment", "scope", "key", "column"),
-)  # fmt: skip
+)
 FINDINGS = Table(
     schema=STATE,
     name="findings",
     columns=(
-        Column("mapping", TEXT), Column("environment", TEXT), Column("kind", TEXT), Column("key", TEXT), Column("detail", TEXT),
-        Column("run", TEXT), Column("first_seen", TIMESTAMP), Column("last_seen", TIMESTAMP), Column("times", BIGINT),
+        Column("mapping", TEXT),
+        Column("environment", TEXT),
+        Column("kind", TEXT),
+        Column("key", TEXT),
+        Column("detail", TEXT),
+        Column("run", TEXT),
+        Column("first_seen", TIMESTAMP),
+        Column("last_seen", TIMESTAMP),
+        Column("times", BIGINT),
     ),
     key=("mapping", "environment", "kind", "key"),
-)  # fmt: skip
+)
 TABLES = (RUNS, REJECTS, FINDINGS)
 
 MAX_GONE_SHARE, CENSUS_MISS, COLUMN_GONE = "max_gone_share", "census_miss", "column_gone"
@@ -125,24 +156,57 @@ def begin(t: Transaction, pulled: Pulled, *, verb: str, now: dt.datetime) -> Non
 def insert(t: Transaction, pulled: Pulled, *, verb: str, now: dt.datetime) -> None:
     """Write the row of a run."""
     finished = None if pulled.status == RUNNING else now
-    t.run(sql.insert(RUNS), [
-        pulled.run, pulled.mapping, pulled.environment, verb, pulled.mode, pulled.status, now, now, finished, os.getpid(), socket.gethostname(),
-        pulled.read, pulled.inserted, pulled.updated, pulled.unchanged, pulled.gone, pulled.rejected, pulled.requests, pulled.mark, pulled.error,
-    ])  # fmt: skip
+    t.run(
+        sql.insert(RUNS),
+        [
+            pulled.run,
+            pulled.mapping,
+            pulled.environment,
+            verb,
+            pulled.mode,
+            pulled.status,
+            now,
+            now,
+            finished,
+            os.getpid(),
+            socket.gethostname(),
+            pulled.read,
+            pulled.inserted,
+            pulled.updated,
+            pulled.unchanged,
+            pulled.gone,
+            pulled.rejected,
+            pulled.requests,
+            pulled.mark,
+            pulled.error,
+        ],
+    )
 
 
 def update(t: Transaction, pulled: Pulled, *, now: dt.datetime) -> int:
     """Write what a run has done so far, or how it ended; 0 where it has no row yet."""
     return t.run(
         sql.statement(
-            f"UPDATE {sql.table_name(RUNS)} SET status = ?, updated_at = ?, finished_at = ?, read = ?, inserted = ?, updated = ?, "
+            f"UPDATE {sql.table_name(RUNS)} SET status = ?, updated_at = ?, finished_at = ?, read = ?, inserted = "
+            "?, updated = ?, "
             "unchanged = ?, gone = ?, rejected = ?, requests = ?, mark = ?, error = ? WHERE run = ?"
         ),
         [
-            pulled.status, now, None if pulled.status == RUNNING else now, pulled.read, pulled.inserted, pulled.updated, pulled.unchanged,
-            pulled.gone, pulled.rejected, pulled.requests, pulled.mark, pulled.error, pulled.run,
+            pulled.status,
+            now,
+            None if pulled.status == RUNNING else now,
+            pulled.read,
+            pulled.inserted,
+            pulled.updated,
+            pulled.unchanged,
+            pulled.gone,
+            pulled.rejected,
+            pulled.requests,
+            pulled.mark,
+            pulled.error,
+            pulled.run,
         ],
-    )  # fmt: skip
+    )
 
 
 def keep_rejects(t: Transaction, rejects: Sequence[Reject], *, pulled: Pulled, now: dt.datetime) -> None:
@@ -154,16 +218,28 @@ def keep_rejects(t: Transaction, rejects: Sequence[Reject], *, pulled: Pulled, n
     unique = {(reject.scope if not reject.key else "", reject.key, reject.column): reject for reject in rejects}
     rows = [
         {
-            "mapping": pulled.mapping, "environment": pulled.environment, "key": reject.key, "column": reject.column, "scope": scope,
-            "reason": reject.reason, "declared": reject.declared, "found": reject.found, "run": pulled.run, "first_seen": now, "last_seen": now,
+            "mapping": pulled.mapping,
+            "environment": pulled.environment,
+            "key": reject.key,
+            "column": reject.column,
+            "scope": scope,
+            "reason": reject.reason,
+            "declared": reject.declared,
+            "found": reject.found,
+            "run": pulled.run,
+            "first_seen": now,
+            "last_seen": now,
         }
         for (scope, _, _), reject in unique.items()
-    ]  # fmt: skip
+    ]
     t.stage("rejects_now", pa.Table.from_pylist(rows), REJECTS.types())
-    t.run(sql.statement(
-        f"UPDATE {sql.table_name(REJECTS)} AS t SET reason = s.reason, declared = s.declared, found = s.found, run = s.run, "
-        f"last_seen = s.last_seen FROM rejects_now AS s WHERE {sql.equal('t', 's', REJECTS.key)}"
-    ))  # fmt: skip
+    t.run(
+        sql.statement(
+            f"UPDATE {sql.table_name(REJECTS)} AS t SET reason = s.reason, declared = s.declared, found = s.found, "
+            "run = s.run, "
+            f"last_seen = s.last_seen FROM rejects_now AS s WHERE {sql.equal('t', 's', REJECTS.key)}"
+        )
+    )
     t.run(sql.insert_new(REJECTS, "rejects_now", list(REJECTS.types())))
 
 
@@ -172,7 +248,8 @@ def drop_scope_rejects(t: Transaction, scopes: Iterable[str], *, pulled: Pulled)
     for scope in scopes:
         t.run(
             sql.statement(
-                f"DELETE FROM {sql.table_name(REJECTS)} WHERE mapping = ? AND environment = ? AND scope = ? AND key = ''"
+                f"DELETE FROM {sql.table_name(REJECTS)} WHERE mapping = ? AND environment = ? AND scope = ? AND key "
+                "= ''"
             ),
             [pulled.mapping, pulled.environment, scope],
         )
@@ -217,7 +294,8 @@ def find(t: Transaction, kind: str, key: str, detail: str, *, pulled: Pulled, no
 
 def first_seen(t: Transaction, kind: str, key: str, *, pulled: Pulled) -> dt.datetime | None:
     """Return when a finding was first seen; None where it was not."""
-    query = f"SELECT first_seen FROM {sql.table_name(FINDINGS)} WHERE mapping = ? AND environment = ? AND kind = ? AND key = ?"
+    one = "mapping = ? AND environment = ? AND kind = ? AND key = ?"
+    query = f"SELECT first_seen FROM {sql.table_name(FINDINGS)} WHERE {one}"
     found = t.rows(sql.statement(query), [pulled.mapping, pulled.environment, kind, key])
     return found[0][0] if found else None
 

@@ -21,9 +21,10 @@ from syncer import marks, sql
 from syncer.journal import REJECTS
 from syncer.mapping import EntityMapping
 from syncer.rows import key_text
-from syncer.sources import DELETED, GONE, LIVE, State, Whole
+from syncer.sources import LIVE, State, Whole
+from syncer.tables import Table
 from syncer.values import TEXT, Type, arrow_type
-from syncer.warehouses import Table, Transaction
+from syncer.warehouses import Transaction
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -151,111 +152,6 @@ class Base(Protocol):
         """Give the rows named in the temporary table `states` their state; return how many left `live`."""
 
 
-class Mirror:
-    """The base is the load table itself."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._table = sql.table_name(context.table)
-        columns = [column for column in context.columns if column not in context.mapping.key]
-        self._compared = [*columns, RECORD_STATE, MERGED_INTO]
-
-    def relation(self) -> str:
-        """The load table."""
-        return f"{self._table} AS b"
-
-    def is_live(self) -> str:
-        """A live row."""
-        return f"b.{RECORD_STATE} = '{LIVE}'"
-
-    def same_key(self) -> str:
-        """Equal key columns."""
-        return sql.equal("b", "s", self._context.mapping.key)
-
-    def key(self) -> str:
-        """The key columns as one text."""
-        return self._context.key_of("b")
-
-    def in_whole(self, columns: Sequence[str], *, text: str) -> str:
-        """Equal native columns."""
-        return sql.equal("b", "w", columns)
-
-    def written_by_run(self) -> tuple[str, list[Any]]:
-        """A load date since the run began."""
-        return f"b.{LOAD_DATE} >= ?", [self._context.started]
-
-    def differing(self) -> str:
-        """One column differs, and the record is not older than the row."""
-        return f"({sql.differs('b', 's', self._compared)}){self._not_older()}"
-
-    def parameters_of_differing(self) -> list[Any]:
-        """When the run began, where the version is looked at."""
-        return self._version_parameters()
-
-    def is_standing(self, version: str | None) -> str:
-        """Neither gone nor deleted, and of the same version where the key came with one."""
-        standing = f"b.{RECORD_STATE} NOT IN ('{GONE}', '{DELETED}')"
-        if version is None:
-            return standing
-        name = sql.quoted(version)
-        return f"{standing} AND (s.{name} IS NULL OR b.{name} IS NOT DISTINCT FROM s.{name})"
-
-    def load(self, t: Transaction, now: dt.datetime) -> tuple[int, int]:
-        """Update what differs, insert what is new."""
-        setting = ", ".join(f"{sql.quoted(column)} = s.{sql.quoted(column)}" for column in self._compared)
-        updated = t.run(
-            sql.statement(
-                f"UPDATE {self._table} AS b SET {setting}, {LOAD_DATE} = ? FROM {BATCH} AS s WHERE {self.same_key()} AND {self.differing()}"
-            ),
-            [now, *self._version_parameters()],
-        )
-        columns = [*self._context.columns, RECORD_STATE, MERGED_INTO]
-        inserted = t.run(
-            sql.statement(
-                f"INSERT INTO {self._table} ({sql.names(columns)}, {RECORD_SOURCE}, {LOAD_DATE}) "
-                f"SELECT {sql.names(columns, of='s')}, ?, ? FROM {BATCH} AS s "
-                f"WHERE NOT EXISTS (SELECT 1 FROM {self.relation()} WHERE {self.same_key()})"
-            ),
-            [self._context.mapping.name, now],
-        )
-        return inserted, updated
-
-    def end(self, t: Transaction, condition: str, state: str, now: dt.datetime) -> int:
-        """Set the state of rows, their values kept."""
-        return t.run(
-            sql.statement(f"UPDATE {self.relation()} SET {RECORD_STATE} = ?, {LOAD_DATE} = ? WHERE {condition}"),
-            [state, now],
-        )
-
-    def set_states(self, t: Transaction, now: dt.datetime) -> int:
-        """Set the states that differ."""
-        joined = f"s.key = {self.key()} AND ({sql.differs('b', 's', [RECORD_STATE, MERGED_INTO])})"
-        left = t.rows(
-            sql.statement(
-                f"SELECT COUNT(*) FROM {self.relation()} JOIN states AS s ON {joined} WHERE {self.is_live()}"
-            )
-        )[0][0]
-        t.run(
-            sql.statement(
-                f"UPDATE {self.relation()} SET {RECORD_STATE} = s.{RECORD_STATE}, {MERGED_INTO} = s.{MERGED_INTO}, {LOAD_DATE} = ? "
-                f"FROM states AS s WHERE {joined}"
-            ),
-            [now],
-        )
-        return int(left)
-
-    def _not_older(self) -> str:
-        version = self._context.mapping.inbound.version if self._context.mapping.inbound else None
-        if version is None:
-            return ""
-        older = f"s.{sql.quoted(version)} < b.{sql.quoted(version)}"
-        healed = f" OR b.{LOAD_DATE} < ?" if self._context.is_full else ""
-        return f" AND (({older}) IS NOT TRUE{healed})"
-
-    def _version_parameters(self) -> list[Any]:
-        return [self._context.started] if self._context.is_full and "?" in self._not_older() else []
-
-
 class Loading:
     """Loads the groups of one run, one after the other."""
 
@@ -331,11 +227,13 @@ class Loading:
         wanted = {column: types[column] for column in self._context.columns} | {RECORD_STATE: TEXT, MERGED_INTO: TEXT}
         t.stage(BATCH, rows.append_column(RECORD_STATE, state).append_column(MERGED_INTO, into), wanted)
         if states:
-            table = pa.table({
-                "key": pa.array(list(state_of), pa.string()),
-                RECORD_STATE: pa.array([each.state for each in state_of.values()], pa.string()),
-                MERGED_INTO: pa.array([each.into for each in state_of.values()], pa.string()),
-            })  # fmt: skip
+            table = pa.table(
+                {
+                    "key": pa.array(list(state_of), pa.string()),
+                    RECORD_STATE: pa.array([each.state for each in state_of.values()], pa.string()),
+                    MERGED_INTO: pa.array([each.into for each in state_of.values()], pa.string()),
+                }
+            )
             t.stage("states", table, {"key": TEXT, RECORD_STATE: TEXT, MERGED_INTO: TEXT})
 
     def _leaving(self, t: Transaction) -> int:
@@ -356,13 +254,17 @@ class Loading:
             "again",
             sql.statement(
                 f"SELECT s.* FROM {BATCH} AS s WHERE {context.key_of('s')} IN "
-                f"(SELECT k.key FROM {sql.table_name(marks.WALKS)} AS k WHERE {context.owned('k')} AND k.walk = '{self._counted}')"
+                f"(SELECT k.key FROM {sql.table_name(marks.WALKS)} AS k WHERE {context.owned('k')} AND k.walk = "
+                f"'{self._counted}')"
             ),
         )
         if not again:
             return 0, 0
         written, parameters = base.written_by_run()
-        query = f"SELECT COUNT(*) FROM {base.relation()} JOIN again AS s ON {base.same_key()} WHERE {written} AND {base.differing()}"
+        query = (
+            f"SELECT COUNT(*) FROM {base.relation()} JOIN again AS s ON {base.same_key()} "
+            f"WHERE {written} AND {base.differing()}"
+        )
         return again, int(t.rows(sql.statement(query), [*parameters, *base.parameters_of_differing()])[0][0])
 
     def lacking(self, version: str | None) -> str:
@@ -453,10 +355,10 @@ class Loading:
         scope = self._base.in_whole(ending.within, text="within")
         query = (
             f"SELECT w.within, COUNT(*) FROM {self._base.relation()} JOIN "
-            f"(SELECT DISTINCT {sql.names(ending.within, of='v') + ', ' if ending.within else ''}v.within FROM wholes AS v) AS w "
+            f"(SELECT DISTINCT {sql.names([*ending.within, 'within'], of='v')} FROM wholes AS v) AS w "
             f"ON {scope} WHERE {self._base.is_live()} GROUP BY w.within"
         )
-        live = {within: count for within, count in t.rows(sql.statement(query))}
+        live = dict(t.rows(sql.statement(query)))
         return [
             Braked(scope=within, ending=count, live=live[within])
             for within, count in sorted(leaving.items())

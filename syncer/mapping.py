@@ -129,11 +129,13 @@ class EntityMapping:
     def _check_column(self, column: str) -> None:
         if column.startswith("dss_"):
             raise MappingError(
-                f"Mapping {self.name}: column {column} begins with dss_, which is kept for the warehouse's own columns."
+                f"Mapping {self.name}: column {column} begins with dss_, which is kept for the warehouse's own "
+                "columns."
             )
         if not _COLUMN.fullmatch(column) or len(column) > MAX_COLUMN_BYTES:
             raise MappingError(
-                f"Mapping {self.name}: column '{column}' must be small letters, digits and _, at most {MAX_COLUMN_BYTES}."
+                f"Mapping {self.name}: column '{column}' must be small letters, digits and _, at most "
+                f"{MAX_COLUMN_BYTES}."
             )
 
     def _check_key(self, columns: Sequence[str]) -> None:
@@ -143,7 +145,8 @@ class EntityMapping:
         for column in self.key:
             if self.field(column).type not in (BIGINT, TEXT):
                 raise MappingError(
-                    f"Mapping {self.name}: key column {column} is {self.field(column).type.value}; choices: bigint, text."
+                    f"Mapping {self.name}: key column {column} is {self.field(column).type.value}; choices: bigint, "
+                    "text."
                 )
 
     def _check_inbound(self, inbound: Inbound, columns: Sequence[str]) -> None:
@@ -158,12 +161,14 @@ class EntityMapping:
             raise MappingError(f"Mapping {self.name}: lookback must not be negative and misses at least 1.")
         if inbound.max_gone_share is not None and not 0 <= inbound.max_gone_share <= 1:
             raise MappingError(
-                f"Mapping {self.name}: max_gone_share is {inbound.max_gone_share}; it is a share between 0 and 1, or None."
+                f"Mapping {self.name}: max_gone_share is {inbound.max_gone_share}; it is a share between 0 and 1, "
+                "or None."
             )
 
     def _check_columns(self, what: str, wanted: Sequence[str], columns: Sequence[str]) -> None:
         for column in wanted:
             if column not in columns:
                 raise MappingError(
-                    f"Mapping {self.name}: {what} names column {column}, which it does not have. Known: {', '.join(columns)}."
+                    f"Mapping {self.name}: {what} names column {column}, which it does not have. Known: "
+                    f"{', '.join(columns)}."
                 )

@@ -18,27 +18,38 @@ import orjson
 from syncer import sql
 from syncer.errors import WrongAccount
 from syncer.sources import Place
+from syncer.tables import STATE, Column, Table
 from syncer.values import JSON, TEXT, TIMESTAMP
-from syncer.warehouses import STATE, Column, Table, Transaction
+from syncer.warehouses import Transaction
 
 MARKS = Table(
     schema=STATE,
     name="marks",
     columns=(
-        Column("mapping", TEXT), Column("environment", TEXT), Column("scope", TEXT), Column("place", JSON), Column("mark", TEXT),
-        Column("run", TEXT), Column("updated_at", TIMESTAMP),
+        Column("mapping", TEXT),
+        Column("environment", TEXT),
+        Column("scope", TEXT),
+        Column("place", JSON),
+        Column("mark", TEXT),
+        Column("run", TEXT),
+        Column("updated_at", TIMESTAMP),
     ),
     key=("mapping", "environment", "scope"),
-)  # fmt: skip
+)
 SEEN = Table(
     schema=STATE,
     name="seen",
     columns=(
-        Column("mapping", TEXT), Column("environment", TEXT), Column("key", TEXT), Column("slice", TEXT), Column("row_hash", TEXT),
-        Column("state", TEXT), Column("run", TEXT),
+        Column("mapping", TEXT),
+        Column("environment", TEXT),
+        Column("key", TEXT),
+        Column("slice", TEXT),
+        Column("row_hash", TEXT),
+        Column("state", TEXT),
+        Column("run", TEXT),
     ),
     key=("mapping", "environment", "key"),
-)  # fmt: skip
+)
 WALKS = Table(
     schema=STATE,
     name="walks",
@@ -59,11 +70,15 @@ ALIASES = Table(
     schema=STATE,
     name="aliases",
     columns=(
-        Column("mapping", TEXT), Column("environment", TEXT), Column("old_id", TEXT), Column("new_id", TEXT), Column("run", TEXT),
+        Column("mapping", TEXT),
+        Column("environment", TEXT),
+        Column("old_id", TEXT),
+        Column("new_id", TEXT),
+        Column("run", TEXT),
         Column("first_seen", TIMESTAMP),
     ),
     key=("mapping", "environment", "old_id"),
-)  # fmt: skip
+)
 TABLES = (MARKS, SEEN, WALKS, ACCOUNTS, ALIASES)
 
 
@@ -93,10 +108,17 @@ def put_places(
     if not found:
         return
     rows = [
-        {"mapping": owner.mapping, "environment": owner.environment, "scope": scope, "place": orjson.dumps(place).decode(), "mark": mark,
-         "run": owner.run, "updated_at": now}
+        {
+            "mapping": owner.mapping,
+            "environment": owner.environment,
+            "scope": scope,
+            "place": orjson.dumps(place).decode(),
+            "mark": mark,
+            "run": owner.run,
+            "updated_at": now,
+        }
         for scope, (place, mark) in found.items()
-    ]  # fmt: skip
+    ]
     t.stage("places_now", pa.Table.from_pylist(rows, schema=None), MARKS.types())
     update, insert = sql.upsert_from(MARKS, "places_now", list(MARKS.types()))
     t.run(update)
@@ -134,6 +156,7 @@ def admit(t: Transaction, source: str, environment: str, account: str, *, now: d
         return
     if known[0][0] != account:
         raise WrongAccount(
-            f"{source}, environment {environment}: the token is of account {account}, but the records here are of {known[0][0]}.",
+            f"{source}, environment {environment}: the token is of account {account}, but the records here are of "
+            f"{known[0][0]}.",
             hint="Give the other account an environment of its own (--environment NAME), or use another warehouse.",
         )

@@ -18,8 +18,9 @@ import attrs
 from syncer import journal, marks, sql
 from syncer.loading import BATCH, LOAD_DATE, MERGED_INTO, RECORD_SOURCE, RECORD_STATE, Context
 from syncer.sources import DELETED, GONE, LIVE
+from syncer.tables import STATE, Column, Table
 from syncer.values import BIGINT, TEXT
-from syncer.warehouses import STATE, Column, Table, Transaction
+from syncer.warehouses import Transaction
 
 OFFERED_BY = "dss_offered_by"  # the run that offered a row
 REOFFER = dt.timedelta(days=3)
@@ -88,7 +89,8 @@ class Delta:
         changed = t.derive(
             "changed",
             sql.statement(
-                f"SELECT s.*, {self._context.key_of('s')} AS dss_key, {self._hash} AS dss_hash, {slice_text} AS dss_slice, "
+                f"SELECT s.*, {self._context.key_of('s')} AS dss_key, {self._hash} AS dss_hash, {slice_text} AS "
+                "dss_slice, "
                 f"{known}) AS dss_known FROM {BATCH} AS s WHERE NOT {known} AND NOT {self.differing()})"
             ),
         )
@@ -104,7 +106,8 @@ class Delta:
         ended = t.derive(
             "ended",
             sql.statement(
-                f"SELECT b.key AS dss_key, '{state}' AS {RECORD_STATE}, CAST(NULL AS TEXT) AS {MERGED_INTO} FROM {self.relation()} WHERE {condition}"
+                f"SELECT b.key AS dss_key, '{state}' AS {RECORD_STATE}, CAST(NULL AS TEXT) AS {MERGED_INTO} FROM "
+                f"{self.relation()} WHERE {condition}"
             ),
         )
         if ended:
@@ -113,7 +116,10 @@ class Delta:
 
     def set_states(self, t: Transaction, now: dt.datetime) -> int:
         """Offer tombstones for the records named in `states` whose state differs."""
-        joined = f"FROM {self.relation()} JOIN states AS s ON s.key = b.key WHERE {self._context.owned('b')} AND b.state <> s.{RECORD_STATE}"
+        joined = (
+            f"FROM {self.relation()} JOIN states AS s ON s.key = b.key "
+            f"WHERE {self._context.owned('b')} AND b.state <> s.{RECORD_STATE}"
+        )
         left = int(t.rows(sql.statement(f"SELECT COUNT(*) {joined} AND b.state = '{LIVE}'"))[0][0])
         if t.derive("ended", sql.statement(f"SELECT b.key AS dss_key, s.{RECORD_STATE}, s.{MERGED_INTO} {joined}")):
             self._bury(t, "ended", now)
@@ -136,7 +142,8 @@ class Delta:
         )
         self._see(
             t,
-            f"SELECT s.dss_key, b.slice, '', s.{RECORD_STATE} FROM {ended} AS s JOIN {self.relation()} ON b.key = s.dss_key AND {self._context.owned('b')}",
+            f"SELECT s.dss_key, b.slice, '', s.{RECORD_STATE} FROM {ended} AS s "
+            f"JOIN {self.relation()} ON b.key = s.dss_key AND {self._context.owned('b')}",
         )
         self._offer(t, "buried", [*self._context.mapping.key, RECORD_STATE, MERGED_INTO], now)
 
@@ -155,7 +162,8 @@ class Delta:
             sql.statement(
                 f"INSERT INTO {sql.table_name(marks.SEEN)} (mapping, environment, key, slice, row_hash, state, run) "
                 f"SELECT ?, ?, s.key, s.slice, s.row_hash, s.state, ? FROM seen_now AS s "
-                f"WHERE NOT EXISTS (SELECT 1 FROM {self.relation()} WHERE {self._context.owned('b')} AND b.key = s.key)"
+                "WHERE NOT EXISTS "
+                f"(SELECT 1 FROM {self.relation()} WHERE {self._context.owned('b')} AND b.key = s.key)"
             ),
             [owner.mapping, owner.environment, owner.run],
         )
@@ -170,12 +178,16 @@ class Delta:
             (self._context.table, [], given),
         ):
             name = sql.table_name(table)
-            t.run(sql.statement(
-                f"DELETE FROM {name} AS t WHERE EXISTS (SELECT 1 FROM {stage} AS s WHERE {sql.equal('t', 's', table.key)})"
-            ))  # fmt: skip
             t.run(
                 sql.statement(
-                    f"INSERT INTO {name} ({sql.names([*wanted, *extra])}) SELECT {values}{', ?' if extra else ''} FROM {stage} AS s"
+                    f"DELETE FROM {name} AS t "
+                    f"WHERE EXISTS (SELECT 1 FROM {stage} AS s WHERE {sql.equal('t', 's', table.key)})"
+                )
+            )
+            t.run(
+                sql.statement(
+                    f"INSERT INTO {name} ({sql.names([*wanted, *extra])}) "
+                    f"SELECT {values}{', ?' if extra else ''} FROM {stage} AS s"
                 ),
                 parameters,
             )
@@ -193,7 +205,8 @@ def put_back(t: Transaction, context: Context, *, reoffer: dt.timedelta = REOFFE
         sql.statement(
             f"INSERT INTO {sql.table_name(context.table)} ({sql.names(columns)}) "
             f"SELECT {sql.names(columns, of='s')} FROM {sql.table_name(offers)} AS s "
-            f"WHERE NOT EXISTS (SELECT 1 FROM {sql.table_name(context.table)} AS t WHERE {sql.equal('t', 's', context.table.key)})"
+            f"WHERE NOT EXISTS (SELECT 1 FROM {sql.table_name(context.table)} AS t "
+            f"WHERE {sql.equal('t', 's', context.table.key)})"
         )
     )
 
@@ -214,7 +227,8 @@ def confirm(t: Transaction, table: Table, *, mapping: str, environment: str) -> 
     host read it.
     """
     query = (
-        f"SELECT run, status FROM {sql.table_name(journal.RUNS)} WHERE mapping = ? AND environment = ? AND verb = 'pull' "
+        f"SELECT run, status FROM {sql.table_name(journal.RUNS)} "
+        "WHERE mapping = ? AND environment = ? AND verb = 'pull' "
         "ORDER BY started_at DESC LIMIT 1"
     )
     last = t.rows(sql.statement(query), [mapping, environment])

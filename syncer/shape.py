@@ -15,8 +15,9 @@ from syncer import journal, marks, sql
 from syncer.errors import WarehouseError
 from syncer.loading import LOAD_DATE, MERGED_INTO, RECORD_SOURCE, RECORD_STATE
 from syncer.mapping import EntityMapping
+from syncer.tables import LOAD, Column, Table
 from syncer.values import TEXT, TIMESTAMP, WIDER, Type
-from syncer.warehouses import LOAD, Column, Table, Transaction
+from syncer.warehouses import Transaction
 
 OWN_COLUMNS = (
     Column(RECORD_SOURCE, TEXT, "mapping that filled the row"),
@@ -79,7 +80,8 @@ def _widened(t: Transaction, table: Table, column: Column, now: Type) -> Type:
         return now
     if column.name in table.key:
         raise WarehouseError(
-            f"{table.schema}.{table.name}: key column {column.name} is {now.value}, and the mapping declares {column.type.value}.",
+            f"{table.schema}.{table.name}: key column {column.name} is {now.value}, and the mapping declares "
+            f"{column.type.value}.",
             hint="A key column is never changed: rename the table and pull again, or declare the old type.",
         )
     choices: Sequence[Type] = [column.type, TEXT] if column.type in WIDER[now] else [TEXT]

@@ -1,8 +1,10 @@
 """
-The spool: answers that several streams of one verb stand on, asked once and kept in a temporary file until the source is closed.
+The spool: answers that several streams of one verb stand on, asked once and kept in a temporary file until the source
+is closed.
 
-The file is an SQLite database without a name: only this process can open it, and it is gone with the process, however that ends. What
-is asked at the same time by two threads is asked once. An error is not kept: the next one who wants the answer asks again.
+The file is an SQLite database without a name: only this process can open it, and it is gone with the process, however
+that ends. What is asked at the same time by two threads is asked once. An error is not kept: the next one who wants
+the answer asks again.
 
 Not here: which answers are worth keeping (the sources know what their streams share).
 Source: SQLite documentation, "In-Memory Databases", section "Temporary Databases".

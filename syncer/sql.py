@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 import sqlglot
 from sqlglot import exp
 
+from syncer.tables import STATE, Table
 from syncer.values import Type
-from syncer.warehouses import STATE, Table
 
 
 @functools.lru_cache(maxsize=2048)
@@ -101,6 +101,7 @@ def upsert_from(table: Table, stage: str, columns: Sequence[str]) -> tuple[exp.E
 def insert_new(table: Table, stage: str, columns: Sequence[str]) -> exp.Expr:
     """Insert the rows of *stage* whose key *table* lacks."""
     return statement(
-        f"INSERT INTO {table_name(table)} ({names(columns)}) SELECT {names(columns, of='s')} FROM {quoted(stage)} AS s "
+        f"INSERT INTO {table_name(table)} ({names(columns)}) SELECT {names(columns, of='s')} FROM {quoted(stage)} "
+        "AS s "
         f"WHERE NOT EXISTS (SELECT 1 FROM {table_name(table)} AS t WHERE {equal('t', 's', table.key)})"
     )

@@ -185,7 +185,8 @@ class Transport:
         url = path if "://" in path else self.base_url + path
         if urlsplit(url).netloc != urlsplit(self.base_url).netloc:
             raise AnswerError(
-                f"{self.base_url} named a next page on another host ({urlsplit(url).netloc}); the token is not sent there."
+                f"{self.base_url} named a next page on another host ({urlsplit(url).netloc}); the token is not sent "
+                "there."
             )
         request = requests.Request(method, url, params=params)
         if body is not None:
@@ -275,7 +276,8 @@ class Transport:
             raise NotFound(f"{answer.where} was not found (404).", status=404, body=body)
         if answer.status < 400:
             raise RequestError(
-                f"{answer.where} was answered with a redirect ({answer.status}), which is not followed: the token would go along.",
+                f"{answer.where} was answered with a redirect ({answer.status}), which is not followed: the token "
+                "would go along.",
                 hint="Check the base URL (http or https, the host's present name).",
                 status=answer.status,
                 body=body,

@@ -55,7 +55,9 @@ def test_an_archived_record_that_comes_by_key_keeps_its_values(site: Site) -> No
     loaded(site)
     answers = [Page(records=[thing(0, name="last words")], states=[State(key=(0,), state=ARCHIVED)])]
     assert census(site, list(range(1, 20)), answers=answers).gone == 1
-    assert site.rows("SELECT name, dss_record_state FROM load.scripted_things WHERE id = 0") == [("last words", "archived")]
+    assert site.rows("SELECT name, dss_record_state FROM load.scripted_things WHERE id = 0") == [
+        ("last words", "archived")
+    ]
 
 
 def test_a_census_reads_what_the_warehouse_lacks(site: Site) -> None:
@@ -97,10 +99,15 @@ def test_rows_of_a_scope_that_failed_do_not_end(site: Site) -> None:
     say(site, Page(records=notes))
     site.pull("scripted.notes")
     whole = Whole(columns=("thing_id",), values=[(2,)], within=("thing_id",))
-    site.script.keys = lambda stream: iter([Page(scope="1", error=NotAllowed("project 1: no")), Page(scope="2", whole=whole)])
+    site.script.keys = lambda stream: iter(
+        [Page(scope="1", error=NotAllowed("project 1: no")), Page(scope="2", whole=whole)]
+    )
     done = site.pull("scripted.notes", mode="census")
     assert (done.gone, done.exit_code) == (1, 3)
-    assert site.rows("SELECT thing_id, dss_record_state FROM load.scripted_notes ORDER BY 1") == [(1, "live"), (2, "gone")]
+    assert site.rows("SELECT thing_id, dss_record_state FROM load.scripted_notes ORDER BY 1") == [
+        (1, "live"),
+        (2, "gone"),
+    ]
 
 
 def test_where_one_census_is_not_enough_the_second_ends_it_a_day_later(site: Site) -> None:
@@ -125,7 +132,9 @@ def test_a_key_that_is_seen_again_is_no_longer_missed(site: Site) -> None:
     say(site, Page(records=[{"id": 1}, {"id": 2}]))
     site.pull("scripted.careful")
     for present in ([2], [1, 2]):
-        site.script.keys = lambda stream, present=present: iter([Page(records=[{"id": n} for n in present], whole=Whole())])
+        site.script.keys = lambda stream, present=present: iter(
+            [Page(records=[{"id": n} for n in present], whole=Whole())]
+        )
         site.pull("scripted.careful", mode="census")
     assert site.rows("SELECT count(*) FROM syncer.findings") == [(0,)]
 
@@ -136,7 +145,9 @@ def test_a_census_of_several_groups_meets_every_key(site: Site, monkeypatch: Any
     monkeypatch.setattr("syncer.census.KEYS_A_FETCH", 2)
     loaded(site)
     present = [number for number in range(20) if number not in (3, 9, 15)]
-    site.script.keys = lambda stream: iter([Page(records=[{"id": n}], whole=Whole(first=i == 0, last=i == 16)) for i, n in enumerate(present)])
+    site.script.keys = lambda stream: iter(
+        [Page(records=[{"id": n}], whole=Whole(first=i == 0, last=i == 16)) for i, n in enumerate(present)]
+    )
     assert site.pull(mode="census").gone == 3
     assert site.rows("SELECT count(*) FROM syncer.walks") == [(0,)]
 

@@ -1,4 +1,4 @@
-"""The way in, on a real DuckDB file: what is written, what is not, and what is told. The source is a script; real APIs are in `sources/`."""
+"""The way in, on a real DuckDB file: what is written, what is not, what is told. The source is a script."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from tests.conftest import Site
 
 
 def thing(number: int, **values: Any) -> dict[str, Any]:
-    return {"id": number, "name": f"thing {number}", "address": {"city": "Ulm"}, "updated": "2026-01-02T03:04:05Z", **values}
+    return {
+        "id": number,
+        "name": f"thing {number}",
+        "address": {"city": "Ulm"},
+        "updated": "2026-01-02T03:04:05Z",
+        **values,
+    }
 
 
 def say(site: Site, *pages: Page) -> None:
@@ -23,15 +29,27 @@ def say(site: Site, *pages: Page) -> None:
 def test_rows_arrive_typed(site: Site) -> None:
     """Nested objects are columns by path, lists are JSON, times are UTC."""
     record = thing(
-        1, size="12", price=1.25, weight=3, is_sold=True, made_on="1850-02-28", updated="1899-12-31T23:00:00+01:00", tags=["a", {"b": 1}]
+        1,
+        size="12",
+        price=1.25,
+        weight=3,
+        is_sold=True,
+        made_on="1850-02-28",
+        updated="1899-12-31T23:00:00+01:00",
+        tags=["a", {"b": 1}],
     )
     say(site, Page(records=[record], place={"n": 1}))
     assert site.pull().inserted == 1
-    found = site.rows("SELECT id, name, city, size, price::TEXT, weight, is_sold, made_on::TEXT, epoch_us(updated), tags FROM load.scripted_things")
-    assert found == [(1, "thing 1", "Ulm", 12, "1.250000000", 3.0, True, "1850-02-28", -2208996000000000, '["a",{"b":1}]')]
-    assert site.rows("SELECT dss_record_source, dss_record_state, dss_load_date IS NOT NULL FROM load.scripted_things") == [
-        ("scripted.things", "live", True)
+    found = site.rows(
+        "SELECT id, name, city, size, price::TEXT, weight, is_sold, made_on::TEXT, epoch_us(updated), tags FROM "
+        "load.scripted_things"
+    )
+    assert found == [
+        (1, "thing 1", "Ulm", 12, "1.250000000", 3.0, True, "1850-02-28", -2208996000000000, '["a",{"b":1}]')
     ]
+    assert site.rows(
+        "SELECT dss_record_source, dss_record_state, dss_load_date IS NOT NULL FROM load.scripted_things"
+    ) == [("scripted.things", "live", True)]
 
 
 def test_second_pull_of_an_unchanged_source_writes_nothing(site: Site) -> None:
@@ -77,7 +95,10 @@ def test_what_does_not_fit_is_a_reject_and_never_a_silent_null(site: Site) -> No
         ("2", "size", "bigint", "number"),
         ("3", "is_sold", "boolean", "string"),
     ]
-    assert site.rows("SELECT id, size, city FROM load.scripted_things WHERE id < 3 ORDER BY id") == [(1, None, None), (2, None, "Ulm")]
+    assert site.rows("SELECT id, size, city FROM load.scripted_things WHERE id < 3 ORDER BY id") == [
+        (1, None, None),
+        (2, None, "Ulm"),
+    ]
 
 
 def test_a_reject_goes_when_the_value_fits(site: Site) -> None:
@@ -99,7 +120,9 @@ def test_a_record_without_a_usable_key_is_left_out_and_named(site: Site, record:
     assert key.startswith("~") and column == "id" and "without a usable key" in reason
 
 
-@pytest.mark.parametrize("text", ["a\0b", "{braces} %s {0}", "😀𝒳", "x" * 1_000_000, "O'Neil \"q\" \\ \n\r\t", "\u202e", ""])
+@pytest.mark.parametrize(
+    "text", ["a\0b", "{braces} %s {0}", "😀𝒳", "x" * 1_000_000, 'O\'Neil "q" \\ \n\r\t', "\u202e", ""]
+)
 def test_odd_text_arrives_as_it_is(site: Site, text: str) -> None:
     """NUL, braces, 4-byte characters, quotes, a megabyte."""
     say(site, Page(records=[thing(1, name=text, tags=[text])]))
@@ -156,7 +179,11 @@ def test_an_older_record_never_replaces_a_newer_one(site: Site) -> None:
 
 def test_places_are_kept_by_scope_and_handed_back(site: Site) -> None:
     """The engine stores what it does not understand."""
-    say(site, Page(scope="a", place={"head": "1"}, records=[thing(1)]), Page(scope="b", place={"x": [1, {"y": None}]}, mark="here"))
+    say(
+        site,
+        Page(scope="a", place={"head": "1"}, records=[thing(1)]),
+        Page(scope="b", place={"x": [1, {"y": None}]}, mark="here"),
+    )
     assert site.pull().mark == "here"
     seen: dict[str, Any] = {}
 
@@ -230,7 +257,10 @@ def test_a_slice_read_twice_in_one_group_is_compared_twice(site: Site) -> None:
 
     say(site, notes("a", "b"), notes("b"))
     site.pull("scripted.notes")
-    assert site.rows("SELECT name, dss_record_state FROM load.scripted_notes ORDER BY name") == [("a", "deleted"), ("b", "live")]
+    assert site.rows("SELECT name, dss_record_state FROM load.scripted_notes ORDER BY name") == [
+        ("a", "deleted"),
+        ("b", "live"),
+    ]
 
 
 def test_a_walk_over_several_groups_knows_what_it_met(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +274,9 @@ def test_a_walk_over_several_groups_knows_what_it_met(site: Site, monkeypatch: p
             if fails_at == number:
                 raise Unavailable("broken")
             records = [thing(n) for n in (number, number + 1) if n < 9 and n not in (1, 6)]
-            yield Page(place={"next": number + 2}, records=records, whole=Whole(first=number == 0, last=number + 2 >= 9))
+            yield Page(
+                place={"next": number + 2}, records=records, whole=Whole(first=number == 0, last=number + 2 >= 9)
+            )
 
     site.script.read = lambda stream, places: walk(0, fails_at=4)
     assert site.pull().status == "failed"
@@ -271,7 +303,11 @@ def test_states_are_recorded_as_they_are_told(site: Site) -> None:
     """Archived with its record, deleted without one; a merge keeps who survives."""
     say(site, Page(records=[thing(1), thing(2), thing(3)]))
     site.pull()
-    states = [State(key=(1,), state=ARCHIVED), State(key=(2,), state="merged", into="3"), State(key=(77,), state=DELETED)]
+    states = [
+        State(key=(1,), state=ARCHIVED),
+        State(key=(2,), state="merged", into="3"),
+        State(key=(77,), state=DELETED),
+    ]
     say(site, Page(records=[thing(1, name="put away")], states=states))
     assert site.pull().gone == 2
     found = site.rows("SELECT id, name, dss_record_state, dss_merged_into FROM load.scripted_things ORDER BY id")

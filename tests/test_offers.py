@@ -1,4 +1,4 @@
-"""The style `delta`: what was offered stays offered until it was carried on; the base is what was seen, never the load table."""
+"""The style `delta`: what was offered stays offered until it was carried on; the base is what was seen."""
 
 from __future__ import annotations
 
@@ -123,7 +123,10 @@ def test_a_slice_is_compared_with_what_was_seen(delta: Site) -> None:
     """The load table is empty; absence is still found, also for keys with `/` and `~` in them."""
 
     def notes(*names: str) -> Page:
-        return Page(records=[{"thing_id": 1, "name": n} for n in names], whole=Whole(columns=("thing_id",), values=[(1,)], absent=DELETED))
+        return Page(
+            records=[{"thing_id": 1, "name": n} for n in names],
+            whole=Whole(columns=("thing_id",), values=[(1,)], absent=DELETED),
+        )
 
     say(delta, notes("a/b", "~c", "d"))
     delta.pull("scripted.notes")
@@ -161,5 +164,10 @@ def test_both_styles_see_the_same_changes(make_site: Callable[..., Site], monkey
         for site in (mirror, delta):
             say(site, *pages)
         one, other = mirror.pull(), delta.pull()
-        assert (one.read, one.inserted, one.updated, one.unchanged) == (other.read, other.inserted, other.updated, other.unchanged)
+        assert (one.read, one.inserted, one.updated, one.unchanged) == (
+            other.read,
+            other.inserted,
+            other.updated,
+            other.unchanged,
+        )
     assert mirror.rows(LOAD) == delta.rows(LOAD)

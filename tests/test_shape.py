@@ -21,7 +21,9 @@ def define(site: Site, kind: Type, *values: Any) -> Any:
 
 
 def column(site: Site) -> tuple[str, list[Any]]:
-    kind = site.rows("SELECT data_type FROM duckdb_columns() WHERE table_name = 'scripted_discovering' AND column_name = 'extra'")[0][0]
+    kind = site.rows(
+        "SELECT data_type FROM duckdb_columns() WHERE table_name = 'scripted_discovering' AND column_name = 'extra'"
+    )[0][0]
     return kind, [row[0] for row in site.rows("SELECT extra FROM load.scripted_discovering ORDER BY id")]
 
 
@@ -56,7 +58,9 @@ def test_a_definition_that_went_away_keeps_its_column(site: Site) -> None:
         (JSON, {"a": 1}, TEXT, "VARCHAR"),
     ],
 )
-def test_a_column_is_widened_where_that_loses_nothing(site: Site, before: Type, value: Any, after: Type, type_name: str) -> None:
+def test_a_column_is_widened_where_that_loses_nothing(
+    site: Site, before: Type, value: Any, after: Type, type_name: str
+) -> None:
     """Else it becomes text, which holds everything; it never gets narrower."""
     define(site, before, value)
     site.script.describe = lambda stream: [Field("extra", type=after)]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 from syncer.errors import UsageError
+from syncer.tables import Column, Table
 from syncer.values import Type
 
 if TYPE_CHECKING:
@@ -25,31 +26,7 @@ if TYPE_CHECKING:
     from syncer.clock import Clock
     from syncer.settings import Settings
 
-LOAD, STATE = "load", "syncer"  # the two schemas: what pulls fill, and everything of ours besides
 BACKENDS = ("duckdb",)
-
-
-@attrs.frozen
-class Column:
-    """A column of a warehouse table."""
-
-    name: str
-    type: Type
-    comment: str = ""
-
-
-@attrs.frozen(kw_only=True)
-class Table:
-    """A warehouse table as we want it; a person's own columns may stand beside ours."""
-
-    schema: str
-    name: str
-    columns: tuple[Column, ...]
-    key: tuple[str, ...] = ()
-
-    def types(self) -> dict[str, Type]:
-        """The type of each column."""
-        return {column.name: column.type for column in self.columns}
 
 
 @attrs.frozen(kw_only=True)

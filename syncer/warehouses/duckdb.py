@@ -29,8 +29,9 @@ from sqlglot import exp
 
 from syncer.clock import Clock, iso
 from syncer.errors import LeaseHeld, UsageError, WarehouseBusy, WarehouseError
+from syncer.tables import Column, Table
 from syncer.values import DECIMAL_DIGITS, DECIMAL_SCALE, Type
-from syncer.warehouses import Column, Holder, Table
+from syncer.warehouses import Holder
 
 if TYPE_CHECKING:
     import pyarrow as pa

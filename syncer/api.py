@@ -1,0 +1,107 @@
+"""
+The verbs as Python functions. They return values that print well, raise where something failed, and never exit.
+
+Not here: how a verb works (`engine.py`), and the command line (`cli.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import overload
+
+from syncer import engine
+from syncer import settings as settings_module
+from syncer.engine import CENSUS, FULL, INCREMENTAL, Request
+from syncer.errors import SyncerError, UsageError
+from syncer.inbound import OnProgress
+from syncer.journal import Pulled
+from syncer.settings import Settings
+
+
+class PullFailed(SyncerError):
+    """Some of several mappings failed; `runs` has the outcome of each."""
+
+    def __init__(self, message: str, *, runs: Sequence[Pulled]) -> None:
+        super().__init__(message)
+        self.runs = list(runs)
+
+
+@overload
+def pull(
+    names: str,
+    *,
+    full: bool = ...,
+    census: bool = ...,
+    force: bool = ...,
+    wait_s: float = ...,
+    environment: str | None = ...,
+    settings: Settings | None = ...,
+    on_progress: OnProgress | None = ...,
+) -> Pulled: ...
+
+
+@overload
+def pull(
+    names: list[str] | tuple[str, ...],
+    *,
+    full: bool = ...,
+    census: bool = ...,
+    force: bool = ...,
+    wait_s: float = ...,
+    environment: str | None = ...,
+    settings: Settings | None = ...,
+    on_progress: OnProgress | None = ...,
+) -> list[Pulled]: ...
+
+
+def pull(
+    names: str | Sequence[str],
+    *,
+    full: bool = False,
+    census: bool = False,
+    force: bool = False,
+    wait_s: float = 0.0,
+    environment: str | None = None,
+    settings: Settings | None = None,
+    on_progress: OnProgress | None = None,
+) -> Pulled | list[Pulled]:
+    """
+    Bring a mapping in: what changed since the last pull, or everything the first time.
+
+    names: one mapping, or a list of mappings and patterns (`["gitlab.*"]`); a list returns a list.
+    full: reload everything, still writing only differences. census: find what is no longer there; force: end it,
+    though it is a lot.
+    wait_s: how long to wait for a process that pulls the same mapping.
+    environment, settings: which account; settings (with its environment) in place of environment variables and
+    `syncer.toml`.
+
+    Raises: UsageError: nothing was tried. The mapping's own error where one was asked for and failed; PullFailed where
+    some of several did. Values that could not be loaded do not raise: look at `rejected`.
+    """
+    if full and census:
+        raise UsageError("A pull is full or a census, not both.")
+    if isinstance(names, str) and any(letter in names for letter in "*?["):
+        raise UsageError(
+            f"'{names}' is a pattern: it may name several mappings.", hint=f'Give a list, and get a list: ["{names}"].'
+        )
+    if force and not census:
+        raise UsageError("force is for a census.")
+    failures: list[SyncerError] = []
+    request = Request(
+        mode=FULL if full else CENSUS if census else INCREMENTAL,
+        is_forced=force,
+        wait_s=wait_s,
+        on_progress=on_progress,
+        on_failure=lambda pulled, error: failures.append(error),
+    )
+    runs = engine.pull(names, settings=settings or settings_module.load(environment=environment), request=request)
+    if not isinstance(names, str):
+        if failures:
+            failed = ", ".join(run.mapping for run in runs if run.status != "done")
+            raise PullFailed(
+                f"{len(failures)} of {len(runs)} pulls failed ({failed}). The first one: {failures[0]}", runs=runs
+            )
+        return runs
+    if failures:
+        raise failures[0]
+    return runs[0]
