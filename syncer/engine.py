@@ -69,6 +69,9 @@ def pull(
     """
     settings = settings or settings_module.load()
     request = request or Request()
+    settings.check_names(
+        sources=sources.names(folders=settings.folders), mappings=mappings.known(folders=settings.folders)
+    )
     chosen = mappings.choose([names] if isinstance(names, str) else names, folders=settings.folders)
     doors = doors or doors_of(settings, SystemClock())
     warehouse = warehouses.find(settings, clock=doors.clock)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,18 @@ class Settings:
             inbound = attrs.evolve(inbound, lookback=timedelta(seconds=found["lookback_s"]))
         return attrs.evolve(mapping, inbound=inbound)
 
+    def check_names(self, *, sources: Iterable[str], mappings: Iterable[str]) -> None:
+        """Check that each table of `syncer.toml` names a source or mapping that is known. Raises UsageError."""
+        if self.file is None:
+            return
+        for name in self.tables:
+            if name in ("warehouse", "syncer", "environments"):
+                continue
+            noun, known = ("mapping", mappings) if "." in name else ("source", sources)
+            if name not in (names := list(known)):
+                line = _Checker(self.file, self.file.read_text(encoding="utf-8")).line(name)
+                raise UsageError(f"{self.file}, line {line}: {UnknownName(noun, name, known=names)}")
+
     def _account_table(self, source: str) -> dict[str, Any]:
         if self.environment == DEFAULT_ENVIRONMENT:
             return dict(self.tables.get(source, {}))
@@ -229,15 +241,16 @@ class _Checker:
         for key, value in table.items():
             if key not in known:
                 wrong = UnknownName(f"key in [{table_name}]", key, known=known)
-                raise UsageError(f"{self.file}, line {self._line(key)}: {wrong}")
+                raise UsageError(f"{self.file}, line {self.line(key)}: {wrong}")
             meaning, is_good = known[key]
             if not is_good(value):
                 self._fail(key, f"{key} in [{table_name}] is {value!r}", meaning)
 
     def _fail(self, key: str, what: str, choices: str) -> None:
-        raise UsageError(f"{self.file}, line {self._line(key)}: {what}. Choices: {choices}.")
+        raise UsageError(f"{self.file}, line {self.line(key)}: {what}. Choices: {choices}.")
 
-    def _line(self, key: str) -> int:
+    def line(self, key: str) -> int:
+        """Find the line that *key* stands on."""
         pattern = re.compile(rf"""(^|[\s\["'.{{,]){re.escape(key)}["'\]\s=.]""")
         for number, line in enumerate(self.text.splitlines(), start=1):
             if pattern.search(f"{line} ") and not line.lstrip().startswith("#"):

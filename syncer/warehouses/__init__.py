@@ -89,6 +89,9 @@ class Warehouse(Protocol):
     dialect: str  # sqlglot's name
     name: str  # for messages; no secret in it
 
+    def exists(self) -> bool:
+        """Tell whether it is there yet, without making it."""
+
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Open a transaction: commits at the end of the block, rolls back on an exception."""
 

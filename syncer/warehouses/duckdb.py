@@ -180,6 +180,10 @@ class DuckDBWarehouse:
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._held_since = 0.0
 
+    def exists(self) -> bool:
+        """Tell whether the file is there."""
+        return self.file.exists()
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[DuckDBTransaction]:
         """Open a transaction: commits at the end of the block, rolls back on an exception."""
