@@ -6,8 +6,8 @@ Start syncer, or its tests, on a machine that has only Python 3.11 or newer.
     python3 start.py COMMAND …       install, then run any other command of syncer
 
 Versions are those of `requirements/`. Only the standard library is used here, and words that an old Python
-understands, so that it can say which one is needed. What is installed is installed once; a change of `requirements/` or of
-`pyproject.toml` installs again.
+understands, so that it can say which one is needed. What is installed is installed once; a change of `requirements/`
+or of `pyproject.toml` installs again.
 """
 
 import hashlib

@@ -22,10 +22,10 @@ def ahead(function: Callable[[T], R], items: Iterable[T], *, workers: int = 4) -
     """
     Yield `function(item)` of each item, in the order of *items*; at most *workers* run, and as many results wait.
 
-    *items* is drawn by the thread that reads the results, and only as far ahead as that. One worker means a plain map:
+    *items* is drawn by the thread that reads the results, and only as far ahead as that. One worker is a plain map:
     the same requests in the same order each time. What a call (or *items*) raises comes out where its result would
-    have stood, after the results before it. Closing the generator, or an error, starts nothing more and waits for what
-    runs.
+    have stood, after the results before it. Closing the generator, or an error, starts nothing more and waits for
+    what runs.
     """
     if workers <= 1:
         yield from map(function, items)

@@ -235,7 +235,7 @@ class Inbound:
         rows = group.table()
         now = self.clock.now()
         with self.warehouse.transaction() as t:
-            endings = self._endings(t, group)
+            endings = self._endings(group)
             loaded = self.loading.load(t, rows, states=group.states, endings=endings, is_last=ends_run, now=now)
             self._keep_walks(t, group)
             self._settle_rejects(t, group)
@@ -265,37 +265,37 @@ class Inbound:
     def _new_group(self) -> Group:
         return Group(self.typing, self.clock.monotonic())
 
-    def _endings(self, t: Transaction, group: Group) -> Sequence[Ending]:
+    def _endings(self, group: Group) -> Sequence[Ending]:
         """Put wholes of one kind together; a walk that began in an earlier group has its keys in the warehouse."""
         together: dict[tuple[tuple[str, ...], tuple[str, ...], str], dict[tuple[object, ...], None]] = {}
         endings = []
         begun: set[str] = set()
         for scope, whole in group.wholes:
-            walk = f"scope:{scope}"
             if whole.first:
                 begun.add(scope)
-                if not whole.last or walk in self._open_walks:
-                    marks.begin_walk(t, walk, owner=self.context.owner)
             if not whole.last:
                 continue
             if scope in begun:
-                kind = (whole.columns, whole.within, whole.absent)
-                together.setdefault(kind, {}).update(dict.fromkeys(whole.values))
+                together.setdefault((whole.columns, whole.within, whole.absent), {}).update(
+                    dict.fromkeys(whole.values)
+                )
             else:
-                endings.append(Ending.of(whole, whole.values, walk=walk))
+                endings.append(Ending.of(whole, whole.values, walk=f"scope:{scope}"))
         for (columns, within, absent), values in together.items():
             whole = Whole(columns=columns, within=within, absent=absent, values=())
             endings.append(Ending.of(whole, list(values)))
         return endings
 
     def _keep_walks(self, t: Transaction, group: Group) -> None:
-        """Keep the keys of walks that go on in a later group; forget those that ended."""
-        last: dict[str, Whole] = dict(group.wholes)
-        for scope, whole in last.items():
+        """Keep the keys of walks that go on in a later group; forget those that ended or began anew."""
+        begun = {scope for scope, whole in group.wholes if whole.first}
+        for scope, whole in dict(group.wholes).items():
             walk = f"scope:{scope}"
+            is_new = scope in begun
+            is_kept = walk in self._open_walks or not whole.first or not whole.last
+            if is_kept and (is_new or whole.last):
+                marks.begin_walk(t, walk, owner=self.context.owner)
             if whole.last:
-                if walk in self._open_walks or not whole.first:
-                    marks.begin_walk(t, walk, owner=self.context.owner)
                 self._open_walks.discard(walk)
             else:
                 self.loading.remember(t, walk)

@@ -182,14 +182,8 @@ def read(settings: Settings, question: Question | None = None, *, clock: Clock |
     bare = Standing(now=clock.now(), warehouse=warehouse.name, budget=tuple(used))
     with contextlib.closing(warehouse):
         reading = _Reading(settings, question, warehouse)
-        found = reading.take(bare) if is_there(warehouse) else bare
+        found = reading.take(bare) if warehouse.exists() else bare
     return attrs.evolve(found, stale=reading.stale(found))
-
-
-def is_there(warehouse: Warehouse) -> bool:
-    """Tell whether the warehouse exists, without making it."""
-    file = getattr(warehouse, "file", None)  # a server always is
-    return file is None or bool(file.exists())
 
 
 @attrs.define
@@ -223,7 +217,7 @@ class _Reading:
         return self._narrowed(found)
 
     def stale(self, found: Standing) -> tuple[Stale, ...]:
-        """Find what has no finished run since `max_age`; a mapping that is named counts even if it was never pulled."""
+        """Find what has no finished run since `max_age`; a mapping that is named counts even if never pulled."""
         if self.question.max_age is None:
             return ()
         last: dict[tuple[str, str], Run | None] = {(run.mapping, run.environment): run for run in found.runs}

@@ -30,8 +30,6 @@ from syncer.errors import AnswerError, NotAllowed, NotFound, RequestError, Synce
 if TYPE_CHECKING:
     import requests
 
-CONNECT_TIMEOUT_S = 10.0
-READ_TIMEOUT_S = 60.0
 RETRIED = frozenset({429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 
 Query = Mapping[str, Any] | Sequence[tuple[str, Any]]
@@ -65,6 +63,8 @@ class Rules:
     first_wait_s: float = 1.0
     default_429_s: float = 10.0
     longest_wait_s: float = 300.0
+    connect_timeout_s: float = 10.0
+    read_timeout_s: float = 60.0  # between two bytes of an answer
     retried: frozenset[int] = RETRIED
 
 
@@ -200,7 +200,7 @@ class Transport:
 
         with self._count_lock:
             self.requests += 1
-        timeout = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
+        timeout = (self.rules.connect_timeout_s, self.rules.read_timeout_s)
         try:
             if self._doors.send is not None:
                 response = self._doors.send(request, self._session, timeout)
@@ -219,7 +219,7 @@ class Transport:
                 hint="Set REQUESTS_CA_BUNDLE to the authority's file.",
             ) from error
         except requests.exceptions.Timeout:
-            return None, f"no answer in {READ_TIMEOUT_S:.0f} s"
+            return None, f"no answer in {self.rules.read_timeout_s:g} s"
         except requests.exceptions.ChunkedEncodingError:
             return None, "the answer was cut short"
         except requests.exceptions.ConnectionError as error:

@@ -59,6 +59,8 @@ _DIGITS = re.compile(r"-?[0-9]{1,19}")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _LIMIT = 2**63
 _EXACT = 2**53  # a double holds every integer up to here
+_DAYS = (-719_162, 2_932_897)  # the years 1 to 9999, as days since 1970: what Python can read back
+_MICROSECONDS = (_DAYS[0] * 86_400_000_000, _DAYS[1] * 86_400_000_000)
 
 
 @attrs.frozen
@@ -179,7 +181,10 @@ def _whole_column(values: Sequence[Any], kind: Type) -> pa.Array | None:
     if kind is Type.DOUBLE and pa.types.is_int64(found.type):
         return found.cast(target)
     if kind in (Type.DATE, Type.TIMESTAMP) and pa.types.is_string(found.type):
-        return found.cast(target)
+        moments = found.cast(target)
+        ends = pc.min_max(moments.cast(pa.int32() if kind is Type.DATE else pa.int64())).as_py()
+        first, last = _DAYS if kind is Type.DATE else _MICROSECONDS
+        return None if ends["min"] is not None and (ends["min"] < first or ends["max"] >= last) else moments
     if (
         kind is Type.BIGINT
         and pa.types.is_string(found.type)

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import attrs
+import hypothesis
 import pytest
 
 from syncer import engine, settings
@@ -19,6 +20,10 @@ from syncer.journal import Pulled
 from syncer.settings import Settings
 from syncer.transport import Doors
 from syncer.warehouses import Warehouse, find
+
+# A case takes as long as a noisy machine needs; fixed seeds make a failure in one run a failure in all.
+hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("suite")
 
 OWN = Path(__file__).parent / "own"
 

@@ -286,6 +286,25 @@ def test_a_walk_over_several_groups_knows_what_it_met(site: Site, monkeypatch: p
     assert site.rows("SELECT count(*) FROM syncer.walks") == [(0,)]
 
 
+def test_a_walk_that_ends_where_another_begins_keeps_what_it_met(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One scope, one group: the last page of one slice's walk, then the first page of the next one's."""
+    monkeypatch.setattr("syncer.inbound.GROUP_ROWS", 3)
+    notes = [{"thing_id": slice_id, "name": f"{slice_id}{letter}"} for slice_id in (1, 2) for letter in "abcde"]
+    say(site, Page(records=[*notes, {"thing_id": 1, "name": "old"}, {"thing_id": 2, "name": "old"}]))
+    site.pull("scripted.notes")
+
+    def walks() -> Any:
+        for slice_id in (1, 2):
+            own = [note for note in notes if note["thing_id"] == slice_id]
+            for at in range(0, 5, 2):
+                whole = Whole(columns=("thing_id",), values=[(slice_id,)], first=at == 0, last=at == 4)
+                yield Page(scope="s", records=own[at : at + 2], whole=whole)
+
+    site.script.read = lambda stream, places: walks()
+    assert site.pull("scripted.notes").gone == 2
+    assert site.rows("SELECT name FROM load.scripted_notes WHERE dss_record_state = 'gone'") == [("old",), ("old",)]
+
+
 def test_too_many_to_believe_end_none(site: Site) -> None:
     """A list that answers short must not end half a table: a finding, exit 3."""
     everything = Whole()

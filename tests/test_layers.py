@@ -49,7 +49,9 @@ def modules() -> list[str]:
 
 
 def imported(module: str) -> set[str]:
-    """What a module imports of syncer; imports for type checking only are left out, since they are none at run time."""
+    """
+    What a module imports of syncer; imports for type checking only are left out, since they are none at run time.
+    """
     path = PACKAGE.joinpath(*module.split("."))
     tree = ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8"))
     for node in ast.walk(tree):
@@ -84,7 +86,9 @@ def violations(module: str, names: set[str]) -> list[str]:
 
 
 def is_sibling(module: str, name: str) -> bool:
-    """Tell whether a file of a port's folder imports another file there that is not part of the same source or backend."""
+    """
+    Tell whether a file of a port's folder imports another file there that is not part of the same source or backend.
+    """
     parts, others = module.split("."), name.split(".")
     folder = PACKAGE / parts[0]
     other = others[1] if len(others) > 1 else ""
@@ -154,5 +158,5 @@ def test_broad_excepts_stand_at_the_outermost_doors_only() -> None:
             if isinstance(node, ast.ExceptHandler) and (
                 node.type is None or ast.unparse(node.type) in ("Exception", "BaseException")
             ):
-                broad.append(module)
+                broad += [module]
     assert sorted(set(broad) - {"inbound", "engine", "warehouses.duckdb", "cli", "ahead"}) == []

@@ -1,0 +1,133 @@
+"""Values: what fits a type, what does not, and that a whole column and value by value agree."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from syncer import values
+from syncer.rows import key_text, key_values
+from syncer.values import BIGINT, BOOLEAN, DATE, DECIMAL, DOUBLE, JSON, TEXT, TIMESTAMP, Type
+
+UTC = dt.UTC
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "wanted"),
+    [
+        (TEXT, "a", "a"),
+        (TEXT, 5, "5"),
+        (TEXT, True, "true"),
+        (TEXT, 1.5, "1.5"),
+        (TEXT, 2.0**60, None),
+        (TEXT, ["a"], None),
+        (TEXT, {"a": 1}, None),
+        (BIGINT, 5, 5),
+        (BIGINT, "10002", 10002),
+        (BIGINT, "-7", -7),
+        (BIGINT, 3.0, 3),
+        (BIGINT, 3.5, None),
+        (BIGINT, True, None),
+        (BIGINT, "0x1F", None),
+        (BIGINT, "5 ", None),
+        (BIGINT, "٣", None),
+        (BIGINT, 2**63 - 1, 2**63 - 1),
+        (BIGINT, 2**63, None),
+        (BIGINT, "99999999999999999999", None),
+        (DOUBLE, 1, 1.0),
+        (DOUBLE, "2.5", 2.5),
+        (DOUBLE, True, None),
+        (DOUBLE, 2**53 + 1, None),
+        (DOUBLE, "1e999", None),
+        (DECIMAL, "12.345", decimal.Decimal("12.345")),
+        (DECIMAL, 1.1, decimal.Decimal("1.1")),
+        (DECIMAL, "0.1234567891", None),
+        (DECIMAL, "1" * 40, None),
+        (BOOLEAN, True, True),
+        (BOOLEAN, "false", False),
+        (BOOLEAN, 1, None),
+        (DATE, "1850-02-28", dt.date(1850, 2, 28)),
+        (DATE, "2026-02-30", None),
+        (DATE, "2026-02-03T00:00:00Z", None),
+        (TIMESTAMP, "2026-01-04T15:31:51.081Z", dt.datetime(2026, 1, 4, 15, 31, 51, 81000, UTC)),
+        (TIMESTAMP, "2026-08-25T08:00:01.120+0200", dt.datetime(2026, 8, 25, 6, 0, 1, 120000, UTC)),
+        (TIMESTAMP, "2012-09-20T11:50:22.000+03:00", dt.datetime(2012, 9, 20, 8, 50, 22, tzinfo=UTC)),
+        (TIMESTAMP, "2012-09-20T11:50:22", dt.datetime(2012, 9, 20, 11, 50, 22, tzinfo=UTC)),
+        (TIMESTAMP, 1492070429123, dt.datetime(2017, 4, 13, 8, 0, 29, 123000, UTC)),
+        (TIMESTAMP, 1492070429, dt.datetime(2017, 4, 13, 8, 0, 29, tzinfo=UTC)),
+        (TIMESTAMP, "0001-01-01T00:00:00+14:00", None),
+        (TIMESTAMP, "yesterday", None),
+        (TIMESTAMP, True, None),
+        (JSON, {"b": 1, "a": [None]}, '{"a":[null],"b":1}'),
+        (JSON, "text", '"text"'),
+    ],
+)
+@pytest.mark.parametrize("company", [(), ("odd", None, {"x": 1}, 7, True, "1999-01-01")])
+def test_what_fits_a_type_and_what_does_not(kind: Type, given: Any, wanted: Any, company: tuple[Any, ...]) -> None:
+    """The same whether the whole column converts at once or must be looked at value by value."""
+    array, misfits = values.column([given, *company], kind)
+    assert array[0].as_py() == wanted
+    assert (0 in [misfit.row for misfit in misfits]) == (wanted is None)
+
+
+@given(st.lists(JSON_VALUES, max_size=6), st.sampled_from(list(Type)))
+def test_no_value_is_ever_a_silent_null_or_an_exception(given_values: list[Any], kind: Type) -> None:
+    """Each value that is not null becomes a value or a misfit."""
+    array, misfits = values.column(given_values, kind)
+    odd = {misfit.row for misfit in misfits}
+    for row, (before, after) in enumerate(zip(given_values, array.to_pylist(), strict=True)):
+        assert (after is None) == (before is None) or row in odd
+
+
+@given(st.lists(JSON_VALUES, max_size=6), st.sampled_from(list(Type)))
+def test_a_column_at_once_equals_value_by_value(given_values: list[Any], kind: Type) -> None:
+    """The fast way may not differ in one value."""
+    assert values.column(given_values, kind)[0].to_pylist() == values._by_value(given_values, kind)[0].to_pylist()
+
+
+@given(st.text())
+def test_text_is_kept_letter_by_letter(text: str) -> None:
+    """NUL, braces, other scripts."""
+    assert values.column([text], TEXT)[0].to_pylist() == [text]
+
+
+@given(st.datetimes(timezones=st.just(UTC)).filter(lambda moment: 2 < moment.year < 9998), st.integers(-14, 14))
+def test_an_instant_is_the_same_in_every_offset(moment: dt.datetime, hours: int) -> None:
+    """Stored in UTC, whatever zone the API's user lives in."""
+    text = moment.astimezone(dt.timezone(dt.timedelta(hours=hours))).isoformat()
+    assert values.column([text], TIMESTAMP)[0].to_pylist() == [moment]
+
+
+def test_a_lone_surrogate_is_read_and_mended(tmp_path: Any) -> None:
+    """orjson refuses it; the page must not be lost for it."""
+    record = values.parse(b'{"a": "x\\ud83d", "b": [{"c": "\\ude00"}]}')
+    text, misfits = values.column([record["a"]], TEXT)
+    assert text.to_pylist() == ["x\ufffd"] and len(misfits) == 1
+    assert values.column([record["b"]], JSON)[0].to_pylist() == ['[{"c":"\ufffd"}]']
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"<html>", b'{"a": NaN}', b"[1,]", b"\xff"])
+def test_what_is_not_json_is_refused(body: bytes) -> None:
+    """A cut page must not become a short one."""
+    with pytest.raises(ValueError):
+        values.parse(body)
+
+
+@given(st.tuples(st.integers(-(2**63), 2**63 - 1), st.text(min_size=1), st.text(min_size=1)))
+def test_a_key_of_several_parts_is_one_text_and_back(key: tuple[int, str, str]) -> None:
+    """Branch names have slashes."""
+    assert key_values(key_text(key), (BIGINT, TEXT, TEXT)) == key
