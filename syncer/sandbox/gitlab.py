@@ -31,7 +31,8 @@ from syncer.sandbox.gitlab_access import Caller, Limits, RateLimiter, Token, ide
 from syncer.sandbox.gitlab_busy import Happened, Hour, spend_hour
 from syncer.sandbox.gitlab_call import Call, Quirks
 from syncer.sandbox.gitlab_edits import Edits
-from syncer.sandbox.gitlab_generate import Sizes, generate
+from syncer.sandbox.gitlab_generate import generate
+from syncer.sandbox.gitlab_generate_git import Sizes
 from syncer.sandbox.gitlab_graphql_schema import schema_without
 from syncer.sandbox.gitlab_pages import Params
 from syncer.sandbox.gitlab_pushes import Pushes

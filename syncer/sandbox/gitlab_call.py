@@ -123,6 +123,4 @@ class Call:
     def cached(self, make: Callable[[], list[T]], *extra: Any) -> list[T]:
         """Return the rows that *make* returns, kept for the pages that are asked next."""
         user = self.caller.user
-        return self.store.cached(
-            (self.request.path, self.params.frozen(), user and user.id, *extra), make
-        )
+        return self.store.cached((self.request.path, self.params.frozen(), user and user.id, *extra), make)

@@ -10,10 +10,8 @@ from __future__ import annotations
 import random
 from datetime import datetime, timedelta
 
-import attrs
-
 from syncer.sandbox import gitlab_text as text
-from syncer.sandbox.gitlab_generate_git import fill_merge_requests, fill_repositories
+from syncer.sandbox.gitlab_generate_git import Sizes, fill_merge_requests, fill_repositories
 from syncer.sandbox.gitlab_rows import Group, Issue, Milestone, Pipeline, Project, User
 from syncer.sandbox.gitlab_store import Store
 
@@ -22,21 +20,6 @@ BULK = 250  # so many issues, at most, were changed by one bulk edit: they share
 PIPELINE_SOURCES = ("push", "push", "push", "merge_request_event", "schedule", "web", "api", "trigger")
 FINISHED = ("success", "success", "success", "failed", "canceled", "skipped")
 RUNNING = ("running", "pending", "created", "manual")
-
-
-@attrs.frozen(kw_only=True)
-class Sizes:
-    """How much of each there is."""
-
-    projects: int = attrs.field(default=20, validator=attrs.validators.ge(1))
-    issues: int = attrs.field(default=200, validator=attrs.validators.ge(0))
-    merge_requests: int = attrs.field(default=100, validator=attrs.validators.ge(0))
-    pipelines: int = attrs.field(default=300, validator=attrs.validators.ge(0))
-    branches: int = attrs.field(default=120, validator=attrs.validators.ge(0))  # each repository has one at least
-    commits: int = attrs.field(default=800, validator=attrs.validators.ge(0))  # about so many
-    tags: int = attrs.field(default=40, validator=attrs.validators.ge(0))
-    hidden: int = attrs.field(default=1, validator=attrs.validators.ge(0))  # besides `projects`
-    strangers: int = attrs.field(default=0, validator=attrs.validators.ge(0))  # besides `projects`, public
 
 
 def generate(seed: int, sizes: Sizes, now: datetime) -> Store:
@@ -55,9 +38,7 @@ def generate(seed: int, sizes: Sizes, now: datetime) -> Store:
         project.visibility = "private" if number < sizes.hidden else "public"
         project.has_repository = project.issues_on = project.jobs_on = True
     projects = own + others
-    merges = fill_repositories(
-        store, projects, rng, branches=sizes.branches, commits=sizes.commits, tags=sizes.tags, now=now
-    )
+    merges = fill_repositories(store, projects, rng, sizes=sizes, now=now)
     fill_merge_requests(store, projects, rng, count=sizes.merge_requests, merges=merges, now=now)
     _add_issues(store, projects, rng, count=sizes.issues, now=now)
     _add_pipelines(store, projects, rng, count=sizes.pipelines, now=now)

@@ -23,6 +23,21 @@ CLOSED_SHARE = 0.15
 FORKS_FROM = 12  # with so many projects, and for every 25th, one is a fork of another
 
 
+@attrs.frozen(kw_only=True)
+class Sizes:
+    """How much of each there is."""
+
+    projects: int = attrs.field(default=20, validator=attrs.validators.ge(1))
+    issues: int = attrs.field(default=200, validator=attrs.validators.ge(0))
+    merge_requests: int = attrs.field(default=100, validator=attrs.validators.ge(0))
+    pipelines: int = attrs.field(default=300, validator=attrs.validators.ge(0))
+    branches: int = attrs.field(default=120, validator=attrs.validators.ge(0))  # each repository has one at least
+    commits: int = attrs.field(default=800, validator=attrs.validators.ge(0))  # about so many
+    tags: int = attrs.field(default=40, validator=attrs.validators.ge(0))
+    hidden: int = attrs.field(default=1, validator=attrs.validators.ge(0))  # besides `projects`
+    strangers: int = attrs.field(default=0, validator=attrs.validators.ge(0))  # besides `projects`, public
+
+
 def new_sha(store: Store, kind: str = "commit") -> str:
     """Return a sha that was never there before."""
     return hashlib.sha1(f"{kind} {store.next_id('sha')}".encode(), usedforsecurity=False).hexdigest()
@@ -35,11 +50,10 @@ def make_commit(
     parents: Sequence[str],
     message: str,
     authored: datetime,
-    committer: User | None = None,
-    committed: datetime | None = None,
+    committed: tuple[User, datetime] | None = None,
 ) -> Commit:
-    """Return a new commit; times lose what is below a second and get their person's offset."""
-    committer = committer or author
+    """Return a new commit; *committed*: by whom and when, if not by its author and then. Times are cut to seconds."""
+    committer, committed_at = committed or (author, authored)
     return Commit(
         sha=new_sha(store),
         parents=tuple(parents),
@@ -49,7 +63,7 @@ def make_commit(
         authored_date=authored.replace(microsecond=0).astimezone(timezone(author.utc_offset)),
         committer_name=committer.name,
         committer_email=committer.email,
-        committed_date=(committed or authored).replace(microsecond=0).astimezone(timezone(committer.utc_offset)),
+        committed_date=committed_at.replace(microsecond=0).astimezone(timezone(committer.utc_offset)),
     )
 
 
@@ -66,13 +80,11 @@ def fill_repositories(
     projects: list[Project],
     rng: random.Random,
     *,
-    branches: int,
-    commits: int,
-    tags: int,
+    sizes: Sizes,
     now: datetime,
 ) -> dict[int, list[Merge]]:
     """
-    Give every project that has one a repository; together they have *branches* and about *commits*.
+    Give every project that has one a repository; together they have the branches and about the commits of *sizes*.
 
     Returns the merges that each main line has, by project id.
     """
@@ -80,9 +92,9 @@ def fill_repositories(
     able = sorted((project for project in projects if project.has_repository), key=lambda one: not one.repository_on)
     forks = _forks(able, rng)
     read = sum(project.repository_on for project in able)  # those whose feature is off come last, and have one branch
-    extra = max(0, branches - read)
+    extra = max(0, sizes.branches - read)
     counts = [(extra // read + (n < extra % read)) if n < read else 0 for n in range(len(able))]
-    main_line = max(1, (commits - 2 * extra) // max(1, len(able)))
+    main_line = max(1, (sizes.commits - 2 * extra) // max(1, len(able)))
     for number, (project, count) in enumerate(zip(able, counts, strict=True)):
         parent = forks.get(project.id)
         if parent is not None and parent.id in store.repositories:
@@ -91,7 +103,7 @@ def fill_repositories(
             maker = _Maker(store=store, project=project, rng=rng, now=now)
             merges[project.id] = maker.fill(branches=count, main_line=max(1, int(main_line * rng.uniform(0.5, 1.5))))
         repository = store.repositories[project.id]
-        add_tags(store, repository, rng, count=tags // len(able) + (number < tags % len(able)))
+        add_tags(store, repository, rng, count=sizes.tags // len(able) + (number < sizes.tags % len(able)))
     return merges
 
 
@@ -185,8 +197,7 @@ class _Maker:
             parents=parents,
             message=message,
             authored=made,
-            committer=committer,
-            committed=made if dice < 0.03 else at,
+            committed=(committer, made if dice < 0.03 else at),
         )
         return self.repository.add(commit)
 

@@ -143,9 +143,7 @@ def _read(call: Call, query: dict[str, Any]) -> _Query:
     operation = get_operation_ast(document, name)
     if not isinstance(operation, OperationDefinitionNode):
         return _Query(errors=[{"message": "An operation name is required"}])
-    score = count_complexity(
-        schema, document, operation, variables=variables, counting=call.quirks.graphql_counting
-    )
+    score = count_complexity(schema, document, operation, variables=variables, counting=call.quirks.graphql_counting)
     return _Query(document=document, variables=variables, operation_name=name, score=score)
 
 

@@ -61,13 +61,13 @@ class Pushes:
         start = repository.resolve(ref or repository.default_branch)
         commits = self._new_commits(repository, start, count=count, made=None, message=None)
         repository.branches[name] = head = commits[-1].sha if commits else start
-        self._pushed(project_id, "pushed new", name, new=head, count=count)
+        self._pushed(project_id, "pushed new", name, moved=(None, head), count=count)
         return head
 
     def delete_branch(self, project_id: int, name: str) -> None:
         """Delete a branch; its commits stay until garbage is collected."""
         old = self._repository(project_id).branches.pop(name)
-        self._pushed(project_id, "deleted", name, old=old)
+        self._pushed(project_id, "deleted", name, moved=(old, None))
 
     def merge_branch(self, project_id: int, name: str, *, into: str | None = None) -> Commit:
         """Merge a branch into *into* (None: the default branch); commits keep the dates that they had."""
@@ -102,13 +102,13 @@ class Pushes:
             release=release,
         )
         repository.tags[name] = tag
-        self._pushed(project_id, "pushed new", name, new=sha, ref_type="tag")
+        self._pushed(project_id, "pushed new", name, moved=(None, sha), ref_type="tag")
         return tag
 
     def delete_tag(self, project_id: int, name: str) -> None:
         """Delete a tag."""
         tag = self._repository(project_id).tags.pop(name)
-        self._pushed(project_id, "deleted", name, old=tag.sha, ref_type="tag")
+        self._pushed(project_id, "deleted", name, moved=(tag.sha, None), ref_type="tag")
 
     def garbage_collect(self, project_id: int) -> int:
         """Drop every commit that no branch or tag reaches; return how many. A range from one of them is 404 then."""
@@ -128,7 +128,7 @@ class Pushes:
         repository.protected.add(branch)
         self.store.repositories[project_id] = repository
         project.has_repository = True
-        self._pushed(project_id, "pushed new", branch, new=commit.sha, count=1)
+        self._pushed(project_id, "pushed new", branch, moved=(None, commit.sha), count=1)
         return commit
 
     def note(self, project_id: int, action: str, target: object = None, *, kind: str | None = None) -> None:
@@ -185,7 +185,7 @@ class Pushes:
         """Put a branch on *new*, with everything that follows it."""
         repository = self._repository(project_id)
         repository.branches[branch] = new
-        self._pushed(project_id, "pushed to", branch, old=old, new=new, count=count)
+        self._pushed(project_id, "pushed to", branch, moved=(old, new), count=count)
         for row in self.store.merge_requests.values():
             if row.state == "opened" and row.source_project_id == project_id and row.source_branch == branch:
                 self.refresh(row)
@@ -207,11 +207,12 @@ class Pushes:
         action: str,
         ref: str,
         *,
-        old: str | None = None,
-        new: str | None = None,
+        moved: tuple[str | None, str | None],
         count: int = 0,
         ref_type: str = "branch",
     ) -> None:
+        """Note a push that *moved* a ref from one sha to another; None: it was not there, or is no more."""
+        old, new = moved
         now = self.clock.now()
         commit = self._repository(project_id).commits.get(new or "")
         event = Event(

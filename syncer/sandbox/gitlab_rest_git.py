@@ -54,9 +54,7 @@ def commits(call: Call) -> Response:
     rows = call.cached(lambda: _find_commits(call, repository))
     return call.offset(
         rows,
-        lambda row: commit_record(
-            call.shapes, project, row, with_stats=with_stats, with_trailers=with_trailers
-        ),
+        lambda row: commit_record(call.shapes, project, row, with_stats=with_stats, with_trailers=with_trailers),
         has_totals=False,
     )
 

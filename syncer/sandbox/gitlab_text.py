@@ -53,7 +53,7 @@ THINGS = (
     "the `{{ user.name }}` template",
     "{placeholder} left in mails",
     "the log-in redirect 🚪",
-    "\"quoted\" column names",
+    '"quoted" column names',
     "O'Brien's address book",
     "поиск по кириллице",
     "خطأ في التقويم",
