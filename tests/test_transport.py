@@ -11,7 +11,7 @@ import pytest
 from syncer.budget import Bucket, Budget
 from syncer.errors import AnswerError, NotAllowed, NotFound, RequestError, SyncerError, Unavailable
 from syncer.sandbox import Fault, Sandbox
-from syncer.sandbox.http import Request, Response, json_response
+from syncer.sandbox.messages import Request, Response, json_response
 from syncer.transport import Doors, Rules, Transport
 from tests.conftest import MovableClock
 

@@ -24,7 +24,7 @@ import orjson
 
 from syncer.sandbox.clock import Clock
 from syncer.sandbox.faults import Fault, Faults
-from syncer.sandbox.http import Editable, Request, Response, Site, json_response
+from syncer.sandbox.messages import Editable, Request, Response, Site, json_response
 from syncer.sandbox.traffic import Traffic
 
 

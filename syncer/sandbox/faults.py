@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 import attrs
 
-from syncer.sandbox.http import Request
+from syncer.sandbox.messages import Request
 
 Kind = Literal["reset_before", "reset_after", "timeout", "truncate", "status", "html"]
 

@@ -28,7 +28,7 @@ from urllib.parse import parse_qs, unquote
 from syncer.sandbox.clock import Clock
 from syncer.sandbox.control import Control
 from syncer.sandbox.faults import Fault, Faults
-from syncer.sandbox.http import Request, Response, Site
+from syncer.sandbox.messages import Request, Response, Site
 from syncer.sandbox.traffic import Entry, SiteCounts, Traffic
 
 CONTROL = "_sandbox"

@@ -13,7 +13,7 @@ import attrs
 import requests
 
 from syncer.sandbox import Clock, GitLabSite, Sandbox
-from syncer.sandbox.gitlab_rows import MergeRequest, Project
+from syncer.sandbox.gitlab.rows import MergeRequest, Project
 
 START = datetime(2026, 6, 15, 9, 0, tzinfo=UTC)
 NEXT = re.compile(r'<([^>]+)>; rel="next"')

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from syncer.sandbox import Clock
-from syncer.sandbox.gitlab_git import Repository
-from syncer.sandbox.gitlab_rows import Project
+from syncer.sandbox.gitlab.git import Repository
+from syncer.sandbox.gitlab.rows import Project
 from tests.sandbox.gitlab_client import START, Api, serve, small_site
 
 

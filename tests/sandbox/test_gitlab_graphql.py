@@ -11,7 +11,7 @@ from graphql import get_introspection_query
 
 from syncer.sandbox import Clock
 from syncer.sandbox.gitlab import Token
-from syncer.sandbox.gitlab_rows import Project
+from syncer.sandbox.gitlab.rows import Project
 from tests.sandbox.gitlab_client import START, Api, serve, small_site
 
 PIPELINES = """query($path: ID!, $source: String, $after: String, $since: Time) { project(fullPath: $path) { id

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from syncer.sandbox import Clock, GitLabSite, Sandbox
-from syncer.sandbox.gitlab_busy import Hour
+from syncer.sandbox.gitlab.busy import Hour
 from tests.sandbox.gitlab_client import START, Api, serve, small_site
 
 STREAMS = (

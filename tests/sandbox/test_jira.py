@@ -13,10 +13,10 @@ from jira import JIRA
 
 from syncer.sandbox import JiraSite
 from syncer.sandbox.jira import CLOUD_ID, EMAIL, SERVICE_EMAIL, SERVICE_TOKEN, TOKEN
-from syncer.sandbox.jira_data import LARGE
-from syncer.sandbox.jira_limits import Limits
-from syncer.sandbox.jira_model import Issue
-from syncer.sandbox.jira_words import document
+from syncer.sandbox.jira.data import LARGE
+from syncer.sandbox.jira.limits import Limits
+from syncer.sandbox.jira.model import Issue
+from syncer.sandbox.jira.words import document
 from tests.sandbox.jira_api import Api, running, small_site
 
 

@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from syncer.sandbox import JiraSite
-from syncer.sandbox.jira_data import LARGE
-from syncer.sandbox.jira_model import Issue, to_ms
-from syncer.sandbox.jira_render import render_time
-from syncer.sandbox.jira_words import document
+from syncer.sandbox.jira.data import LARGE
+from syncer.sandbox.jira.model import Issue, to_ms
+from syncer.sandbox.jira.render import render_time
+from syncer.sandbox.jira.words import document
 from tests.sandbox.jira_api import START, Api, running, small_site
 
 ISSUE_FIELDS = """

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from syncer.sandbox import JiraSite
-from syncer.sandbox.jira_model import to_ms
+from syncer.sandbox.jira.model import to_ms
 from tests.sandbox.jira_api import ALL, START, Api, running, small_site
 
 DAY_S = 86_400

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from syncer.sandbox import Clock, Fault, Faults, Sandbox
-from syncer.sandbox.http import Request, Response, json_response
+from syncer.sandbox.messages import Request, Response, json_response
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
