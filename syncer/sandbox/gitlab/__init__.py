@@ -9,7 +9,7 @@ GitLab on 127.0.0.1: REST v4 below /api/v4 and GraphQL at /api/graphql, over one
 
 Here: the site and its settings. The rest stands beside it: rows and git (`gitlab.rows`, `gitlab.git`,
 `gitlab.store`), making them (`gitlab.generate`, `gitlab.generate_git`, `gitlab.text`), changing them (`gitlab.edits`,
-`gitlab.pushes`, `gitlab.random`, `gitlab.busy`), showing them (`gitlab.shapes`, `gitlab.git_shapes`, `gitlab.truth`),
+`gitlab.pushes`, `gitlab.life`, `gitlab.busy`), showing them (`gitlab.shapes`, `gitlab.git_shapes`, `gitlab.truth`),
 answering (`gitlab.rest` and its three, `gitlab.graphql`, `gitlab.graphql_schema`, `gitlab.call`, `gitlab.pages`),
 tokens and limits (`gitlab.access`).
 
@@ -36,7 +36,7 @@ from syncer.sandbox.gitlab.generate_git import Sizes
 from syncer.sandbox.gitlab.graphql_schema import schema_without
 from syncer.sandbox.gitlab.pages import Params
 from syncer.sandbox.gitlab.pushes import Pushes
-from syncer.sandbox.gitlab.random import RandomEdits
+from syncer.sandbox.gitlab.life import RandomEdits
 from syncer.sandbox.gitlab.shapes import Shapes
 from syncer.sandbox.gitlab.store import Store, TellsTime
 from syncer.sandbox.gitlab.truth import Truth

@@ -1,7 +1,7 @@
 """
 The busy hour of a large GitLab: so much of everything changes, in so many projects, and what that was.
 
-Not here: the changes themselves (`gitlab.edits`, `gitlab.pushes`), edits at random (`gitlab.random`).
+Not here: the changes themselves (`gitlab.edits`, `gitlab.pushes`), edits at random (`gitlab.life`).
 """
 
 from __future__ import annotations

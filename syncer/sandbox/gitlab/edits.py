@@ -1,7 +1,7 @@
 """
 Changes of a GitLab's issues, merge requests, pipelines and projects, one method each.
 
-Not here: changes of repositories (`gitlab.pushes`), many changes at random (`gitlab.random`).
+Not here: changes of repositories (`gitlab.pushes`), many changes at random (`gitlab.life`).
 
 Source: GitLab docs (moving issues, deleting projects, transfers); app/models/event.rb: pipelines and settings make no
 event.
