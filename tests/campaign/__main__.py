@@ -1,0 +1,35 @@
+"""Run a campaign by name, in full: `python -m tests.campaign NAME`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+CAMPAIGNS = {
+    "kills": "kill -9 at every I/O call of a small pull of every stream, before and after each",
+    "kills-random": "kill -9 at 50 random moments of a pull of 20,000 records",
+    "churn": "3,000 records changing, appearing and disappearing while they are pulled, 20 seeds",
+    "older": "going on from an older copy of the warehouse file",
+    "requests": "GitLab with 500 projects: the requests of an incremental run of all streams, and REST's rows beside",
+    "together": "two processes on one token and one file, never above the limit, and status answers meanwhile",
+    "planted": "bugs planted on purpose, each of which a test must notice",
+}
+
+
+def main() -> int:
+    """Run what was named; 1 where it failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__)
+    parser.add_argument(
+        "name", choices=CAMPAIGNS, help="; ".join(f"{name}: {what}" for name, what in CAMPAIGNS.items())
+    )
+    parser.add_argument("--short", action="store_true", help="the short form that the suite runs")
+    arguments = parser.parse_args()
+    module = importlib.import_module(f"tests.campaign.{arguments.name.replace('-', '_')}")
+    failed: int = module.campaign(is_short=arguments.short)
+    print(f"{arguments.name}: {'failed' if failed else 'passed'}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""
+A process that pulls and is killed at a chosen I/O call: `python -m tests.campaign.victim`, one JSON order a line on
+standard input.
+
+It imports everything once and then forks a child an order, so that a trial costs a fork and not an import; the child
+is killed with SIGKILL, as a machine that loses power kills. I/O calls are what goes out: each send of the transport
+and each commit of the warehouse.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb  # noqa: F401  # imported before the fork
+import pyarrow.compute  # noqa: F401
+import requests
+import sqlglot  # noqa: F401
+
+from syncer import engine, inbound, spool  # noqa: F401
+from syncer.budget import Budget
+from syncer.clock import SystemClock
+from syncer.settings import Settings
+from syncer.sources import Page
+from syncer.transport import Doors
+from syncer.warehouses.duckdb import DuckDBTransaction, DuckDBWarehouse
+
+
+class Point:
+    """Counts I/O calls, and kills at the one that was ordered."""
+
+    def __init__(self, order: dict[str, Any], trace: Path) -> None:
+        self.calls = 0
+        self._at = order.get("kill_at")
+        self._when = order.get("when", "before")
+        self._trace = trace
+        self._lock = threading.Lock()
+
+    def passes(self) -> int:
+        """Count a call that is about to happen."""
+        with self._lock:
+            self.calls += 1
+            number = self.calls
+        if number == self._at and self._when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return number
+
+    def passed(self, number: int) -> None:
+        """The call *number* has happened."""
+        if number == self._at and self._when == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def note(self, **facts: Any) -> None:
+        """Write down what must outlive us."""
+        with self._trace.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(facts) + "\n")
+
+
+def run(order: dict[str, Any]) -> None:
+    """Pull as ordered."""
+    folder = Path(order["folder"])
+    point = Point(order, folder / "trace.jsonl")
+    if "kill_after_s" in order:
+        threading.Timer(order["kill_after_s"], os.kill, (os.getpid(), signal.SIGKILL)).start()
+    inbound.GROUP_ROWS = order.get("group_rows", inbound.GROUP_ROWS)
+    inbound.CHUNK_RECORDS = min(inbound.CHUNK_RECORDS, inbound.GROUP_ROWS)
+    watch_commits(point)
+    watch_pages(point)
+
+    def send(request: requests.PreparedRequest, session: requests.Session, timeout: tuple[float, float]) -> Any:
+        number = point.passes()
+        response = session.send(request, timeout=timeout, allow_redirects=False)
+        _ = response.content
+        point.passed(number)
+        return response
+
+    clock = SystemClock()
+    variables = order["variables"]
+    doors = Doors(
+        clock=clock, budget=Budget(Path(variables["SYNCER_CACHE"]), clock=clock), send=send, random=random.Random(1)
+    )
+    settings = Settings(
+        warehouse=variables["SYNCER_WAREHOUSE"],
+        base=folder,
+        variables=variables,
+        tables=order.get("tables", {}),
+        wait_s=30,
+    )
+    runs = engine.pull(
+        order["names"], settings=settings, request=engine.Request(mode=order.get("mode", "incremental")), doors=doors
+    )
+    point.note(end=True, calls=point.calls, runs=[[run.mapping, run.status, run.requests, run.error] for run in runs])
+
+
+def watch_commits(point: Point) -> None:
+    """Count each commit that has something in it."""
+    original = DuckDBWarehouse.transaction
+
+    @contextlib.contextmanager
+    def transaction(self: DuckDBWarehouse) -> Iterator[DuckDBTransaction]:
+        number = 0
+        with original(self) as t:
+            yield t
+            number = point.passes()
+        point.passed(number)
+
+    DuckDBWarehouse.transaction = transaction  # type: ignore[method-assign]
+
+
+def watch_pages(point: Point) -> None:
+    """Write down, with each commit of a group, how many requests its pages had cost."""
+    load, commit = inbound.Inbound.load, inbound.Inbound.commit
+    cost: list[int] = []
+
+    def watched_load(self: inbound.Inbound, pages: Iterator[Page], *, ends_run: bool = True) -> Any:
+        def counted() -> Iterator[Page]:
+            for page in pages:
+                cost.append(self.sent())
+                yield page
+
+        cost.clear()
+        return load(self, counted(), ends_run=ends_run)
+
+    def watched_commit(self: inbound.Inbound, group: inbound.Group, *, ends_run: bool = False) -> None:
+        commit(self, group, ends_run=ends_run)
+        scopes = len(group.places)
+        point.note(
+            mapping=self.pulled.mapping, committed=cost[self.pages - 1] if self.pages and cost else 0, scopes=scopes
+        )
+
+    inbound.Inbound.load = watched_load  # type: ignore[method-assign]
+    inbound.Inbound.commit = watched_commit  # type: ignore[method-assign]
+
+
+def main() -> None:
+    """Serve orders until standard input ends; answer each with how the child ended and how long it took."""
+    for line in sys.stdin:
+        order = json.loads(line)
+        began = time.monotonic()
+        child = os.fork()
+        if child == 0:
+            sys.stdin.close()
+            sys.stdout = sys.stderr
+            try:
+                run(order)
+                os._exit(0)
+            except BaseException as error:  # noqa: BLE001  # the child's outermost door
+                print(f"victim: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+                os._exit(1)
+        _, status = os.waitpid(child, 0)
+        print(json.dumps({"status": status, "seconds": time.monotonic() - began}), flush=True)
+
+
+if __name__ == "__main__":
+    from loguru import logger
+
+    logger.remove()
+    main()
