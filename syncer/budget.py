@@ -110,7 +110,7 @@ class Budget:
             state = store.get(key, retry=True)
             if state is None:
                 continue
-            owner, bucket = str(key).removeprefix("budget/").rsplit("/", 1)
+            owner, bucket = str(key).removeprefix("budget/").split("/", 1)
             used = sum(count for until, count in state["reserved"] if until > now)
             paused = max(0.0, state["paused_until"] - now)
             found.append(

@@ -182,7 +182,7 @@ def read(settings: Settings, question: Question | None = None, *, clock: Clock |
     bare = Standing(now=clock.now(), warehouse=warehouse.name, budget=tuple(used))
     with contextlib.closing(warehouse):
         reading = _Reading(settings, question, warehouse)
-        found = reading.take(bare) if warehouse.exists() else bare
+        found = reading.narrowed(reading.take(bare) if warehouse.exists() else bare)
     return attrs.evolve(found, stale=reading.stale(found))
 
 
@@ -200,7 +200,7 @@ class _Reading:
         return [name for name in self.question.names if RUN_ID.fullmatch(name)]
 
     def take(self, bare: Standing) -> Standing:
-        """Read the warehouse and its leases, and keep what is asked for."""
+        """Read the warehouse and its leases."""
         with self.warehouse.transaction() as t:
             found = attrs.evolve(
                 bare,
@@ -213,8 +213,7 @@ class _Reading:
             )
         self.warehouse.rest(waiting=True)
         held = tuple(_held(name, holder) for name, holder in sorted(self.warehouse.leases().items()))
-        found = attrs.evolve(found, leases=held, runs=self._told_broken(found.runs, held))
-        return self._narrowed(found)
+        return attrs.evolve(found, leases=held, runs=self._told_broken(found.runs, held))
 
     def stale(self, found: Standing) -> tuple[Stale, ...]:
         """Find what has no finished run since `max_age`; a mapping that is named counts even if never pulled."""
@@ -270,11 +269,17 @@ class _Reading:
         with self.warehouse.transaction() as t:
             again = {run.run: _entries(t, journal.RUNS, Run, _RUNS_BY_ID, [run.run]) for run in doubtful}
         self.warehouse.rest(waiting=True)
-        told = {run.run: _told(run, again[run.run]) for run in doubtful}
-        return tuple(told.get(run.run, run) for run in runs)
+        settled = {run.run: told(run, again[run.run]) for run in doubtful}
+        return tuple(settled.get(run.run, run) for run in runs)
 
-    def _narrowed(self, found: Standing) -> Standing:
-        """Keep what is asked for by name, by run and by environment."""
+    def narrowed(self, found: Standing) -> Standing:
+        """
+        Keep what is asked for by name, by run and by environment.
+
+        Raises: UnknownName: a mapping; UsageError: a run, where there is no warehouse yet.
+        """
+        if self.ids and not found.has_warehouse:
+            raise _no_run(self.ids[0], ())
         ids = {run.run for run in found.runs} if self.ids else None
         present = {run.mapping for run in found.runs} | {place.mapping for place in found.places}
         known = present | set(mappings.known(folders=self.settings.folders))
@@ -290,6 +295,7 @@ class _Reading:
                 return entry.run in ids
             return not self.question.names or entry.mapping in chosen
 
+        wanted = {name.partition(".")[0] for name in chosen}
         return attrs.evolve(
             found,
             runs=tuple(filter(is_kept, found.runs)),
@@ -298,6 +304,7 @@ class _Reading:
             rejects=tuple(filter(is_kept, found.rejects)),
             findings=tuple(filter(is_kept, found.findings)),
             leases=tuple(filter(is_kept, found.leases)),
+            budget=tuple(use for use in found.budget if not wanted or use.owner.partition(":")[0] in wanted),
         )
 
 
@@ -312,7 +319,7 @@ def _entries(
     return tuple(kind(**dict(zip(names, row, strict=True))) for row in found)
 
 
-def _told(run: Run, again: Sequence[Run]) -> Run:
+def told(run: Run, again: Sequence[Run]) -> Run:
     """Say what a run is whose lease was seen free, by its row as it was read afterwards."""
     now = attrs.evolve(again[0], last_done=run.last_done) if again else run
     if now.status == RUNNING:

@@ -208,7 +208,7 @@ class DuckDBWarehouse:
         """Lock the lease's file."""
         folder = self._lease_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(str(folder / f"{name}.lock"))
+        lock = filelock.FileLock(str(folder / f"{name}.lock"), thread_local=False)
         note = folder / f"{name}.json"
         try:
             lock.acquire(timeout=max(wait_s, PROBE_S), poll_interval=0.05)

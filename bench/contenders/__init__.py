@@ -1,0 +1,41 @@
+"""
+Who loads the records: each file here has `IMPORTED`, the modules whose import is not the work's cost, and `load`, which loads them once.
+
+A contender runs in a process of its own (`bench/child.py`), in its own environment; it may import nothing of another's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Protocol
+
+MEMORY_LIMIT = "128MB"  # what DuckDB may use: syncer's default, and the floor's
+GROUP_ROWS = 10_000  # rows a commit: syncer's, and the floor's
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """
+    What a contender does: read all pages of the API at `url` into the DuckDB file in `folder`.
+
+    is_again: the same records were loaded there before.
+    """
+
+    url: str
+    folder: Path
+    is_again: bool
+
+    @property
+    def database(self) -> Path:
+        """The DuckDB file."""
+        return self.folder / "bench.duckdb"
+
+
+class Contender(Protocol):
+    """What a module of this folder is."""
+
+    IMPORTED: tuple[str, ...]
+
+    def load(self, job: Job) -> int:
+        """Load; return how many rows were written."""

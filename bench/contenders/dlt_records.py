@@ -1,0 +1,70 @@
+"""
+dlt on records as it takes them: lists of dicts, page by page, merged by `upsert`, with the best settings that we found.
+
+What each setting brings, and what brought nothing, stands in `docs/bench.md`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from bench.contenders import MEMORY_LIMIT, Job
+from bench.records import COLUMNS, NUMBERS, TIMES
+
+IMPORTED = ("dlt", "dlt.destinations", "dlt.destinations.impl.duckdb.duck", "duckdb", "pyarrow.parquet", "bench.fetch")
+
+SETTINGS = {
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
+    "RUNTIME__LOG_LEVEL": "CRITICAL",
+    "DATA_WRITER__BUFFER_MAX_ITEMS": "2000",
+    "DATA_WRITER__DISABLE_COMPRESSION": "true",
+    "NORMALIZE__WORKERS": "1",
+    "LOAD__DELETE_COMPLETED_JOBS": "true",
+    "SCHEMA__NAMING": "direct",
+}
+_TYPES = {column: "bigint" if column in NUMBERS else "timestamp" if column in TIMES else "text" for column in COLUMNS}
+HINTS: dict[str, Any] = {
+    column: {"data_type": kind, "nullable": column != "id"} for column, kind in _TYPES.items()
+}
+
+
+def load(job: Job) -> int:
+    """Run a pipeline; return how many rows it wrote."""
+    return run(job, lambda: _pages(job.url))
+
+
+def run(job: Job, read: Callable[[], Iterator[Any]]) -> int:
+    """Merge what *read* yields by `upsert`; return how many rows it handed to the merge, which writes each of them."""
+    os.environ |= SETTINGS
+    if "XSET" in os.environ: os.environ |= dict(each.split("=") for each in os.environ["XSET"].split(","))
+    import dlt
+    import duckdb
+
+    connection = duckdb.connect(str(job.database), config={"memory_limit": MEMORY_LIMIT, "preserve_insertion_order": False})
+    resource = dlt.resource(
+        read, name="records", primary_key="id", columns=HINTS, max_table_nesting=0,
+        write_disposition={"disposition": "merge", "strategy": "upsert"},
+    )  # fmt: skip
+    destination = dlt.destinations.duckdb(connection)
+    pipeline = dlt.pipeline(
+        "bench", pipelines_dir=str(job.folder / "pipelines"), destination=destination, dataset_name="load"
+    )
+    pipeline.run(resource, loader_file_format="parquet").raise_on_failed_jobs()
+    connection.close()
+    return int(pipeline.last_trace.last_normalize_info.row_counts["records"])
+
+
+def _pages(url: str) -> Iterator[list[dict[str, Any]]]:
+    """Yield the pages, times read already: the standard library reads them faster than dlt does."""
+    from bench import fetch
+
+    read_time = dt.datetime.fromisoformat
+    for page in fetch.pages(url):
+        for record in page:
+            for column in TIMES:
+                if record[column] is not None:
+                    record[column] = read_time(record[column])
+        yield page

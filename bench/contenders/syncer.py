@@ -1,0 +1,34 @@
+"""
+syncer, whole: `engine.pull` of a mapping and a source that stand in `bench/own`, with transport, budget, leases, places and run records.
+
+The second run is `--full`: without it syncer would read nothing, since it knows its place.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bench.contenders import Job
+
+IMPORTED = ("syncer.engine", "syncer.warehouses.duckdb", "duckdb", "pyarrow.compute", "requests", "sqlglot", "diskcache")
+
+OWN = Path(__file__).parent.parent / "own"
+
+
+def load(job: Job) -> int:
+    """Pull the mapping; return how many rows were inserted or updated."""
+    from syncer import engine
+
+    os.environ |= {
+        "SYNCER_CONFIG": str(OWN / "syncer.toml"),
+        "SYNCER_WAREHOUSE": f"duckdb:{job.database}",
+        "SYNCER_CACHE": str(job.folder / "cache"),
+        "SYNCER_BENCH_URL": job.url,
+        "SYNCER_BENCH_TOKEN": "token",
+    }
+    mode = engine.FULL if job.is_again else engine.INCREMENTAL
+    [pulled] = engine.pull("bench.records", request=engine.Request(mode=mode))
+    if pulled.status != "done" or pulled.rejected:
+        raise RuntimeError(str(pulled))
+    return pulled.inserted + pulled.updated

@@ -1,0 +1,218 @@
+"""
+How things stand, as text and as JSON: what `syncer status` shows.
+
+Not here: how it is found out (`status.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
+
+import attrs
+
+from syncer.reports import terminal
+from syncer.reports.terminal import age, clean, counted, duration, painted, table
+from syncer.status import Run, Standing
+
+_COLOUR = {"done": "green", "running": "yellow", "failed": "red", "broken": "red", "refused": "red"}
+_ALWAYS = ("read", "inserted", "updated", "requests")
+
+
+def as_document(found: Standing) -> dict[str, Any]:
+    """Return what stands, for a program: a list a key, its entries named like the columns in schema `syncer`."""
+    lists = ("runs", "places", "reject_counts", "rejects", "findings", "leases", "budget", "stale")
+    document: dict[str, Any] = {"warehouse": found.warehouse, "has_warehouse": found.has_warehouse, "now": found.now}
+    for name in lists:
+        document[name] = [attrs.asdict(entry) for entry in getattr(found, name)]
+    return document
+
+
+def as_text(found: Standing, stream: TextIO) -> Iterable[str]:
+    """Write what stands, for a person; a part of which there is nothing is left out."""
+    if not found.has_warehouse:
+        yield f"{found.warehouse} is not there yet: nothing was pulled. `syncer pull NAME` makes it."
+    elif not found.runs:
+        yield f"{found.warehouse}: no run yet."
+    else:
+        yield from _runs(found, stream)
+        yield from _trouble(found, stream)
+        yield from _section("places", _places(found, stream), stream)
+        yield from _section("rejects", _rejects(found, stream), stream)
+        yield from _section("findings", _findings(found, stream), stream)
+    yield from _section("running now", _leases(found, stream), stream)
+    yield from _section("request budget", _budget(found, stream), stream)
+
+
+def one_run(run: Run, found: Standing, stream: TextIO) -> Iterable[str]:
+    """Write all that is known of one run."""
+    yield painted(f"run {run.run}: {run.verb} {_named(run.mapping, run.environment)}", "bold", stream)
+    written = f"{run.inserted:,} inserted, {run.updated:,} updated, {run.unchanged:,} unchanged"
+    yield f"  status     {painted(run.status, _COLOUR.get(run.status, 'bold'), stream)}"
+    yield f"  mode       {run.mode}"
+    yield f"  began      {terminal.moment(run.started_at)}, {age(run.started_at, found.now)}"
+    yield f"  ended      {terminal.moment(run.finished_at)}"
+    yield f"  took       {_took(run, found.now)}, {counted(run.requests, 'request')}"
+    yield f"  read       {run.read:,}: {written}"
+    yield f"  beside it  {run.gone:,} gone, {run.rejected:,} rejected"
+    yield f"  mark       {clean(run.mark or '-')}"
+    yield f"  process    {run.pid} on {clean(run.host)}"
+    if run.error:
+        yield painted(f"  error      {clean(run.error)}", "red", stream)
+    yield from _section("rejects", _rejects(found, stream), stream)
+    yield from _section("findings", _findings(found, stream), stream)
+
+
+def stale_text(found: Standing) -> list[str]:
+    """Write a line for each mapping that has not finished a run for too long."""
+    lines = []
+    for late in found.stale:
+        name = _named(late.mapping, late.environment)
+        last = "never finished a run" if late.last_done is None else f"last finished {age(late.last_done, found.now)}"
+        since = f"; its last run: {late.last_status}" if late.last_status not in (None, "done") else ""
+        lines.append(f"{name} {last}{since}")
+    return lines
+
+
+def _runs(found: Standing, stream: TextIO) -> Iterable[str]:
+    """One line a mapping; what is nothing for all of them has no column."""
+    numbers = [
+        (name, [getattr(run, name) for run in found.runs])
+        for name in ("read", "inserted", "updated", "unchanged", "gone", "rejected", "requests")
+    ]
+    numbers = [(name, counts) for name, counts in numbers if name in _ALWAYS or any(counts)]
+    rows = [
+        (
+            _named(run.mapping, run.environment),
+            run.status,
+            age(_moved_at(run), found.now),
+            _took(run, found.now),
+            *(counts[at] for _, counts in numbers),
+        )
+        for at, run in enumerate(found.runs)
+    ]
+    lines = table(["mapping", "status", "when", "took", *(name for name, _ in numbers)], rows, stream)
+    yield lines[0]
+    for line, run in zip(lines[1:], found.runs, strict=True):
+        # The status stands between blanks, and no name holds any.
+        coloured = painted(run.status, _COLOUR.get(run.status, "bold"), stream)
+        yield line.replace(f" {run.status} ", f" {coloured} ", 1)
+
+
+def _trouble(found: Standing, stream: TextIO) -> Iterable[str]:
+    """Say why last runs did not end well; mappings that failed for one reason (a token that ended) share a line."""
+    same: dict[str, list[str]] = {}
+    for run in found.runs:
+        name = _named(run.mapping, run.environment)
+        if run.status == "broken":
+            yield f"{name}: run {run.run} was broken off; the next pull goes on from what it committed."
+        elif run.error:
+            done = f" (last done {age(run.last_done, found.now)})" if run.last_done else ""
+            same.setdefault(run.error, []).append(name + done)
+    for error, names in same.items():
+        yield painted(f"{', '.join(names)}: {clean(error)}", "red", stream)
+
+
+def _places(found: Standing, stream: TextIO) -> Sequence[str]:
+    if not found.places:
+        return []
+    rows = [
+        (_named(each.mapping, each.environment), each.scopes, age(each.moved_at, found.now), each.oldest, each.newest)
+        for each in found.places
+    ]
+    if all(each.oldest == each.newest for each in found.places):
+        return table(["mapping", "scopes", "moved", "mark"], [row[:-1] for row in rows], stream)
+    return table(["mapping", "scopes", "moved", "oldest mark", "newest mark"], rows, stream)
+
+
+def _rejects(found: Standing, stream: TextIO) -> Sequence[str]:
+    if found.rejects:
+        rows = [
+            (
+                _named(each.mapping, each.environment),
+                each.key or each.scope or "-",
+                each.column or "-",
+                age(each.last_seen, found.now),
+                each.reason,
+            )
+            for each in found.rejects
+        ]
+        return table(["mapping", "key or scope", "column", "seen", "reason"], rows, stream)
+    counts = [
+        (_named(each.mapping, each.environment), each.rejects, each.scopes, age(each.last_seen, found.now))
+        for each in found.reject_counts
+    ]
+    if not counts:
+        return []
+    lines = table(["mapping", "rejects", "scopes that failed", "seen"], counts, stream)
+    return [*lines, "`syncer status --rejects` shows the first ones."]
+
+
+def _findings(found: Standing, stream: TextIO) -> Sequence[str]:
+    rows = [
+        (
+            _named(each.mapping, each.environment),
+            each.kind,
+            each.key or "-",
+            each.times,
+            age(each.last_seen, found.now),
+            each.detail,
+        )
+        for each in found.findings
+    ]
+    return table(["mapping", "finding", "key", "times", "seen", "detail"], rows, stream) if rows else []
+
+
+def _leases(found: Standing, stream: TextIO) -> Sequence[str]:
+    rows = [
+        (
+            _named(each.mapping, each.environment),
+            f"process {each.pid} on {each.host}",
+            age(_read(each.since), found.now),
+        )
+        for each in found.leases
+    ]
+    return table(["mapping", "by", "since"], rows, stream) if rows else []
+
+
+def _budget(found: Standing, stream: TextIO) -> Sequence[str]:
+    """The limits that something was taken of just now."""
+    rows = [
+        (
+            use.owner,
+            use.bucket,
+            f"{use.used:,} of {use.limit:,} in {duration(use.window_s)}",
+            f"paused for {duration(use.paused_s)}" if use.paused_s else "-",
+        )
+        for use in found.budget
+        if use.used or use.paused_s
+    ]
+    return table(["source and token", "limit", "used", "the API said"], rows, stream) if rows else []
+
+
+def _section(title: str, lines: Sequence[str], stream: TextIO) -> Iterable[str]:
+    if lines:
+        yield ""
+        yield painted(title, "bold", stream)
+        yield from ("  " + line for line in lines)
+
+
+def _named(mapping: str, environment: str) -> str:
+    return mapping if environment == "default" else f"{mapping}@{environment}"
+
+
+def _moved_at(run: Run) -> dt.datetime:
+    return run.finished_at or run.updated_at
+
+
+def _took(run: Run, now: dt.datetime) -> str:
+    until = now if run.status == "running" else _moved_at(run)
+    return duration((until - run.started_at).total_seconds())
+
+
+def _read(since: str) -> dt.datetime | None:
+    try:
+        return dt.datetime.fromisoformat(since)
+    except ValueError:
+        return None

@@ -1,0 +1,297 @@
+"""
+Which commits each branch reaches: one row a commit and branch, derived from heads.
+
+A branch that moved: what came between its old head and its new one, and, unless the new one grew out of the old one,
+what left. A branch that is new, or whose old head was collected, is written whole, out of the graph of its project's
+commits: the default branch once, and of each other one what it has beside it. A branch that went is an empty slice.
+
+Not here: the commits themselves (`commits.py`), whose walks these are in the same verb.
+Source: GitLab REST API docs, "Commits"; gitrevisions(7).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import attrs
+
+from syncer.ahead import ahead
+from syncer.errors import NotFound, SyncerError
+from syncer.sources import DELETED, Key, Page, Place, Record, State, Whole
+from syncer.sources.gitlab.api import Api, is_scoped, named, text_of
+from syncer.sources.gitlab.projects import Project, Projects
+from syncer.sources.gitlab.refs import RefLists, census_whole, is_due
+from syncer.sources.gitlab.walks import Graph, Move, Walks, beside, heads_of, is_cheaper, known_heads, moves, reaches_back
+
+CAME, LEFT, ALL = "came", "left", "all"
+
+
+@attrs.frozen(kw_only=True)
+class Heads:
+    """A project that is due, with the heads of its branches now, or why there are none."""
+
+    project: Project
+    now: Mapping[str, str] = attrs.field(factory=dict)
+    error: SyncerError | None = None
+
+
+class BranchCommits:
+    """The stream `branch_commits`."""
+
+    def __init__(self, lists: RefLists, walks: Walks, api: Api, *, projects: Projects, workers: int) -> None:
+        self._lists = lists
+        self._walks = walks
+        self._api = api
+        self._projects = projects
+        self._workers = workers
+
+    def read(self, places: Mapping[str, Place]) -> Iterator[Page]:
+        """Yield what changed in the branches of the projects that are due."""
+        mark = text_of(self._api.opened)
+        present: set[int] = set()
+        for heads in ahead(
+            lambda project: self._heads(project, known_heads(places.get(project.scope, {}))),
+            self._due(places, present),
+            workers=self._workers,
+        ):
+            scope = heads.project.scope
+            if heads.error is not None:
+                yield Page(scope=scope, error=heads.error)
+                continue
+            try:
+                yield from self._project(heads, places.get(scope, {}))
+            except SyncerError as error:
+                if not is_scoped(error):
+                    raise
+                yield Page(scope=scope, error=named(error, f"{heads.project}, commits of branches"))
+        yield from self._projects.vanished(places, present)
+        yield Page(place={"mark": mark}, mark=mark)
+
+    def keys(self) -> Iterator[Page]:
+        """Yield every commit of every branch."""
+        done: list[tuple[int]] = []
+        has_failed = False
+        projects = (project for project in self._projects.each() if project.has_repository)
+        for heads in ahead(lambda project: self._heads(project, {}), projects, workers=self._workers):
+            try:
+                if heads.error is not None:
+                    raise heads.error
+                for branch, shas in self._derived(heads.project, heads.now, list(heads.now)):
+                    yield Page(records=_rows(heads.project.id, branch, shas))
+                done.append((heads.project.id,))
+            except SyncerError as error:
+                if not is_scoped(error):
+                    raise
+                has_failed = True
+                yield Page(scope=heads.project.scope, error=named(error, f"{heads.project}, commits of branches"))
+        yield Page(whole=census_whole(done, has_failed=has_failed or bool(self._projects.failed)))
+
+    def fetch(self, keys: Sequence[Key]) -> Iterator[Page]:
+        """Yield those of some keys that are so now."""
+        wanted = set(keys)
+        ids = {key[0] for key in keys}
+        for project in self._projects.each():
+            if project.id not in ids or not project.has_repository:
+                continue
+            heads = self._heads(project, {})
+            if heads.error is not None:
+                raise heads.error
+            branches = sorted({key[1] for key in keys if key[0] == project.id and key[1] in heads.now})
+            for branch, shas in self._derived(project, heads.now, branches):
+                yield Page(records=_rows(project.id, branch, [s for s in shas if (project.id, branch, s) in wanted]))
+
+    def _due(self, places: Mapping[str, Place], present: set[int]) -> Iterator[Project]:
+        for project in self._projects.each():
+            if project.has_repository:
+                present.add(project.id)
+                place = places.get(project.scope, {})
+                if "walk" in place or is_due(project, place, self._api.opened):
+                    yield project
+
+    def _heads(self, project: Project, known: Mapping[str, str]) -> Heads:
+        proven = self._lists.prove(project, before=len(known))
+        if proven.error is not None:
+            return Heads(project=project, error=proven.error)
+        return Heads(project=project, now=heads_of(self._lists, proven))
+
+    def _project(self, heads: Heads, place: Place) -> Iterator[Page]:
+        """Bring one project's branches up to date."""
+        project, now, mark = heads.project, heads.now, text_of(self._api.opened)
+        state = _State(project=project, read=place.get("read"), known=known_heads(place))
+        gone = [name for name in state.known if name not in now]
+        if gone:
+            for name in gone:
+                del state.known[name]
+            yield Page(scope=project.scope, place=state.place(), whole=_slices(project, gone))
+        whole: list[Move] = []
+        if "walk" in place and place["walk"]["branch"] in now:
+            yield from self._resumed(state, place["walk"], whole)
+        for move in moves(state.known, now, project.default_branch):
+            if move.branch in {one.branch for one in whole}:
+                continue
+            if move.old is None:
+                whole.append(move)
+            else:
+                yield from self._moved(state, move, whole)
+        yield from self._written_whole(state, now, sorted(whole, key=lambda one: one.branch != project.default_branch))
+        yield Page(
+            scope=project.scope,
+            place={"read": mark, "mark": mark, "heads": {name: now[name] for name in state.known if name in now}},
+            mark=mark,
+        )
+
+    def _resumed(self, state: _State, walk: Place, whole: list[Move]) -> Iterator[Page]:
+        """Go on with the walk that was broken off."""
+        move = Move(branch=walk["branch"], old=walk["old"], new=walk["new"])
+        if walk["part"] == ALL:
+            with Graph() as graph:
+                yield from self._default(state, move, graph, page=walk["page"])
+        else:
+            yield from self._moved(state, move, whole, part=walk["part"], page=walk["page"])
+
+    def _moved(
+        self, state: _State, move: Move, whole: list[Move], *, part: str = CAME, page: int = 1
+    ) -> Iterator[Page]:
+        """Yield what came to a branch and what left it; where a sha was collected, note it in *whole*."""
+        project = state.project
+        has_grown = False
+        try:
+            if part == CAME:
+                for one in self._walks.pages(project, f"{move.old}..{move.new}", page=page):
+                    has_grown = has_grown or reaches_back(one.records, str(move.old))
+                    rows = _rows(project.id, move.branch, [record["id"] for record in one.records])
+                    yield Page(scope=project.scope, place=state.place(move, CAME, one.following), records=rows)
+                page = 1
+            if not has_grown:
+                for one in self._walks.pages(project, f"{move.new}..{move.old}", page=page):
+                    left = [
+                        State(key=(project.id, move.branch, record["id"]), state=DELETED) for record in one.records
+                    ]
+                    yield Page(scope=project.scope, place=state.place(move, LEFT, one.following), states=left)
+        except NotFound:
+            whole.append(attrs.evolve(move, old=None))
+            return
+        state.known[move.branch] = move.new
+
+    def _written_whole(self, state: _State, now: Mapping[str, str], whole: list[Move]) -> Iterator[Page]:
+        """Write branches whole: the default one page by page as it is walked, the others out of the graph."""
+        if not whole:
+            return
+        project = state.project
+        with Graph() as graph:
+            if whole[0].branch == project.default_branch:
+                yield from self._default(state, whole[0], graph)
+                whole = whole[1:]
+            for branch, pages in self._others(project, now, [move.branch for move in whole], graph):
+                yield from self._slice(project, branch, pages)
+                state.known[branch] = now[branch]
+                yield Page(scope=project.scope, place=state.place())
+
+    def _default(self, state: _State, move: Move, graph: Graph, *, page: int = 1) -> Iterator[Page]:
+        """Walk the whole of one branch; each page's place comes behind it, in the project's own scope."""
+        project = state.project
+        for one in self._walks.pages(project, move.new, page=page):
+            graph.add(one.records)
+            whole = attrs.evolve(
+                _slices(project, [move.branch]), first=page == 1, last=one.following is None
+            )
+            rows = _rows(project.id, move.branch, [record["id"] for record in one.records])
+            yield Page(scope=_slice_scope(project, move.branch), records=rows, whole=whole)
+            page += 1
+            if one.following is None:
+                state.known[move.branch] = move.new
+                yield Page(scope=project.scope, place=state.place())
+            else:
+                yield Page(scope=project.scope, place=state.place(move, ALL, one.following))
+
+    def _slice(self, project: Project, branch: str, pages: Iterator[list[str]]) -> Iterator[Page]:
+        """Yield one branch as a walk of a scope of its own."""
+        is_first = True
+        held: list[str] = []
+        base = _slices(project, [branch])
+        scope = _slice_scope(project, branch)
+        for shas in pages:
+            if held:
+                rows = _rows(project.id, branch, held)
+                yield Page(scope=scope, records=rows, whole=attrs.evolve(base, first=is_first, last=False))
+                is_first = False
+            held = shas
+        yield Page(scope=scope, records=_rows(project.id, branch, held), whole=attrs.evolve(base, first=is_first))
+
+    def _derived(
+        self, project: Project, now: Mapping[str, str], branches: Sequence[str]
+    ) -> Iterator[tuple[str, list[str]]]:
+        """Yield the shas of branches out of the graph alone."""
+        with Graph() as graph:
+            for branch, pages in self._others(project, now, branches, graph):
+                for shas in pages:
+                    yield branch, shas
+
+    def _others(
+        self, project: Project, now: Mapping[str, str], branches: Sequence[str], graph: Graph
+    ) -> Iterator[tuple[str, Iterator[list[str]]]]:
+        """Yield branches with what each reaches; the default branch is walked first where the graph lacks it."""
+        if not branches:
+            return
+        default, pages = now.get(project.default_branch or ""), None
+        if default is not None:
+            pages = self._fill(project, default, graph)
+        todo = [now[branch] for branch in branches if not graph.has(now[branch])]
+        everything = self._walks.graph_of(project, todo) if is_cheaper(len(todo), pages) else None
+        with everything or contextlib.nullcontext():
+            for branch in branches:
+                head = now[branch]
+                if graph.has(head) or everything is None:
+                    if not graph.has(head):
+                        self._fill(project, beside(default, head), graph)
+                    yield branch, graph.reach(head)
+                else:
+                    yield branch, everything.reach(head)
+
+    def _fill(self, project: Project, revision: str, graph: Graph) -> int:
+        """Walk into the graph; return how many pages that were."""
+        pages = 0
+        for one in self._walks.pages(project, revision):
+            graph.add(one.records)
+            pages += 1
+        return pages
+
+
+@attrs.define(kw_only=True)
+class _State:
+    """How far one project is."""
+
+    project: Project
+    read: str | None
+    known: dict[str, str]
+
+    def place(self, move: Move | None = None, part: str = "", following: int | None = None) -> Place:
+        """The place: the heads that are done, and the walk under way. A part that has no further page goes on with the next."""
+        place: Place = {"read": self.read, "mark": self.read, "heads": dict(self.known)}
+        if move is None:
+            return place
+        if following is None and part == CAME:
+            part, following = LEFT, 1
+        if following is None:
+            place["heads"][move.branch] = move.new
+        else:
+            place["walk"] = {
+                "branch": move.branch, "old": move.old, "new": move.new, "part": part, "page": following
+            }  # fmt: skip
+        return place
+
+
+def _slices(project: Project, branches: Sequence[str]) -> Whole:
+    return Whole(
+        columns=("project_id", "branch"), values=[(project.id, branch) for branch in branches], absent=DELETED
+    )
+
+
+def _slice_scope(project: Project, branch: str) -> str:
+    """Name the scope of one branch's walk: walks of several branches must not meet in one scope."""
+    return f"{project.id} {branch}"
+
+
+def _rows(project_id: int, branch: str, shas: Sequence[str]) -> list[Record]:
+    return [{"project_id": project_id, "branch": branch, "sha": sha} for sha in shas]

@@ -1,0 +1,283 @@
+"""
+What a verb of the command line is, and what all of them share. Each file here is one verb: a function `run`, its
+docstring the help text, whose parameters are frozen classes of options, and which returns the exit code.
+
+`command` makes a typer command of it: the classes' fields become options, so that no function takes more than a few
+arguments and an option that several verbs have is written once. It is also one of the two outermost doors: whatever a
+verb raises becomes one line on stderr, or the document's `error`, and an exit code.
+
+Not here: the application itself, and what is wrong before a verb runs (`cli.py`).
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import re
+import sys
+import traceback
+import typing
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+
+import attrs
+import typer
+
+from syncer.errors import SyncerError, UsageError
+from syncer.reports import documents, terminal
+from syncer.settings import Settings, load
+
+INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
+SHORTEST_SECRET = 4  # a shorter one is no secret, and would be found in every other word
+_SEVERITY = (1, 4, 3, 0)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+class Output(enum.StrEnum):
+    """How a verb answers."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@attrs.frozen(kw_only=True)
+class Shared:
+    """The options that every verb has."""
+
+    output: Annotated[
+        Output, typer.Option("--output", help="text for people, or json: one document on stdout, nothing else there.")
+    ] = Output.TEXT
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what a person must look at.")] = False
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens on stderr.")] = False
+    debug: Annotated[bool, typer.Option("--debug", help="Log every detail; show the traceback of an error.")] = False
+
+
+@attrs.frozen(kw_only=True)
+class Where:
+    """Which account, and which warehouse."""
+
+    environment: Annotated[
+        str | None, typer.Option("--environment", metavar="NAME", help="The account, by its name in syncer.toml.")
+    ] = None
+    warehouse: Annotated[
+        str | None,
+        typer.Option("--warehouse", metavar="duckdb:PATH", help="In place of SYNCER_WAREHOUSE and syncer.toml."),
+    ] = None
+
+
+@attrs.define(kw_only=True)
+class Session:
+    """One call of a verb: how it answers, and what it must not repeat."""
+
+    shared: Shared
+    document: documents.Document
+    has_runs: bool = False  # what fails from now on did not fail before the first run
+    before_note: Callable[[], None] | None = None  # takes a progress line away
+    _secrets: set[str] = attrs.field(factory=set, repr=False)
+
+    @property
+    def is_json(self) -> bool:
+        """Tell whether a program reads the answer."""
+        return self.shared.output is Output.JSON
+
+    def settings(self, where: Where) -> Settings:
+        """Load the settings. Raises UsageError, also for a table of `syncer.toml` that nobody reads."""
+        settings = load(environment=where.environment)
+        if where.warehouse is not None:
+            settings = attrs.evolve(settings, warehouse=where.warehouse)
+        self._secrets.update(_secrets_of(settings))
+        check_names(settings)
+        return settings
+
+    def say(self, text: str = "") -> None:
+        """Print a line of the answer; nothing where a program reads it, or with `--quiet`."""
+        if not self.is_json and not self.shared.quiet:
+            self.show(text)
+
+    def show(self, text: str = "") -> None:
+        """Print a line of the answer that `--quiet` does not silence."""
+        if not self.is_json:
+            if self.before_note is not None:
+                self.before_note()
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+
+    def note(self, text: str) -> None:
+        """Print a line on stderr, whatever reads the answer."""
+        if self.before_note is not None:
+            self.before_note()
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+    def log(self) -> None:
+        """Send the log to stderr: warnings, more with `--verbose` and `--debug`. Verbs that run an engine call it."""
+        from loguru import logger
+
+        level = "DEBUG" if self.shared.debug else "INFO" if self.shared.verbose else "WARNING"
+        logger.remove()
+        # `diagnose` would print the values of variables: records, tokens.
+        logger.add(
+            self._log_line,
+            level=level,
+            format="{time:HH:mm:ss} {level: <7} {message}",
+            diagnose=False,
+            backtrace=False,
+        )
+
+    def fail(self, error: SyncerError, *, cause: Exception | None = None) -> int:
+        """Say what failed, once, where whoever called looks for it; return the exit code."""
+        if self.is_json:
+            self.document.put("error", documents.error_of(error))
+        else:
+            self.note(f"syncer: {self.hidden(str(error))}")
+        if self.shared.debug:
+            self.note(self.hidden("\n".join(_trace(cause or error))))
+        return 1 if self.has_runs else error.exit_code
+
+    def fail_unexpectedly(self, error: Exception) -> int:
+        """Say that syncer itself is wrong, without the error's text, which may hold a record's values."""
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        file = re.split(r"[\\/]", frame.filename)[-1]
+        told = SyncerError(
+            f"unexpected {type(error).__name__} in {file}, line {frame.lineno}: this is a fault of syncer.",
+            hint="What was committed stands; it is safe to run again. --debug shows more.",
+        )
+        return self.fail(told, cause=error)
+
+    def hidden(self, text: str) -> str:
+        """Take every token out of *text*."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    def _log_line(self, message: str) -> None:
+        self.note(self.hidden(str(message)).rstrip("\n"))
+
+
+def command(run: Callable[..., int]) -> Callable[..., None]:
+    """Make a typer command of a verb's function."""
+    hints = typing.get_type_hints(run)
+    kinds = {name: hints[name] for name in inspect.signature(run).parameters}
+    classes = [Shared if kind is Session else kind for kind in kinds.values()]
+
+    def called(**values: Any) -> None:
+        made = {kind: _made(kind, values) for kind in classes}
+        session = Session(shared=made[Shared], document=documents.Document(sys.stdout))
+        code = _run(run, {name: session if kind is Session else made[kind] for name, kind in kinds.items()}, session)
+        raise typer.Exit(code)
+
+    called.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what typer reads the options from
+        [parameter for kind in classes for parameter in _parameters(kind)]
+    )
+    called.__annotations__ = {}
+    called.__name__, called.__doc__ = run.__module__.rpartition(".")[2], run.__doc__
+    return called
+
+
+def _run(run: Callable[..., int], arguments: dict[str, Any], session: Session) -> int:
+    """Run a verb; whatever it raises becomes a line and an exit code."""
+    try:
+        return run(**arguments)
+    except SyncerError as error:
+        return session.fail(error)
+    except KeyboardInterrupt:
+        session.fail(SyncerError("interrupted.", hint="What was committed stands; run it again to go on."))
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise  # nobody reads any more: see cli.main
+    except Exception as error:  # noqa: BLE001  # the outermost door: a fault of syncer must not print a traceback
+        return session.fail_unexpectedly(error)
+    finally:
+        if session.is_json:
+            session.document.close()
+
+
+def _parameters(kind: type[Any]) -> Iterable[inspect.Parameter]:
+    """Write the fields of a class of options as the parameters of a function."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    for field in attrs.fields(kind):
+        default = inspect.Parameter.empty if field.default is attrs.NOTHING else field.default
+        yield inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[field.name]
+        )
+
+
+def _made(kind: type[Any], values: dict[str, Any]) -> Any:
+    return kind(**{field.name: values[field.name] for field in attrs.fields(kind)})
+
+
+def check_names(settings: Settings) -> None:
+    """Refuse a table of `syncer.toml` that is no source's and no mapping's: a typo would be ignored silently."""
+    from syncer import mappings, sources
+
+    folders = settings.folders
+    if settings.tables:
+        settings.check_names(sources=sources.names(folders=folders), mappings=mappings.known(folders=folders))
+
+
+def _trace(error: BaseException | None) -> Iterable[str]:
+    """
+    Write where an error, and what caused it, came from.
+
+    The text of an error that is not our own is left out: it may hold a record's values (DuckDB's do), or what was
+    sent.
+    """
+    while error is not None:
+        yield "".join(traceback.format_tb(error.__traceback__)).rstrip()
+        is_ours = isinstance(error, SyncerError)
+        yield f"{type(error).__name__}: {error}" if is_ours else f"{type(error).__name__} (text not shown)"
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if error is not None:
+            yield "caused by"
+
+
+def _secrets_of(settings: Settings) -> set[str]:
+    """Find every token that the settings hold, of all environments."""
+    found = {
+        value for name, value in settings.variables.items() if name.startswith("SYNCER_") and name.endswith("_TOKEN")
+    }
+    tables: list[Any] = [settings.tables]
+    while tables:
+        for key, value in tables.pop().items():
+            if isinstance(value, dict):
+                tables.append(value)
+            elif key == "token" and isinstance(value, str):
+                found.add(value)
+    return {token for token in found if len(token) >= SHORTEST_SECRET}
+
+
+def worst(codes: Iterable[int]) -> int:
+    """Return the exit code that tells most, in the order 1, 4, 3, 0."""
+    found = set(codes)
+    return next((code for code in _SEVERITY if code in found), 0)
+
+
+def seconds_of(text: str, option: str) -> float:
+    """Read a duration: `90`, `90s`, `15m`, `26h`, `2d`. Raises UsageError, which names *option*."""
+    match = _DURATION.fullmatch(text.strip().lower())
+    if match is None:
+        raise UsageError(f"{option} is '{terminal.clean(text)}'.", hint="Give a duration such as 90s, 15m, 26h or 2d.")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def complete_mapping(incomplete: str) -> list[str]:
+    """Complete a mapping's name; nothing where `syncer.toml` cannot be read: a shell is no place to say so."""
+    from syncer import mappings
+
+    try:
+        known = mappings.known(folders=load().folders)
+    except SyncerError:
+        return []
+    return [name for name in known if name.startswith(incomplete)]
+
+
+def complete_source(incomplete: str) -> list[str]:
+    """Complete a source's name."""
+    from syncer import sources
+
+    try:
+        known = sources.names(folders=load().folders)
+    except SyncerError:
+        return []
+    return [name for name in known if name.startswith(incomplete)]

@@ -1,0 +1,327 @@
+"""
+`syncer check`: what works, what does not, what to do. Configuration, warehouse, the shared folder, and each source:
+who we are there, whose clock is right, and what each mapping may read.
+
+Nothing is written to a source, and no warehouse is made. Not here: what a source asks of a site (`NEEDS`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import attrs
+import typer
+
+from syncer import mappings, sources
+from syncer.errors import NotAllowed, SyncerError, UsageError
+from syncer.reports import terminal
+from syncer.settings import Account, Settings
+from syncer.verbs import Session, Where, check_names, complete_source
+
+if TYPE_CHECKING:
+    from syncer.mapping import EntityMapping
+    from syncer.transport import Doors
+    from syncer.warehouses import Warehouse
+
+OK, WARNING, FAILED, NOT_SET_UP = "ok", "warning", "failed", "not set up"
+SKEW_S = 30.0
+FREE_BYTES = 500_000_000
+DRIVERS = ("duckdb", "pyarrow", "sqlglot", "requests")
+_OWN_VARIABLES = ("SYNCER_WAREHOUSE", "SYNCER_CONFIG", "SYNCER_CACHE")
+_COLOUR = {OK: "green", WARNING: "yellow", FAILED: "red", NOT_SET_UP: "dim"}
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """What `check` takes."""
+
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="SOURCE", help="Only these sources.", autocompletion=complete_source),
+    ] = None
+
+
+@attrs.frozen(kw_only=True)
+class Found:
+    """One thing that was looked at. `hint` is what to do."""
+
+    about: str
+    status: str = OK
+    detail: str = ""
+    hint: str = ""
+
+    @classmethod
+    def of_error(cls, about: str, error: SyncerError) -> Found:
+        """Tell what failed."""
+        return cls(about=about, status=FAILED, detail=error.message, hint=error.hint)
+
+
+def run(options: Options, where: Where, session: Session) -> int:
+    """
+    Try everything: configuration, warehouse, and each source's URL, token, clock and permissions.
+
+    The first page of each mapping is read, so that a permission that is missing is found before a pull needs it.
+    """
+    session.log()
+    wanted = options.sources or []
+    for name in wanted:
+        sources.module(name, folders=_folders(session, where))
+    failed = False
+    for found in _all(wanted, where, session):
+        failed = failed or found.status == FAILED
+        _tell(session, found)
+    if session.is_json:
+        session.document.open_list("checks")
+    else:
+        session.say()
+        session.say("Something does not work; see above." if failed else "All is well.")
+    return 1 if failed else 0
+
+
+def _tell(session: Session, found: Found) -> None:
+    if session.is_json:
+        session.document.add("checks", attrs.asdict(found))
+        return
+    say = session.show if found.status in (FAILED, WARNING) else session.say
+    status = terminal.painted(f"{found.status:10}", _COLOUR[found.status], sys.stdout)
+    say(session.hidden(f"{status}  {found.about}: {terminal.clean(found.detail)}"))
+    if found.hint:
+        say(session.hidden(f"            {terminal.clean(found.hint)}"))
+
+
+def _folders(session: Session, where: Where) -> Sequence[Path]:
+    return session.settings(where).folders
+
+
+def _all(wanted: Sequence[str], where: Where, session: Session) -> Iterator[Found]:
+    """Look at one thing after the other."""
+    from syncer.clock import SystemClock
+    from syncer.engine import doors_of
+
+    try:
+        settings = session.settings(where)
+    except UsageError as error:
+        yield Found.of_error("configuration", error)
+        return
+    yield from _configuration(settings)
+    yield _drivers()
+    yield from _warehouse(settings)
+    yield _shared_folder(settings)
+    doors = doors_of(settings, SystemClock())
+    for name in wanted or sources.names(folders=settings.folders):
+        yield from _source(name, settings, doors, is_named=name in wanted)
+
+
+def _configuration(settings: Settings) -> Iterator[Found]:
+    """The file, and variables that nobody reads."""
+    file = str(settings.file) if settings.file is not None else "no syncer.toml here; the environment alone is read"
+    try:
+        check_names(settings)
+        known = mappings.known(folders=settings.folders)
+    except UsageError as error:
+        yield Found.of_error("configuration", error)
+        return
+    yield Found(about="configuration", detail=f"{file}; {terminal.counted(len(known), 'mapping')} known")
+    readable = _readable_variables(settings)
+    for name in sorted(settings.variables):
+        if name.startswith("SYNCER_") and not _is_read(name, readable):
+            near = difflib.get_close_matches(name, readable, n=1, cutoff=0.6)
+            hint = f"Did you mean {near[0]}?" if near else "Take it away, or see the variables in docs/cli.md."
+            yield Found(about=f"variable {name}", status=WARNING, detail="nothing reads it", hint=hint)
+
+
+def _readable_variables(settings: Settings) -> list[str]:
+    every = [
+        f"SYNCER_{name.upper()}_{what}"
+        for name in sources.names(folders=settings.folders)
+        for what in ("URL", "TOKEN", "USER")
+    ]
+    return [*_OWN_VARIABLES, *every]
+
+
+def _is_read(name: str, readable: Sequence[str]) -> bool:
+    """Tell whether something reads a variable; `SYNCER_JIRA__VOYS_URL` is read like `SYNCER_JIRA_URL`."""
+    if name in readable:
+        return True
+    source, separator, rest = name.partition("__")
+    return bool(separator) and f"{source}_{rest.rpartition('_')[2]}" in readable
+
+
+def _drivers() -> Found:
+    versions = []
+    for name in DRIVERS:
+        try:
+            versions.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            return Found(
+                about="drivers", status=FAILED, detail=f"{name} is not installed", hint=f"python -m pip install {name}"
+            )
+    return Found(about="drivers", detail=", ".join(versions))
+
+
+def _warehouse(settings: Settings) -> Iterator[Found]:
+    """Open the warehouse, write a temporary table, and look at the disk."""
+    from syncer import warehouses
+    from syncer.clock import SystemClock
+
+    about = "warehouse"
+    try:
+        warehouse = warehouses.find(settings, clock=SystemClock())
+        about = f"warehouse {warehouse.name}"
+        with contextlib.closing(warehouse):
+            file: Path | None = getattr(warehouse, "file", None)
+            if warehouse.exists():
+                _write_something(warehouse)
+                yield Found(about=about, detail="opens, and can be written")
+            else:
+                assert file is not None
+                yield _folder(about, file.parent, "not there yet; the first pull makes it")
+    except SyncerError as error:
+        yield Found.of_error(about, error)
+        return
+    if file is not None:
+        yield _disk(file.parent)
+
+
+def _write_something(warehouse: Warehouse) -> None:
+    import pyarrow as pa
+
+    from syncer.values import BIGINT
+
+    with warehouse.transaction() as t:
+        t.stage("check_now", pa.table({"one": [1]}), {"one": BIGINT})
+
+
+def _folder(about: str, folder: Path, detail: str) -> Found:
+    """Try whether a file can be made in *folder*."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder):
+            return Found(about=about, detail=detail)
+    except OSError as error:
+        return Found(
+            about=about,
+            status=FAILED,
+            detail=f"no file can be made in {folder} ({error.strerror})",
+            hint="Make the folder, or let syncer write in it.",
+        )
+
+
+def _disk(folder: Path) -> Found:
+    free = shutil.disk_usage(folder).free
+    detail = f"{free / 1e9:,.1f} GB free in {folder}"
+    if free < FREE_BYTES:
+        return Found(about="disk", status=WARNING, detail=detail, hint="Make room: a pull that fills it fails.")
+    return Found(about="disk", detail=detail)
+
+
+def _shared_folder(settings: Settings) -> Found:
+    """The folder in which processes share a token's request budget."""
+    from syncer import cache
+
+    folder = cache.folder(dict(settings.variables))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return Found(
+            about="request budget",
+            status=FAILED,
+            detail=f"{folder} cannot be made ({error.strerror})",
+            hint="Name a folder that can be written in SYNCER_CACHE.",
+        )
+    found = _folder("request budget", folder, f"shared in {folder}")
+    return attrs.evolve(found, hint="Name another folder in SYNCER_CACHE.") if found.status == FAILED else found
+
+
+def _source(name: str, settings: Settings, doors: Doors, *, is_named: bool) -> Iterator[Found]:
+    """One source: is it set up, who are we, whose clock is right, what may each mapping read."""
+    account = settings.account(name)
+    try:
+        needs: sources.Needs = sources.module(name, folders=settings.folders).NEEDS
+    except SyncerError as error:
+        yield Found.of_error(name, error)
+        return
+    if not (account.url or account.token or account.user):
+        yield _not_set_up(name, account, needs, is_named=is_named)
+        return
+    chosen = [each for each in mappings.known(folders=settings.folders).values() if each.source == name]
+    streams = [each.inbound.stream for each in chosen if each.inbound is not None]
+    try:
+        source = sources.connect(account, doors=doors, streams=streams, folders=settings.folders)
+    except SyncerError as error:
+        yield Found.of_error(name, error)
+        return
+    with contextlib.closing(source):
+        try:
+            identity = source.check()
+        except SyncerError as error:
+            hint = error.hint or (f"Token: {needs.token}." if isinstance(error, NotAllowed) else "")
+            yield attrs.evolve(Found.of_error(f"{name} {account.url}", error), hint=hint)
+            return
+        yield Found(about=name, detail=f"{account.url}, as {identity.user} (account {identity.account})")
+        yield from _identity(name, identity)
+        yield from _permissions(source, [settings.applied_to(each) for each in chosen])
+
+
+def _not_set_up(name: str, account: Account, needs: sources.Needs, *, is_named: bool) -> Found:
+    variables = [
+        account.variable(what)
+        for what, wanted in (("URL", needs.url), ("TOKEN", needs.token), ("USER", needs.user))
+        if wanted
+    ]
+    return Found(
+        about=name,
+        status=FAILED if is_named else NOT_SET_UP,
+        detail=f"{needs.title}: set {', '.join(variables)}",
+        hint=f"Token: {needs.token}." if is_named else "",
+    )
+
+
+def _identity(name: str, identity: sources.Identity) -> Iterator[Found]:
+    """The clock, and what the source itself finds worth a look."""
+    skew = identity.clock_skew_s
+    ahead = "ahead of" if skew > 0 else "behind"
+    detail = f"its clock is {terminal.duration(abs(skew))} {ahead} ours"
+    if abs(skew) > SKEW_S:
+        hint = "Set this machine's clock; marks are the API's own time, so no record is lost by it."
+        yield Found(about=f"{name} clock", status=WARNING, detail=detail, hint=hint)
+    for note in identity.notes:
+        yield Found(about=name, status=WARNING, detail=note)
+
+
+def _permissions(source: sources.Source, chosen: Sequence[EntityMapping]) -> Iterator[Found]:
+    """Read the first page of each mapping; what works is told in one line."""
+    works = []
+    for mapping in chosen:
+        if mapping.inbound is None:
+            continue
+        try:
+            _read_first_page(source, mapping)
+        except SyncerError as error:
+            yield attrs.evolve(Found.of_error(f"{mapping.name} cannot be read", error))
+        else:
+            works.append(mapping.name)
+    if works:
+        yield Found(about="can be read", detail=", ".join(works))
+
+
+def _read_first_page(source: sources.Source, mapping: EntityMapping) -> None:
+    """Raise what the first page of a mapping says is wrong."""
+    assert mapping.inbound is not None
+    inbound = mapping.inbound
+    if inbound.discovers:
+        mapping = mapping.with_fields(source.describe(inbound.stream))
+    pages = source.read(inbound.stream, places={}, lookback=inbound.lookback, fields=mapping.fields)
+    page = next(pages, None)
+    close = getattr(pages, "close", None)  # a generator's threads end with it
+    if close is not None:
+        close()
+    if page is not None and page.error is not None:
+        raise page.error

@@ -1,0 +1,111 @@
+"""`syncer init`: write a commented `syncer.toml`, made from what the settings and the sources say they know."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import attrs
+import typer
+
+from syncer import mappings, sources
+from syncer.errors import UsageError
+from syncer.settings import MAPPING_KEYS, SYNCER_KEYS, WAREHOUSE_KEYS, Account, Settings
+from syncer.verbs import Session
+
+# What each key is when nobody sets it, or an example; its meaning is the settings' own.
+EXAMPLES = {
+    "url": '"duckdb:warehouse.duckdb"',
+    "wait_s": "60",
+    "memory_limit": '"128MB"',
+    "folders": '["own"]',
+    "max_gone_share": "0.3",
+    "lookback_s": "600",
+    "style": '"mirror"',
+    "reoffer_days": "7",
+}
+WHAT_FOR = {
+    "url": "where records are loaded; SYNCER_WAREHOUSE goes before it",
+    "wait_s": "how long to wait for a file that another process holds",
+    "memory_limit": "what DuckDB may use",
+    "folders": "a company's own FOLDER/sources/NAME.py and FOLDER/mappings/NAME.py",
+    "max_gone_share": "a census that would end more of its rows ends none",
+    "lookback_s": "how far before its mark a pull starts again",
+    "style": 'how the load table is filled; "delta" is for WhereScape RED',
+    "reoffer_days": "how long a delta row that nobody confirmed is offered",
+}
+HEAD = """\
+# syncer.toml: what this site sets. Every line is commented out; take the # away where you want another value.
+# Environment variables go before it. Tokens are better there: this file is likely to be shared.
+# `syncer check` says what works and what does not.
+"""
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """What `init` takes."""
+
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False
+
+
+def run(options: Options, session: Session) -> int:
+    """Write a commented syncer.toml to begin with: every key that is known, all commented out."""
+    file = Path(os.environ.get("SYNCER_CONFIG") or "syncer.toml")
+    if file.exists() and not options.force:
+        raise UsageError(f"{file} is there already; it is left as it is.", hint="--force writes over it.")
+    try:
+        file.write_text(text(), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written ({error.strerror}).") from error
+    if session.is_json:
+        session.document.put("file", str(file))
+        return 0
+    session.say(f"Wrote {file}. Set a source's URL and token in the environment or there, then run `syncer check`.")
+    return 0
+
+
+def text() -> str:
+    """Write the whole file."""
+    return "\n".join([HEAD, *_fixed(), *_sources(), *_mappings()]) + "\n"
+
+
+def _fixed() -> Iterator[str]:
+    yield from _table("[warehouse]", WAREHOUSE_KEYS)
+    yield from _table("[syncer]", SYNCER_KEYS)
+
+
+def _sources() -> Iterator[str]:
+    for name in sources.names():
+        needs: sources.Needs = sources.module(name).NEEDS
+        account = Account(source=name)
+        yield f"# {needs.title}"
+        yield f"# [{name}]"
+        # An example may be followed by words, such as what else is possible.
+        yield f'# url = "{re.split("[; ]", needs.url)[0]}"  # or {account.variable("URL")}: {needs.url}'
+        if needs.user:
+            yield f'# user = "..."  # or {account.variable("USER")}: {needs.user}'
+        yield f'# token = "..."  # or {account.variable("TOKEN")}: {needs.token}'
+        for option, meaning in needs.options.items():
+            yield f"# {option} =   # {meaning}"
+        yield ""
+    yield "# Another account of a source, chosen with --environment NAME. One key for all sources, or a table for one."
+    yield "# [environments.NAME.SOURCE]"
+    yield '# url = "..."'
+    yield ""
+
+
+def _mappings() -> Iterator[str]:
+    known = list(mappings.known(folders=Settings().folders))
+    yield "# One mapping. The names that are known: " + ", ".join(known)
+    yield from _table(f'["{known[0] if known else "source.entity"}"]', MAPPING_KEYS)
+
+
+def _table(header: str, keys: Mapping[str, tuple[str, Any]]) -> Iterator[str]:
+    yield f"# {header}"
+    for key, (choices, _) in keys.items():
+        purpose = f"{WHAT_FOR[key]}: " if key in WHAT_FOR else ""
+        yield f"# {key} = {EXAMPLES.get(key, '')}  # {purpose}{choices}"
+    yield ""

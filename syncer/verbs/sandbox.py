@@ -1,0 +1,169 @@
+"""`syncer sandbox`: Jira and GitLab on 127.0.0.1, to rehearse with. What they do: `sandbox/` and docs/sandbox.md."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import attrs
+import typer
+
+from syncer.errors import SyncerError
+from syncer.verbs import Session
+
+if TYPE_CHECKING:
+    from syncer.sandbox import Sandbox
+    from syncer.sandbox.clock import Clock
+    from syncer.sandbox.messages import Site
+
+POLL_S = 0.5  # Windows tells of Ctrl-C only between two waits
+
+
+class Size(enum.StrEnum):
+    """How much there is."""
+
+    SMALL = "small"
+    MEDIUM = "medium"
+    LARGE = "large"
+
+
+@attrs.frozen
+class Amount:
+    """How many projects and issues each API has; the rest follows from them."""
+
+    projects: int
+    issues: int
+
+
+AMOUNTS = {Size.SMALL: Amount(10, 300), Size.MEDIUM: Amount(50, 4_000), Size.LARGE: Amount(500, 20_000)}
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """What `sandbox` takes."""
+
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="Where it listens; 0: any free port.")] = 8700
+    size: Annotated[Size, typer.Option("--size", help="How much there is.")] = Size.SMALL
+    projects: Annotated[
+        int | None, typer.Option("--projects", min=1, metavar="N", help="Projects of each API, whatever the size.")
+    ] = None
+    issues: Annotated[
+        int | None, typer.Option("--issues", min=0, metavar="N", help="Issues of each API, whatever the size.")
+    ] = None
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed makes the same records.")] = 1
+    minutes: Annotated[
+        float, typer.Option("--minutes", min=0.0, metavar="N", help="It ends by itself after so long.")
+    ] = 60
+
+
+def run(options: Options, session: Session) -> int:
+    """Run Jira and GitLab on this machine, with made-up records, to rehearse with; Ctrl-C ends it."""
+    amount = AMOUNTS[options.size]
+    amount = Amount(
+        amount.projects if options.projects is None else options.projects,
+        amount.issues if options.issues is None else options.issues,
+    )
+    if not session.is_json:
+        session.note(f"Making {amount.issues:,} issues in {amount.projects:,} projects, twice ...")
+    sandbox = built(amount, seed=options.seed, port=options.port)
+    try:
+        sandbox.start()
+    except OSError as error:
+        raise SyncerError(
+            f"Port {options.port} of 127.0.0.1 cannot be used ({error.strerror}).",
+            hint="Give another one with --port.",
+        ) from error
+    with sandbox:
+        until = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=options.minutes)
+        _tell(session, sandbox, options, until)
+        try:
+            _wait(options.minutes * 60)
+        except KeyboardInterrupt:
+            session.say()
+        session.say("The sandbox has ended.")
+    return 0
+
+
+def built(amount: Amount, *, seed: int, port: int) -> Sandbox:
+    """Make the sandbox, not started yet; its clock is right, so that nobody wonders about it."""
+    from syncer.sandbox import Clock, Sandbox
+
+    clock = Clock(dt.datetime.now(dt.UTC))
+    return Sandbox(sites=_sites(amount, seed, clock), clock=clock, port=port)
+
+
+def _sites(amount: Amount, seed: int, clock: Clock) -> list[Site]:
+    from syncer.sandbox import GitLabSite, JiraSite
+
+    jira = JiraSite.generate(seed=seed, projects=min(amount.projects, 200), issues=amount.issues, clock=clock)
+    gitlab = GitLabSite.generate(
+        seed=seed,
+        projects=amount.projects,
+        issues=amount.issues,
+        merge_requests=amount.issues // 2,
+        pipelines=amount.issues,
+        branches=amount.projects * 6,
+        commits=max(amount.projects * 10, amount.issues * 2),
+        tags=amount.projects * 2,
+        clock=clock,
+    )
+    return [jira, gitlab]
+
+
+def variables(sandbox: Sandbox) -> dict[str, str]:
+    """Return what the environment must hold for syncer to read the sandbox."""
+    from syncer.sandbox.gitlab import TOKEN as GITLAB_TOKEN
+    from syncer.sandbox.jira import EMAIL
+    from syncer.sandbox.jira import TOKEN as JIRA_TOKEN
+
+    return {
+        "SYNCER_JIRA_URL": sandbox.url("jira"),
+        "SYNCER_JIRA_USER": EMAIL,
+        "SYNCER_JIRA_TOKEN": JIRA_TOKEN,
+        "SYNCER_GITLAB_URL": sandbox.url("gitlab"),
+        "SYNCER_GITLAB_TOKEN": GITLAB_TOKEN,
+    }
+
+
+def _tell(session: Session, sandbox: Sandbox, options: Options, until: dt.datetime) -> None:
+    """Say where it is and how to use it."""
+    # A warehouse of its own: made-up records must never stand between true ones.
+    needed = {"SYNCER_WAREHOUSE": "duckdb:sandbox.duckdb", **variables(sandbox)}
+    control = sandbox.url("_sandbox")
+    if session.is_json:
+        session.document.put("environment", needed)
+        session.document.put("control", control)
+        session.document.put("until", until)
+        return
+    minutes = f"{options.minutes:g} minutes"
+    session.say(f"Jira and GitLab answer on http://127.0.0.1:{sandbox.port} for {minutes}; Ctrl-C ends it.")
+    for line in _how_to(needed, control):
+        session.show(line)
+
+
+def _how_to(needed: Mapping[str, str], control: str) -> Iterator[str]:
+    """Write what to type in another shell."""
+    yield "\nIn another shell (sh, bash, zsh):"
+    yield from (f"  export {name}={value}" for name, value in needed.items())
+    yield "In PowerShell:"
+    yield from (f"  $env:{name} = '{value}'" for name, value in needed.items())
+    yield "Then:"
+    yield "  syncer check"
+    yield "  syncer pull 'jira.*' 'gitlab.*'"
+    yield "Change some records; put the clock on, since Jira's search sees an edit a minute later; let a request fail:"
+    for route, wish in (
+        ("edit", '{"site": "jira", "count": 10, "seed": 1}'),
+        ("clock", '{"advance_s": 120}'),
+        ("faults", '{"kind": "reset_after", "match": "/rest/api/3/search"}'),
+    ):
+        yield f"  curl -d '{wish}' {control}/{route}"
+    yield "docs/sandbox.md has the rest.\n"
+
+
+def _wait(seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(min(POLL_S, left))

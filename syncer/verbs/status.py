@@ -1,0 +1,80 @@
+"""`syncer status`: how things stand. How that is found out: `status.py`; how it is shown: `reports/standing.py`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import attrs
+import typer
+
+from syncer.verbs import Session, Where, complete_mapping, seconds_of
+
+if TYPE_CHECKING:
+    from syncer.status import Standing
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """What `status` takes."""
+
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN|NAME",
+            help="A run's id (a clear beginning will do), or mappings; none: everything.",
+            autocompletion=complete_mapping,
+        ),
+    ] = None
+    max_age: Annotated[
+        str | None,
+        typer.Option(
+            "--max-age",
+            metavar="26h",
+            help="Exit 1 when a mapping that was ever pulled, or is named, has not finished a run for so long.",
+        ),
+    ] = None
+    rejects: Annotated[bool, typer.Option("--rejects", help="Show the first rejects of each mapping.")] = False
+
+
+def run(options: Options, where: Where, session: Session) -> int:
+    """
+    Show how things stand: last runs, places, rejects, findings, who pulls what now, the request budget.
+
+    Answers while a pull runs, too. A run whose process has gone is shown as broken.
+    """
+    from syncer import status
+    from syncer.reports import standing
+
+    session.log()
+    settings = session.settings(where)
+    max_age = dt.timedelta(seconds=seconds_of(options.max_age, "--max-age")) if options.max_age else None
+    question = status.Question(
+        names=tuple(options.names or ()),
+        max_age=max_age,
+        environment=where.environment,
+        with_rejects=options.rejects,
+    )
+    found = status.read(settings, question)
+    if session.is_json:
+        for key, value in standing.as_document(found).items():
+            session.document.put(key, value)
+    else:
+        _show(session, found, by_run=any(status.RUN_ID.fullmatch(name) for name in question.names))
+        for line in standing.stale_text(found):
+            session.note(f"syncer: {line}; the limit is {options.max_age}.")
+    is_never = max_age is not None and not found.runs  # what was never pulled at all is as bad as what stopped
+    return 1 if found.stale or is_never else 0
+
+
+def _show(session: Session, found: Standing, *, by_run: bool) -> None:
+    from syncer.reports import standing
+
+    if by_run:
+        for at, each in enumerate(found.runs):
+            for line in (*([""] if at else []), *standing.one_run(each, found, sys.stdout)):
+                session.say(line)
+        return
+    for line in standing.as_text(found, sys.stdout):
+        session.say(line)

@@ -1,0 +1,540 @@
+"""GitLab as a source, over real sockets: what the warehouse holds is what the API has, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from syncer import inbound
+from syncer.sandbox import Clock, Fault, GitLabSite
+from syncer.sandbox.gitlab.rows import Project
+from syncer.settings import Account
+from syncer.sources.gitlab.lists import overlapping
+from tests.sources.gitlab_world import SMALL, START, Stopped, World, world
+
+GIT = ("gitlab.commits", "gitlab.branches", "gitlab.branch_commits", "gitlab.tags")
+
+
+@pytest.fixture
+def gitlab(tmp_path: Path) -> Iterator[World]:
+    """A small GitLab and an empty warehouse."""
+    with world(tmp_path) as made:
+        yield made
+
+
+def with_branches(it: World, *, at_least: int = 3) -> Project:
+    """A project with everything switched on, and some branches."""
+    store = it.site.store
+    return next(
+        project
+        for project in store.visible_projects(store.users[it.site.edits.owner_id]).values()
+        if project.issues_on
+        and project.jobs_on
+        and project.repository_on
+        and project.merge_requests_on
+        and not project.is_archived
+        and len(getattr(store.repositories.get(project.id), "branches", ())) >= at_least
+    )
+
+
+def a_branch(it: World, project: Project) -> str:
+    """A branch that is not the default one."""
+    repository = it.site.edits.repository(project.id)
+    return next(name for name in sorted(repository.branches) if name != repository.default_branch)
+
+
+def reads(pulled: dict[str, Any]) -> dict[str, tuple[int, int, int]]:
+    """What each run wrote."""
+    return {name: (one.inserted, one.updated, one.gone) for name, one in pulled.items()}
+
+
+# Whole, and not twice
+
+
+def test_everything_arrives_and_an_unchanged_second_pull_writes_nothing(gitlab: World) -> None:
+    """All nine streams, column by column; archived projects and hidden ones among them."""
+    first = gitlab.pull()
+    assert {one.status for one in first.values()} == {"done"}
+    assert gitlab.all_differences() == []
+    second = gitlab.pull()
+    assert set(reads(second).values()) == {(0, 0, 0)}
+    assert all(one.rejected == 0 for one in second.values())
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_what_changed_comes_with_the_next_pull_and_what_vanished_with_a_census(gitlab: World, seed: int) -> None:
+    """120 edits of all kinds, force pushes, renamed projects and deletions among them."""
+    gitlab.pull()
+    gitlab.later(hours=1)
+    gitlab.site.edit(120, seed)
+    gitlab.pull()
+    left = gitlab.all_differences(but=["commits"])
+    assert all(each.endswith("is too much") for each in left), left
+    gitlab.pull(["gitlab.issues", "gitlab.merge_requests", "gitlab.merge_request_commits", "gitlab.pipelines"],
+                mode="census", is_forced=True)  # fmt: skip
+    assert gitlab.all_differences(but=["commits"]) == []
+    assert not gitlab.truth("commits").keys() - gitlab.rows("commits").keys()
+
+
+@pytest.mark.parametrize(
+    ("quirks", "options"),
+    [
+        ({"graphql": "absent"}, {}),
+        ({"graphql": "refused"}, {}),
+        ({"graphql_missing": {"Pipeline.source"}}, {}),
+        ({"graphql_max_complexity": 60}, {}),
+        ({"graphql_counting": "gitlab"}, {}),
+        ({}, {"graphql": "off", "workers": 1}),
+    ],
+    ids=["absent", "refused", "older", "tight", "counts otherwise", "off"],
+)
+def test_without_graphql_the_rows_are_the_same(tmp_path: Path, quirks: dict[str, Any], options: dict[str, Any]) -> None:
+    """Absent, refused, too old, with little room, or switched off: REST brings the very same columns."""
+    names = ["gitlab.pipelines", "gitlab.merge_request_commits"]
+    with world(tmp_path, **options) as gitlab:
+        gitlab.site.adjust(**quirks)
+        gitlab.pull(names)
+        gitlab.later(hours=1)
+        gitlab.site.edit(60, 5)
+        pulled = gitlab.pull(names)
+        assert all(one.status == "done" for one in pulled.values())
+        left = [each for name in ("pipelines", "merge_request_commits") for each in gitlab.differences(name)]
+        assert all(each.endswith("is too much") for each in left), left
+
+
+# Stopped, and run again
+
+
+@pytest.mark.parametrize("stream", ["issues", "merge_request_commits", "pipelines", "commits", "branch_commits", "tags"])
+def test_a_pull_that_was_stopped_goes_on_behind_its_last_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: str
+) -> None:
+    """Whatever the page, the end is the same, and at most one page a scope is asked for again."""
+    monkeypatch.setattr(inbound, "GROUP_ROWS", 1)
+    site = GitLabSite.generate(seed=4, clock=Clock(START), **{**SMALL, "issues": 500, "commits": 900})
+    with world(tmp_path / "whole", site=site, workers=1) as gitlab:
+        gitlab.folder.mkdir()
+        gitlab.pull(f"gitlab.{stream}")
+        whole = gitlab.asked()
+    for stop_after in (2, 5, 9):
+        with world(tmp_path / str(stop_after), site=site, workers=1) as gitlab:
+            gitlab.folder.mkdir()
+            gitlab.forget()
+            try:
+                gitlab.pull(f"gitlab.{stream}", stop_after=stop_after)
+            except Stopped:
+                pass
+            gitlab.pull(f"gitlab.{stream}")
+            assert gitlab.differences(stream) == []
+            overhead = gitlab.asked("/user") + gitlab.asked("/personal") + gitlab.asked("/projects?")
+            assert gitlab.asked() - overhead <= whole + SMALL["projects"]
+
+
+def test_edits_between_a_stop_and_the_next_run_are_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what was read before the stop, too: the run that goes on ends at what the API has then."""
+    monkeypatch.setattr(inbound, "GROUP_ROWS", 1)
+    with world(tmp_path, workers=1) as gitlab:
+        for stream in ("issues", "merge_request_commits", "pipelines", "commits", "branches", "branch_commits"):
+            with pytest.raises(Stopped):
+                gitlab.pull(f"gitlab.{stream}", stop_after=3)
+            gitlab.later(seconds=10)
+            gitlab.site.edit(40, 7)
+        gitlab.pull()
+        left = gitlab.all_differences(but=["commits"])
+        assert all(each.endswith("is too much") for each in left), left
+        assert not gitlab.truth("commits").keys() - gitlab.rows("commits").keys()
+
+
+# Records that change under us
+
+
+@pytest.mark.parametrize("seed", [11, 12])
+def test_edits_while_a_pull_runs_are_there_after_the_next_one(tmp_path: Path, seed: int) -> None:
+    """Between any two requests something is created, changed, pushed, deleted or renamed."""
+    with world(tmp_path) as gitlab:
+        edits = 0
+
+        def edit(site: Any, request: Any) -> None:
+            nonlocal edits
+            edits += 1
+            gitlab.site.edit(2, seed * 1000 + edits)
+
+        gitlab.sandbox.before_request.append(edit)
+        gitlab.pull()
+        gitlab.pull()
+        gitlab.sandbox.before_request.clear()
+        gitlab.later(seconds=30)
+        gitlab.pull()
+        left = gitlab.all_differences(but=["commits"])
+        assert all(each.endswith("is too much") for each in left), left
+        census = [f"gitlab.{name}" for name in ("projects", "issues", "merge_requests", "merge_request_commits", "pipelines")]
+        gitlab.pull(census, mode="census", is_forced=True)
+        assert gitlab.all_differences(but=["commits"]) == []
+        assert edits > 100
+
+
+def test_rows_that_share_one_time_are_read_whole_while_some_are_touched(tmp_path: Path) -> None:
+    """A bulk edit gives 350 issues one `updated_at`; each touched one moves behind, and would shift a plain offset."""
+    site = GitLabSite.generate(seed=2, clock=Clock(START), **{**SMALL, "issues": 420})
+    with world(tmp_path, site=site) as gitlab:
+        ids = sorted(key[0] for key in gitlab.site.truth("issues"))
+        gitlab.site.edits.bulk_edit_issues(ids[:350])
+        gitlab.later(minutes=1)
+        untouched = iter(ids[:350])
+
+        def touch(site: Any, request: Any) -> None:
+            if "/issues" in request.path and random.Random(gitlab.asked()).random() < 0.5:
+                gitlab.site.edits.edit_issue(next(untouched))
+
+        gitlab.sandbox.before_request.append(touch)
+        gitlab.pull("gitlab.issues")
+        gitlab.sandbox.before_request.clear()
+        assert not gitlab.truth("issues").keys() - gitlab.rows("issues").keys()
+        gitlab.pull("gitlab.issues")
+        assert gitlab.differences("issues") == []
+
+
+def test_a_pipeline_deleted_during_an_offset_walk_shifts_nothing_away(tmp_path: Path) -> None:
+    """REST knows pages by number only: a page that does not begin at the last id is asked again further back."""
+    site = GitLabSite.generate(seed=2, clock=Clock(START), **{**SMALL, "projects": 1, "pipelines": 450, "hidden": 0})
+    with world(tmp_path, site=site, graphql="off") as gitlab:
+        ids = sorted(key[0] for key in gitlab.site.truth("pipelines"))
+        doomed = iter(ids[:60:2])
+
+        def delete(site: Any, request: Any) -> None:
+            if request.path.endswith("/pipelines"):
+                for _ in range(3):
+                    gitlab.site.edits.delete_pipeline(next(doomed))
+
+        gitlab.sandbox.before_request.append(delete)
+        gitlab.pull("gitlab.pipelines")
+        assert not gitlab.truth("pipelines").keys() - gitlab.rows("pipelines").keys()
+
+
+def test_overlapping_pages_hold_the_last_row_seen_and_go_further() -> None:
+    """The next offset page must begin at or before the last row seen, and bring new ones."""
+    for seen in range(1, 3000):
+        page, size = overlapping(seen)
+        assert (page - 1) * size < seen < page * size
+        assert page * size - seen >= 45
+
+
+# Git
+
+
+def test_a_force_push_takes_commits_off_the_branch_and_keeps_them(gitlab: World) -> None:
+    """What left is deleted from `branch_commits`; `commits` keeps what no branch reaches any more."""
+    project = with_branches(gitlab)
+    branch = a_branch(gitlab, project)
+    gitlab.site.git.push(project.id, branch, count=3)
+    gitlab.pull(GIT)
+    old = gitlab.site.edits.repository(project.id).branches[branch]
+    gitlab.later(hours=2)
+    gitlab.site.git.force_push(project.id, branch, back=2, count=1)
+    pulled = gitlab.pull(GIT)
+    assert gitlab.all_differences(but=["commits", *NOT_GIT]) == []
+    assert pulled["branch_commits"].gone == 2
+    assert (project.id, branch, old) in gitlab.rows("branch_commits", state="deleted")
+    assert (project.id, old) in gitlab.rows("commits")
+
+
+NOT_GIT = ("projects", "issues", "merge_requests", "merge_request_commits", "pipelines")
+
+
+def test_a_head_whose_old_commit_was_collected_is_walked_whole(gitlab: World) -> None:
+    """The range from a sha that is gone is 404: the branch is written anew, and nothing is left over."""
+    project = with_branches(gitlab)
+    branch = a_branch(gitlab, project)
+    gitlab.site.git.push(project.id, branch, count=3)
+    gitlab.pull(GIT)
+    gitlab.later(hours=2)
+    gitlab.site.git.force_push(project.id, branch, back=3, count=2)
+    assert gitlab.site.git.garbage_collect(project.id) > 0
+    gitlab.pull(GIT)
+    assert gitlab.all_differences(but=["commits", *NOT_GIT]) == []
+    assert not gitlab.truth("commits").keys() - gitlab.rows("commits").keys()
+
+
+def test_a_branch_that_went_is_deleted_with_its_commits_and_one_that_came_is_whole(gitlab: World) -> None:
+    """The list of branches is complete, so absence is deletion, not `gone`."""
+    project = with_branches(gitlab)
+    branch = a_branch(gitlab, project)
+    gitlab.pull(GIT)
+    gitlab.later(hours=2)
+    gitlab.site.git.delete_branch(project.id, branch)
+    gitlab.site.git.create_branch(project.id, "feature/new {1}", count=2)
+    gitlab.pull(GIT)
+    assert gitlab.all_differences(but=["commits", *NOT_GIT]) == []
+    assert (project.id, branch) in gitlab.rows("branches", state="deleted")
+    assert {key[1] for key in gitlab.rows("branch_commits", state="deleted")} == {branch}
+
+
+def test_a_push_of_old_commits_is_not_missed(gitlab: World) -> None:
+    """Made two years ago, pushed today: no date would tell."""
+    project = with_branches(gitlab)
+    gitlab.pull(GIT)
+    gitlab.later(hours=2)
+    pushed = gitlab.site.git.push(project.id, a_branch(gitlab, project), count=2, made=START - dt.timedelta(days=700))
+    gitlab.pull(GIT)
+    assert {(project.id, commit.sha) for commit in pushed} <= gitlab.rows("commits").keys()
+
+
+def test_an_empty_repository_is_no_error_and_its_first_push_arrives(gitlab: World) -> None:
+    """GitLab answers 404 for a repository that was never pushed to: nothing is asked of it."""
+    empty = gitlab.site.edits.create_project(with_branches(gitlab).namespace_id, "Empty", with_repository=False)
+    pulled = gitlab.pull(GIT)
+    assert sum(one.rejected for one in pulled.values()) == 0
+    gitlab.later(hours=2)
+    gitlab.site.git.init_repository(empty.id)
+    gitlab.pull(GIT)
+    assert gitlab.all_differences(but=NOT_GIT) == []
+
+
+def test_a_project_with_many_branches_is_not_asked_branch_by_branch(tmp_path: Path) -> None:
+    """300 branches with a commit of their own: everything is walked at once, and filtered by what branches reach."""
+    site = GitLabSite.generate(seed=3, clock=Clock(START), **{**SMALL, "projects": 1, "hidden": 0})
+    project = next(iter(site.store.projects))
+    for number in range(300):
+        site.git.create_branch(project, f"topic/{number:03}", count=1)
+    site.git.create_branch(project, "lost", count=2)
+    site.git.create_tag(project, "only-by-tag", ref="lost")
+    site.git.delete_branch(project, "lost")
+    with world(tmp_path, site=site) as gitlab:
+        gitlab.pull(GIT)
+        assert gitlab.all_differences(but=NOT_GIT) == []
+        assert gitlab.asked("/repository/commits") < 20
+
+
+def test_a_page_token_that_vanishes_begins_the_list_anew(tmp_path: Path) -> None:
+    """The branch that the next page is named by is deleted between the two: 422, and no branch is lost."""
+    site = GitLabSite.generate(seed=3, clock=Clock(START), **{**SMALL, "projects": 1, "hidden": 0})
+    project = next(iter(site.store.projects))
+    for number in range(150):
+        site.git.create_branch(project, f"topic/{number:03}")
+    with world(tmp_path, site=site) as gitlab:
+
+        def delete(site: Any, request: Any) -> None:
+            token = request.first("page_token")
+            if token and token in gitlab.site.edits.repository(project).branches and not gone:
+                gone.append(token)
+                gitlab.site.git.delete_branch(project, token)
+
+        gone: list[str] = []
+        gitlab.sandbox.before_request.append(delete)
+        pulled = gitlab.pull(["gitlab.branches", "gitlab.branch_commits"])
+        assert gone
+        assert all(one.rejected == 0 for one in pulled.values())
+        assert gitlab.differences("branches") == [] and gitlab.differences("branch_commits") == []
+
+
+# Pipelines
+
+
+def test_children_come_and_pipelines_without_a_time_with_the_daily_sweep(gitlab: World) -> None:
+    """An external pipeline without `updated_at` is in no window of updates; children are in no list but their own."""
+    project = with_branches(gitlab)
+    gitlab.pull("gitlab.pipelines")
+    gitlab.later(hours=1)
+    child = gitlab.site.edits.run_pipeline(project.id, with_child=True).id + 1
+    silent = gitlab.site.edits.run_pipeline(project.id, source="external").id
+    gitlab.pull("gitlab.pipelines")
+    assert gitlab.rows("pipelines")[max(key for key in gitlab.rows("pipelines"))]["source"] == "parent_pipeline"
+    assert (silent,) not in gitlab.rows("pipelines"), child
+    gitlab.later(hours=24)
+    gitlab.pull("gitlab.pipelines")
+    assert gitlab.rows("pipelines")[(silent,)]["updated_at"] is None
+    assert gitlab.differences("pipelines") == []
+
+
+# Projects that come, go, and change
+
+
+def test_archived_is_a_state_and_what_is_in_it_still_comes(gitlab: World) -> None:
+    """An archived project is read on, and live again when it is brought back."""
+    project = with_branches(gitlab)
+    gitlab.pull(["gitlab.projects", "gitlab.issues"])
+    gitlab.later(hours=1)
+    gitlab.site.edits.archive_project(project.id)
+    gitlab.site.edits.edit_issue(next(iter(gitlab.site.store.issues_of[project.id].values())).id, title="late {0}")
+    gitlab.pull(["gitlab.projects", "gitlab.issues"])
+    assert (project.id,) in gitlab.rows("projects", state="archived")
+    assert gitlab.differences("issues") == []
+    gitlab.site.edits.unarchive_project(project.id)
+    gitlab.pull("gitlab.projects")
+    assert (project.id,) in gitlab.rows("projects")
+
+
+def test_a_hidden_project_is_gone_its_rows_stay_and_all_of_it_comes_back_with_it(gitlab: World) -> None:
+    """Lost permission deletes nothing; what changed meanwhile has old times, and is read because the project is new."""
+    project = with_branches(gitlab)
+    gitlab.pull()
+    gitlab.later(hours=1)
+    gitlab.site.edits.hide_project(project.id)
+    hidden = gitlab.pull()
+    assert (project.id,) in gitlab.rows("projects", state="gone")
+    assert sum(one.gone for one in hidden.values()) == 1
+    gitlab.site.edits.create_issue(project.id, title="while nobody looked")
+    gitlab.site.git.push(project.id, a_branch(gitlab, project), count=1)
+    gitlab.site.edits.run_pipeline(project.id)
+    gitlab.later(days=3)
+    gitlab.pull()
+    gitlab.site.edits.show_project(project.id)
+    gitlab.pull()
+    assert gitlab.all_differences() == []
+
+
+def test_a_deleted_project_is_gone_and_a_census_settles_what_was_in_it(gitlab: World) -> None:
+    """The API does not say whether a project is deleted or hidden: `gone`, and so are its rows, but its commits."""
+    project = with_branches(gitlab)
+    gitlab.pull()
+    gitlab.site.edits.delete_project(project.id)
+    gitlab.pull()
+    assert (project.id,) in gitlab.rows("projects", state="gone")
+    gitlab.pull(mode="census", is_forced=True)
+    assert gitlab.all_differences(but=["projects", "commits"]) == []
+    assert any(key[0] == project.id for key in gitlab.rows("commits"))
+
+
+def test_a_project_with_another_path_has_the_new_urls_everywhere(gitlab: World) -> None:
+    """A rename touches no `updated_at` of what is in the project."""
+    project = with_branches(gitlab)
+    gitlab.pull()
+    gitlab.site.edits.rename_project(project.id, "renamed", name="Renamed")
+    gitlab.pull()
+    assert gitlab.all_differences() == []
+    assert set(reads(gitlab.pull()).values()) == {(0, 0, 0)}
+
+
+# What is refused
+
+
+def test_one_project_that_is_refused_fails_alone_and_is_read_when_it_is_not(gitlab: World) -> None:
+    """403 for one project: a reject names it, exit code 3, no row ends, the others load, and the next pull heals it."""
+    project = with_branches(gitlab)
+    gitlab.pull()
+    gitlab.later(hours=2)
+    gitlab.site.git.create_tag(project.id, "v1")
+    gitlab.site.git.push(project.id, a_branch(gitlab, project), count=1)
+    gitlab.sandbox.faults.add(
+        Fault(kind="status", status=403, match=rf"/projects/{project.id}/repository", times=None, body="{}")
+    )
+    refused = gitlab.pull(GIT)
+    assert {name: one.exit_code for name, one in refused.items()} == dict.fromkeys(refused, 3)
+    assert sum(one.gone for one in refused.values()) == 0
+    reason = gitlab.query("SELECT DISTINCT reason FROM syncer.rejects WHERE mapping = 'gitlab.tags'")[0][0]
+    assert str(project.id) in reason and "Reporter" in reason
+    gitlab.sandbox.faults.clear()
+    gitlab.pull(GIT)
+    assert gitlab.all_differences(but=["commits", *NOT_GIT]) == []
+    assert gitlab.query("SELECT COUNT(*) FROM syncer.rejects") == [(0,)]
+
+
+def test_pipelines_of_a_project_that_is_refused_come_when_it_is_not(tmp_path: Path) -> None:
+    """By REST: the project counts as new from then on, so that nothing between is missed."""
+    with world(tmp_path, graphql="off") as gitlab:
+        project = with_branches(gitlab)
+        gitlab.pull("gitlab.pipelines")
+        fault = Fault(kind="status", status=403, match=rf"/projects/{project.id}/pipelines", times=None, body="{}")
+        gitlab.sandbox.faults.add(fault)
+        gitlab.later(hours=1)
+        gitlab.site.edits.run_pipeline(project.id)
+        assert gitlab.pull("gitlab.pipelines")["pipelines"].exit_code == 3
+        gitlab.later(hours=5)
+        gitlab.sandbox.faults.clear()
+        assert gitlab.pull("gitlab.pipelines")["pipelines"].exit_code == 0
+        assert gitlab.differences("pipelines") == []
+
+
+def test_commits_of_merge_requests_that_are_refused_come_when_they_are_not(tmp_path: Path) -> None:
+    """Else they would be missing until each merge request changes again."""
+    with world(tmp_path, graphql="off") as gitlab:
+        project = with_branches(gitlab)
+        fault = Fault(kind="status", status=403, match=rf"/projects/{project.id}/merge_requests/", times=None, body="{}")
+        gitlab.sandbox.faults.add(fault)
+        assert gitlab.pull("gitlab.merge_request_commits")["merge_request_commits"].exit_code == 3
+        gitlab.sandbox.faults.clear()
+        assert gitlab.pull("gitlab.merge_request_commits")["merge_request_commits"].exit_code == 0
+        assert gitlab.differences("merge_request_commits") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"value": "glpat-wrong"}, "is not known there"),
+        ({"expires_at": START.date()}, "has expired"),
+        ({"is_revoked": True}, "was revoked"),
+        ({"scopes": ("read_user",)}, "read_api"),
+        ({"scopes": ("read_registry",)}, "read_api"),
+    ],
+)
+def test_a_token_that_is_no_good_fails_each_run_with_one_line(
+    gitlab: World, change: dict[str, Any], words: str
+) -> None:
+    """The message names the variable and what to do, never the token."""
+    import attrs
+
+    site = gitlab.site
+    token = attrs.evolve(site.tokens[site.token], **change)
+    if "value" not in change:
+        site.tokens[site.token] = token
+    failed = gitlab.pull(["gitlab.projects", "gitlab.tags"], token=token.value)
+    assert {one.status for one in failed.values()} == {"failed"}
+    told = str(failed["tags"].error)
+    assert words in told and "SYNCER_GITLAB_TOKEN" in told
+    assert token.value not in told and "\n" not in told
+
+
+def test_a_url_that_is_no_api_says_so(gitlab: World) -> None:
+    """A path too much: GitLab answers with its log-in page, not with an error."""
+    gitlab.sandbox.faults.add(Fault(kind="html", match="/user"))
+    told = str(gitlab.pull("gitlab.projects")["projects"].error)
+    assert "not JSON" in told and "base URL" in told
+
+
+def test_gitlab_com_needs_groups(gitlab: World) -> None:
+    """Its lists hold the public projects of everybody."""
+    from syncer.errors import UsageError
+    from syncer.sources.gitlab import connect
+
+    account = Account(source="gitlab", url="https://gitlab.com", token="x")
+    with pytest.raises(UsageError, match="groups"):
+        connect(account, doors=None, streams=())  # type: ignore[arg-type]  # it does not come so far
+
+
+def test_groups_bring_what_is_in_them_and_below(tmp_path: Path) -> None:
+    """By full path; a group that is not there fails alone, and ends nothing."""
+    with world(tmp_path) as gitlab:
+        store = gitlab.site.store
+        parent = next(group for group in store.groups.values() if group.kind == "group" and group.parent_id is None)
+        below = store.subgroup_ids(parent.id)
+        inside = {project.id for project in store.projects.values() if project.namespace_id in below}
+        seen = {key[0] for key in gitlab.site.truth("projects")}
+        names = ["gitlab.projects", "gitlab.issues", "gitlab.merge_requests", "gitlab.branches"]
+        pulled = gitlab.pull(names, groups=[parent.full_path, "no/such"])
+        assert {key[0] for key in gitlab.rows("projects", state=None)} == inside & seen
+        assert {row["project_id"] for row in gitlab.rows("issues").values()} <= inside
+        assert gitlab.truth("issues").keys() - gitlab.rows("issues").keys() == {
+            key for key, row in gitlab.truth("issues").items() if row["project_id"] not in inside
+        }
+        assert pulled["projects"].exit_code == 3
+        assert sum(one.gone for one in pulled.values()) == 0
+
+
+# Budget
+
+
+def test_an_idle_hour_costs_a_handful_of_requests(gitlab: World) -> None:
+    """Nothing was active: the lists of projects and changes, and no repository."""
+    gitlab.pull()
+    gitlab.later(hours=3)
+    gitlab.pull()
+    gitlab.later(hours=1)
+    gitlab.forget()
+    gitlab.pull()
+    assert gitlab.asked("/repository/") == 0
+    assert gitlab.asked() <= 12

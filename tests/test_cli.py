@@ -1,0 +1,629 @@
+"""
+The command line: what is printed where, exit codes, JSON, and that every mistake is one readable line.
+
+Over a real shop on 127.0.0.1; in this process where a test only looks at what is printed, in one of its own where it
+is about processes, encodings and imports.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shlex
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from syncer import cli, settings
+from syncer.journal import Pulled
+from syncer.reports import progress, terminal
+from syncer.verbs import demo, seconds_of, worst
+from syncer.verbs.sandbox import Amount
+from tests.conftest import query_file
+from tests.shop import TOKEN, Shop
+
+OWN = Path(__file__).parent / "shop"
+RUN_KEYS = {
+    "run", "mapping", "environment", "status", "read", "inserted", "updated", "unchanged", "gone", "rejected",
+    "requests", "mark",
+}  # fmt: skip
+
+
+class Result:
+    """What a call printed, and its exit code."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Syncer = Callable[..., Result]
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    """An open shop."""
+    made = Shop()
+    made.fill("items", 120)
+    made.fill("orders", 3)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def variables(tmp_path: Path, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """A site's folder and environment; nothing of this machine's own."""
+    for name in [name for name in os.environ if name.startswith("SYNCER_")]:
+        monkeypatch.delenv(name)
+    found = {"SYNCER_SHOP_URL": shop.url, "SYNCER_SHOP_TOKEN": TOKEN, "SYNCER_CACHE": str(tmp_path / "cache")}
+    for name, value in found.items():
+        monkeypatch.setenv(name, value)
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (folder / "syncer.toml").write_text(f"[syncer]\nfolders = ['{OWN.as_posix()}']\n", encoding="utf-8")
+    return found
+
+
+@pytest.fixture
+def syncer(variables: dict[str, str], capfd: pytest.CaptureFixture[str]) -> Syncer:
+    """Call the command line in this process."""
+
+    def call(*arguments: str) -> Result:
+        capfd.readouterr()
+        code = cli.main(arguments)
+        out, err = capfd.readouterr()
+        return Result(code, out, err)
+
+    return call
+
+
+def started(*arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    """Start the command line in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "syncer", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **environment},
+    )
+
+
+def passed(gate: threading.Event, reached: threading.Event | None = None) -> None:
+    """Wait before a gate that a test opens, and tell it that somebody waits."""
+    if reached is not None:
+        reached.set()
+    gate.wait(60)
+
+
+def one_line(text: str) -> bool:
+    return text.endswith("\n") and text.count("\n") == 1
+
+
+# pull
+
+
+def test_pull_prints_one_line_a_mapping(syncer: Syncer) -> None:
+    """A person sees what each mapping did; nothing goes to stderr when all is well."""
+    result = syncer("pull", "shop.items", "shop.orders")
+    lines = result.out.splitlines()
+    assert (result.code, result.err) == (0, "")
+    assert lines[0].startswith("pull shop.items: 120 read: 120 inserted")
+    assert lines[1].startswith("pull shop.orders: 3 read: 3 inserted")
+    assert lines[2].startswith("2 mappings: 123 rows written")
+
+
+def test_second_pull_of_an_unchanged_source_writes_nothing(syncer: Syncer) -> None:
+    """The first promise that a newcomer tries."""
+    syncer("pull", "shop.items")
+    result = syncer("pull", "shop.items", "--full")
+    assert result.code == 0 and one_line(result.out)
+    assert "0 inserted, 0 updated, 120 unchanged" in result.out
+
+
+def test_json_has_the_fixed_names(syncer: Syncer) -> None:
+    """Schedulers read them."""
+    run = syncer("pull", "shop.items", "--output", "json").json["runs"][0]
+    assert set(run) >= RUN_KEYS and run["mode"] == "incremental" and "error" not in run
+    assert (run["status"], run["read"], run["inserted"], run["mark"]) == ("done", 120, 120, "000120")
+
+
+def test_json_is_written_as_it_goes(variables: dict[str, str], shop: Shop) -> None:
+    """A run stands on stdout when it ends, not when the last one does."""
+    open_gate = threading.Event()
+    shop.gate = lambda stream: None if stream == "items" else passed(open_gate)
+    process = started("pull", "shop.items", "shop.orders", "--output=json")
+    assert process.stdout is not None
+    begun = process.stdout.readline() + process.stdout.readline()
+    open_gate.set()
+    rest, _ = process.communicate(timeout=60)
+    assert json.loads(begun + b"]}")["runs"][0]["mapping"] == "shop.items"
+    assert len(json.loads(begun + rest)["runs"]) == 2
+
+
+def test_failed_mapping_does_not_keep_the_others_from_running(syncer: Syncer, shop: Shop) -> None:
+    """The exit code is the worst one; the error stands in its own entry."""
+    shop.forbidden = {"items"}
+    result = syncer("pull", "shop.items", "shop.orders", "--output", "json")
+    failed, done = result.json["runs"]
+    assert result.code == 1
+    assert (failed["status"], done["status"], done["inserted"]) == ("failed", "done", 3)
+    assert "403" in failed["error"]
+
+
+def test_failure_goes_to_stderr(syncer: Syncer, shop: Shop) -> None:
+    """cron mails what comes there."""
+    shop.forbidden = {"items"}
+    result = syncer("pull", "shop.items")
+    assert (result.code, result.out) == (1, "") and one_line(result.err)
+
+
+def test_rejects_exit_3_and_say_where_to_look(syncer: Syncer, shop: Shop) -> None:
+    """Done, but a person must look: also with --quiet."""
+    shop.records["items"][4]["price"] = "a lot"
+    result = syncer("pull", "shop.items", "--quiet")
+    assert result.code == 3 and "1 rejected" in result.out
+    assert "`syncer status shop.items --rejects`" in result.out
+
+
+def test_quiet_says_nothing_when_all_is_well(syncer: Syncer) -> None:
+    """For cron."""
+    result = syncer("pull", "shop.*rs", "-q")
+    assert (result.code, result.out, result.err) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"), [([], 0), ([0, 3], 3), ([3, 4], 4), ([3, 1, 4, 0], 1), ([0, 0], 0)]
+)  # fmt: skip
+def test_the_worst_exit_code_wins(codes: list[int], expected: int) -> None:
+    """In the order 1, 4, 3, 0."""
+    assert worst(codes) == expected
+
+
+def test_mapping_that_another_process_pulls(syncer: Syncer, shop: Shop) -> None:
+    """The second one says who holds it and exits 1; with --wait it waits, and then pulls."""
+    reached, open_gate = threading.Event(), threading.Event()
+
+    shop.gate = lambda stream: passed(open_gate, reached)
+    first = started("pull", "shop.items")
+    assert reached.wait(60)
+    refused = syncer("pull", "shop.items")
+    threading.Timer(0.5, open_gate.set).start()
+    waited = syncer("pull", "shop.items", "--wait")
+    assert first.wait(60) == 0
+    assert refused.code == 1 and str(first.pid) in refused.err
+    assert waited.code == 0 and "0 inserted" in waited.out
+
+
+# Wrong usage
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["pull"], "NAME"),
+        (["pull", "shop.itms"], "shop.items"),
+        (["pull", "shop.items", "--ful"], "--full"),
+        (["pul"], "pull"),
+        (["pull", "shop.items", "--full", "--census"], "--census"),
+        (["pull", "shop.items", "--force"], "--census"),
+        (["pull", "shop.items", "--wait", "soon"], "soon"),
+        (["pull", "shop.items", "--output", "xml"], "json"),
+        (["pull", "shop.items", "--environment", "No!"], "No!"),
+        (["pull", "shop.items", "--warehouse", "oracle:x"], "duckdb"),
+        (["list", "nothing.*"], "nothing.*"),
+        (["status", "shop.itms"], "shop.items"),
+        (["status", "--max-age", "1y"], "26h"),
+        (["check", "shp"], "shop"),
+        (["sandbox", "--port", "70000"], "65535"),
+        (["demo", "--folder", "not/there"], "not"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(syncer: Syncer, arguments: list[str], told: str) -> None:
+    """The line names what is wrong, and the nearest thing that is right; the same as JSON, with nothing beside it."""
+    text = syncer(*arguments)
+    assert (text.code, text.out) == (2, "")
+    assert one_line(text.err) and text.err.startswith("syncer: ") and told in text.err
+    document = syncer(*[each for each in arguments if each not in ("--output", "xml")], "--output=json")
+    if "xml" not in arguments:
+        assert document.code == 2 and document.err == ""
+        assert set(document.json["error"]) == {"type", "message", "hint"}
+
+
+def test_missing_token_names_the_variable(syncer: Syncer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was tried, so it is usage."""
+    monkeypatch.setenv("SYNCER_SHOP_TOKEN", "")
+    result = syncer("pull", "shop.items")
+    assert result.code == 2 and one_line(result.err)
+    assert "SYNCER_SHOP_TOKEN (the one on the wall)" in result.err
+
+
+def test_wrong_token_fails_the_run_without_showing_it(syncer: Syncer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that expired last night."""
+    monkeypatch.setenv("SYNCER_SHOP_TOKEN", "yesterday's")
+    result = syncer("pull", "shop.items")
+    assert result.code == 1 and "401" in result.err and "yesterday" not in result.err
+    assert query_file(Path("warehouse.duckdb"), "SELECT status FROM syncer.runs") == [("failed",)]
+
+
+@pytest.mark.parametrize(
+    ("toml", "told"),
+    [
+        ("[warehouse]\nurll = 'x'", "line 4"),
+        ("[shpo]\nurl = 'x'", "shop"),
+        ("['shop.itmes']\nlookback_s = 4", "shop.items"),
+        ("['shop.items']\nlookback_s = 'long'", "seconds"),
+        ("[warehouse\nurl = 'x'", "line 3"),
+        ("[shop]\naisles = 4", "aisle"),
+    ],
+)
+def test_typo_in_syncer_toml_names_file_line_and_choices(syncer: Syncer, toml: str, told: str) -> None:
+    """A key that nobody reads would be ignored for ever."""
+    file = Path("syncer.toml")
+    file.write_text(file.read_text(encoding="utf-8") + toml, encoding="utf-8")
+    result = syncer("pull", "shop.items")
+    assert result.code == 2 and one_line(result.err)
+    assert "syncer.toml" in result.err and told in result.err
+
+
+@pytest.fixture
+def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the faulty source up."""
+    monkeypatch.setenv("SYNCER_FAULTY_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("SYNCER_FAULTY_TOKEN", TOKEN)
+
+
+def test_fault_of_a_source_is_one_line_without_its_text(syncer: Syncer, faulty: None) -> None:
+    """What a library raised may hold a record's values; a traceback helps nobody who did not write it."""
+    result = syncer("pull", "faulty.values")
+    assert result.code == 1 and one_line(result.err)
+    assert "KeyError in faulty.py" in result.err and "a record's value" not in result.err
+
+
+def test_fault_after_a_run_leaves_the_document_whole(syncer: Syncer, faulty: None) -> None:
+    """The runs that ended stand there; the error comes behind them."""
+    result = syncer("pull", "shop.orders", "faulty.values", "--output", "json")
+    assert result.code == 1
+    assert [run["status"] for run in result.json["runs"]] == ["done"]
+    assert "KeyError" in result.json["error"]["message"]
+
+
+def test_debug_shows_the_traceback_and_no_secret(syncer: Syncer, faulty: None) -> None:
+    """Neither the token nor the text of an error that is not ours."""
+    fault = syncer("pull", "faulty.values", "--debug")
+    leak = syncer("pull", "faulty.secrets", "--debug")
+    assert "in read" in fault.err and "KeyError (text not shown)" in fault.err
+    assert TOKEN not in fault.err + leak.err and "must not be shown: ***" in leak.err
+
+
+# list, init
+
+
+def test_list_shows_directions_tables_and_keys(syncer: Syncer) -> None:
+    """What a person looks for before the first pull."""
+    text = syncer("list", "shop.i*", "--environment", "north")
+    assert text.out.splitlines()[1].split() == ["shop.items", "in", "load.shop_items_north", "id"]
+    entry = syncer("list", "shop.items", "--output", "json").json["mappings"][0]
+    assert entry["directions"] == ["in"] and entry["key"] == ["id"] and entry["table"] == "load.shop_items"
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["--help"], ["pull", "--help"]])
+def test_what_starts_quickly_imports_no_engine(variables: dict[str, str], arguments: list[str]) -> None:
+    """Each of these costs a third or more of the third of a second that they may take."""
+    code = (
+        "import sys; from syncer.cli import main; main(sys.argv[1:]);"
+        "slow = 'duckdb pyarrow sqlglot requests rich loguru pydantic diskcache'.split();"
+        "sys.exit(', '.join(name for name in slow if name in sys.modules) or 0)"
+    )
+    found = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_init_writes_a_file_that_loads_and_names_every_key(
+    syncer: Syncer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is made from what the code knows; taken out of its comments, it is still right."""
+    monkeypatch.chdir(tmp_path)
+    assert syncer("init").code == 0
+    text = Path("syncer.toml").read_text(encoding="utf-8")
+    settings.load(folder=tmp_path, variables={})
+    for keys in (settings.WAREHOUSE_KEYS, settings.SYNCER_KEYS, settings.MAPPING_KEYS):
+        assert all(f"\n# {key} = " in text for key in keys)
+    bare = [line.removeprefix("# ") for line in text.splitlines() if line.startswith("# ") and (" = " in line)]
+    fixed = [line for line in bare if line.split(" = ")[0] in settings.MAPPING_KEYS]
+    Path("syncer.toml").write_text("\n".join(["['jira.issues']", *fixed]), encoding="utf-8")
+    settings.load(folder=tmp_path, variables={})
+    assert "[jira]" in text and "SYNCER_GITLAB_TOKEN" in text
+
+
+def test_init_leaves_a_file_alone(syncer: Syncer) -> None:
+    """It may hold a year's settings."""
+    before = Path("syncer.toml").read_text(encoding="utf-8")
+    assert syncer("init").code == 2
+    assert Path("syncer.toml").read_text(encoding="utf-8") == before
+    assert syncer("init", "--force").code == 0
+
+
+# status
+
+
+def test_status_without_a_warehouse_says_so_and_makes_none(syncer: Syncer) -> None:
+    """The first thing that a careful person types."""
+    result = syncer("status")
+    assert result.code == 0 and "not there yet" in result.out
+    assert syncer("status", "--max-age", "26h").code == 1
+    assert not Path("warehouse.duckdb").exists()
+
+
+def test_status_answers_while_a_pull_runs(syncer: Syncer, shop: Shop) -> None:
+    """The pull lets go of the file while it waits; its progress and its lease are shown."""
+    reached, open_gate = threading.Event(), threading.Event()
+
+    shop.gate = lambda stream: None if stream == "items" else passed(open_gate, reached)
+    process = started("pull", "shop.items", "shop.orders")
+    assert reached.wait(60)
+    began = time.monotonic()
+    found = syncer("status", "--output", "json").json
+    took = time.monotonic() - began
+    open_gate.set()
+    process.communicate(timeout=60)
+    assert took < 5
+    assert {run["mapping"]: run["status"] for run in found["runs"]} == {"shop.items": "done", "shop.orders": "running"}
+    assert [(lease["mapping"], lease["pid"]) for lease in found["leases"]] == [("shop.orders", process.pid)]
+    assert found["budget"][0]["used"] >= 3
+
+
+def test_run_whose_process_was_killed_is_broken(syncer: Syncer, shop: Shop) -> None:
+    """Its row says running for ever; nobody holds its lease."""
+    reached, open_gate = threading.Event(), threading.Event()
+    shop.gate = lambda stream: passed(open_gate, reached)
+    process = started("pull", "shop.items")
+    assert reached.wait(60)
+    process.kill()
+    process.communicate()
+    open_gate.set()
+    result = syncer("status")
+    assert "broken" in result.out and "the next pull goes on" in result.out
+
+
+def test_status_shows_rejects_as_they_can_be_printed(syncer: Syncer, shop: Shop) -> None:
+    """What an API sent may hold what a terminal obeys."""
+    shop.records["items"][0] = {"id": "x\x1b[2J", "name": "no key"}
+    shop.records["items"][1]["price"] = "много"
+    shop.forbidden = set()
+    syncer("pull", "shop.orders")
+    shop.records["items"] = [record for record in shop.records["items"] if isinstance(record["id"], int)]
+    syncer("pull", "shop.items")
+    result = syncer("status", "--rejects", "shop.*")
+    assert "shop.items" in result.out and "price" in result.out and "\x1b" not in result.out
+
+
+def test_status_of_one_run(syncer: Syncer) -> None:
+    """By its id, or a clear beginning of it."""
+    run = syncer("pull", "shop.items", "--output", "json").json["runs"][0]["run"]
+    result = syncer("status", run[:8])
+    assert result.code == 0 and f"run {run}: pull shop.items" in result.out and "120 inserted" in result.out
+    assert syncer("status", "00000000").code == 2
+
+
+def test_max_age_tells_what_has_not_finished(syncer: Syncer, shop: Shop) -> None:
+    """The sync that silently never ran: exit 1, and which one."""
+    syncer("pull", "shop.items")
+    assert syncer("status", "--max-age", "1h").code == 0
+    never = syncer("status", "--max-age", "1h", "shop.orders")
+    assert never.code == 1 and "shop.orders never finished a run" in never.err
+    late = syncer("status", "--max-age", "0s", "--output", "json")
+    assert late.code == 1 and [each["mapping"] for each in late.json["stale"]] == ["shop.items"]
+
+
+# check
+
+
+def test_check_tells_what_works(syncer: Syncer) -> None:
+    """Nothing is written, and no warehouse is made."""
+    result = syncer("check", "shop")
+    assert (result.code, result.err) == (0, "")
+    assert "as the baker (account the corner shop)" in result.out
+    assert "can be read: shop.items, shop.orders" in result.out
+    assert not Path("warehouse.duckdb").exists()
+
+
+@pytest.mark.parametrize(
+    ("break_it", "told"),
+    [
+        (lambda shop, env: shop.forbidden.add("orders"), "shop.orders cannot be read"),
+        (lambda shop, env: env.setenv("SYNCER_SHOP_TOKEN", "wrong"), "the one on the wall"),
+        (lambda shop, env: env.setenv("SYNCER_SHOP_URL", "ftp://x"), "SYNCER_SHOP_URL"),
+        (lambda shop, env: env.setenv("SYNCER_SHOP_TOKN", "x"), "Did you mean SYNCER_SHOP_TOKEN?"),
+        (lambda shop, env: env.setenv("SYNCER_WAREHOUSE", "duckdb:not/there.duckdb"), "no file can be made"),
+        (lambda shop, env: Path("warehouse.duckdb").write_text("a letter"), "not a DuckDB file"),
+        (lambda shop, env: Path("syncer.toml").write_text("[wharehouse]"), "syncer.toml, line 1"),
+    ],
+)
+def test_check_tells_what_does_not_work(
+    syncer: Syncer, shop: Shop, monkeypatch: pytest.MonkeyPatch, break_it: Callable[..., Any], told: str
+) -> None:
+    """What is wrong, and what to do."""
+    break_it(shop, monkeypatch)
+    result = syncer("check", "--output", "json")
+    bad = [check for check in result.json["checks"] if check["status"] in ("failed", "warning")]
+    assert result.code == any(check["status"] == "failed" for check in bad)
+    assert any(told in f"{check['about']} {check['detail']} {check['hint']}" for check in bad)
+
+
+def test_source_that_is_not_set_up_is_an_error_only_when_it_is_named(
+    syncer: Syncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most sites have one or two of them."""
+    monkeypatch.delenv("SYNCER_SHOP_URL")
+    monkeypatch.delenv("SYNCER_SHOP_TOKEN")
+    every = syncer("check")
+    assert every.code == 0 and "set SYNCER_SHOP_URL, SYNCER_SHOP_TOKEN" in every.out
+    assert syncer("check", "shop").code == 1
+
+
+# Consoles, shells, processes
+
+
+def test_console_that_lacks_a_letter_shows_its_code(variables: dict[str, str], shop: Shop) -> None:
+    """Windows' cp1252 has no emoji; printing must not raise."""
+    shop.account = "угол 🛒"
+    process = started("check", "shop", PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
+    out, err = process.communicate(timeout=60)
+    assert b"\\u0443\\u0433" in out and b"\\U0001f6d2" in out and b"Traceback" not in err
+
+
+def test_reader_that_goes_away_gets_no_traceback(variables: dict[str, str]) -> None:
+    """`syncer list | head -1`."""
+    process = started("list", "--output", "json")
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(60) in (0, 1)
+
+
+def test_mapping_names_complete(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A company's own too."""
+    monkeypatch.setenv("_SYNCER_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "syncer pull shop.")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    with pytest.raises(SystemExit):
+        cli.main([])
+    assert capfd.readouterr().out.split() == ["shop.items", "shop.orders"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
+def test_completion_scripts(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], shell: str
+) -> None:
+    """For the shell that is named, whichever we are called from."""
+    monkeypatch.setenv(cli.NAMED_SHELL, "")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--show-completion", shell])
+    assert ended.value.code == 0 and f"complete_{shell}" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["pull", "a.b", "--wait"], ["pull", "a.b", "--wait=forever"]),
+        (["pull", "--wait", "a.b"], ["pull", "--wait=forever", "a.b"]),
+        (["pull", "--wait", "600", "a.b"], ["pull", "--wait", "600", "a.b"]),
+        (["pull", "--wait=10m"], ["pull", "--wait=10m"]),
+    ],
+)
+def test_wait_may_stand_alone(given: list[str], expected: list[str]) -> None:
+    """As long as it takes."""
+    assert cli.spelled_out(given) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("15m", 900), ("26h", 93_600), ("2d", 172_800), ("1.5h", 5_400)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    """Units s, m, h, d; none means seconds."""
+    assert seconds_of(text, "--max-age") == seconds
+
+
+# Progress
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
+def test_progress_shows_a_pull_that_takes_long(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line of text elsewhere; in a terminal one that is taken away again, drawn without escape codes."""
+    for name in ("QUIET_S", "PLAIN_S"):
+        monkeypatch.setattr(progress, name, 0.0)
+    monkeypatch.setattr(progress, "LIVE_S", 0.01)
+    with progress.PullProgress(["shop.items", "shop.orders"], stream) as shown:
+        shown.ended(Pulled(run="1", mapping="shop.items"))
+        time.sleep(0.2)
+    text = stream.getvalue()
+    assert "pull shop.orders (2 of 2): waiting for the first page" in text and "\x1b" not in text
+    assert text.endswith("\r" if stream.isatty() else "\n")
+
+
+def test_progress_is_silent_for_what_is_over_soon() -> None:
+    """Two seconds are nothing to wait for."""
+    stream = Terminal()
+    with progress.PullProgress(["shop.items"], stream):
+        time.sleep(0.3)
+    assert stream.getvalue() == ""
+
+
+def test_no_colour_where_nobody_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file, a pipe, NO_COLOR."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert terminal.painted("x", "red", Terminal()) == "\x1b[31mx\x1b[0m"
+    assert terminal.painted("x", "red", io.StringIO()) == "x"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert terminal.painted("x", "red", Terminal()) == "x"
+
+
+def test_table_is_not_cut_where_it_is_piped() -> None:
+    """So that it can be searched; wide letters take two columns."""
+    lines = terminal.table(["name", "n", "why"], [("代码", 1200, "x" * 300), ("b", 3, None)], io.StringIO())
+    assert lines[1] == f"代码  1,200  {'x' * 300}" and lines[2] == "b         3  -"
+
+
+# sandbox, demo
+
+
+def test_sandbox_says_what_to_set_and_ends_by_itself(variables: dict[str, str]) -> None:
+    """A script reads the document, works with it, and leaves nothing running."""
+    process = started(
+        "sandbox", "--port", "0", "--issues", "5", "--projects", "2", "--minutes", "0.05", "--output", "json"
+    )
+    assert process.stdout is not None
+    document = b""
+    while not document.rstrip().endswith(b'Z"'):
+        document += process.stdout.read1(10_000)  # type: ignore[attr-defined]  # a BufferedReader has it
+    found = json.loads(document + b"}")
+    with urllib.request.urlopen(f"{found['control']}/counts") as answer:
+        assert json.load(answer)["sites"] == {}
+    assert set(found["environment"]) >= {"SYNCER_JIRA_URL", "SYNCER_GITLAB_TOKEN", "SYNCER_WAREHOUSE"}
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_demo_shows_that_only_changes_are_written(syncer: Syncer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice in one folder; it uses nothing of the user's, and the commands that it prints work."""
+    monkeypatch.setattr(demo, "AMOUNT", Amount(3, 30))
+    monkeypatch.setenv("SYNCER_WAREHOUSE", "duckdb:not/to/be/used.duckdb")
+    result = syncer("demo")
+    again = syncer("demo", "--output", "json")
+    runs = again.json["runs"]
+    assert result.code == 0 and result.err == "" and "3. The second pull" in result.out
+    assert len(runs) % 2 == 0 and len(runs) >= 28
+    first, second = runs[: len(runs) // 2], runs[len(runs) // 2 :]
+    assert 0 < sum(run["inserted"] + run["updated"] for run in second) < sum(run["inserted"] for run in first) / 3
+    for command in again.json["try"]:
+        tried = subprocess.run(shlex.split(command), capture_output=True, check=False)
+        assert (tried.returncode, tried.stderr) == (0, b"") and tried.stdout.count(b"\n") > 3
+
+
+def test_demo_leaves_a_file_of_another_alone(syncer: Syncer) -> None:
+    """It may be somebody's warehouse that happens to have this name."""
+    syncer("pull", "shop.items", "--warehouse", "duckdb:demo.duckdb")
+    result = syncer("demo")
+    assert result.code == 2 and "no demo made it" in result.err
+    assert query_file(Path("demo.duckdb"), "SELECT COUNT(*) FROM load.shop_items") == [(120,)]
