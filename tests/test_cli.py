@@ -256,6 +256,24 @@ def test_wrong_token_fails_the_run_without_showing_it(syncer: Syncer, monkeypatc
     assert query_file(Path("warehouse.duckdb"), "SELECT status FROM syncer.runs") == [("failed",)]
 
 
+def test_token_of_another_account_is_refused(syncer: Syncer, shop: Shop) -> None:
+    """Records of two accounts must never be mixed."""
+    syncer("pull", "shop.items")
+    shop.account = "the supermarket"
+    result = syncer("pull", "shop.items")
+    assert result.code == 1 and one_line(result.err)
+    assert "the supermarket" in result.err and "--environment" in result.err
+
+
+def test_warehouse_that_is_none(syncer: Syncer) -> None:
+    """The file is left alone; no run can be written down, so the whole answer is an error."""
+    Path("warehouse.duckdb").write_text("a letter", encoding="utf-8")
+    text, document = syncer("pull", "shop.items"), syncer("pull", "shop.items", "--output", "json")
+    assert text.code == 1 and one_line(text.err) and "is not a DuckDB file" in text.err
+    assert document.json["error"]["type"] == "WarehouseError"
+    assert Path("warehouse.duckdb").read_text(encoding="utf-8") == "a letter"
+
+
 @pytest.mark.parametrize(
     ("toml", "told"),
     [

@@ -95,8 +95,8 @@ class World:
         columns = ", ".join(f'"{field.column}"' for field in mapping.fields)
         where = "" if state is None else f" WHERE dss_record_state = '{state}'"
         with duckdb.connect(str(self.folder / "warehouse.duckdb"), read_only=True) as file:
-            table = file.execute(f"SELECT {columns} FROM load.gitlab_{stream}{where}").to_arrow_table()
-        return _by_key(table.to_pylist(), mapping.key)
+            rows = file.sql(f"SELECT {columns} FROM load.gitlab_{stream}{where}").to_arrow_table().to_pylist()
+        return _by_key(rows, mapping.key)
 
     def truth(self, stream: str) -> dict[tuple[Any, ...], dict[str, Any]]:
         """What the site has, typed as the load table is."""

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from syncer import sources
-from syncer.errors import AnswerError
+from syncer.errors import AnswerError, NotAllowed
 from syncer.mappings.jira import MAPPINGS
 from syncer.sandbox import Clock, Fault, JiraSite
 from syncer.sandbox.jira.catalogue import custom
@@ -334,6 +334,8 @@ def test_what_a_bulk_fetch_leaves_out_is_asked_for_again(home: JiraHome, left_ou
     home.sandbox.faults.add(Fault(kind="status", status=200, match="issue/bulkfetch", body=body, times=left_out))
     found = ids_of(list(read(home.source("issues", workers=1), "issues")))
     assert set(found) == home.true_ids("issues")
+    one_by_one = home.sandbox.counts["jira"].routes["GET", "/rest/api/{}/issue/{}"]
+    assert one_by_one == (0 if left_out == 1 else len(found))
 
 
 def test_an_issue_that_search_still_shows_but_is_deleted_is_gone(tmp_path: Path) -> None:
@@ -347,6 +349,22 @@ def test_an_issue_that_search_still_shows_but_is_deleted_is_gone(tmp_path: Path)
         home.site.delete_issue(issue.id)
         home.pull("issues")
         assert home.states("issues") == {issue.id: "gone"}
+
+
+def test_a_404_to_a_token_that_just_died_is_not_the_end(tmp_path: Path) -> None:
+    """It would be the last answer of the walk, and all that is missing would count as read."""
+    with running(small_site(issues=40, lag_s=60.0), tmp_path) as home:
+        issue = next(i for i in home.site.visible_issues() if not i.subtasks)
+        home.site.delete_issue(issue.id)
+        busiest(home.site).comments.clear()  # so that nothing is asked for afterwards
+
+        def revoke(_: Site, request: Request) -> None:
+            if request.path.endswith(f"/issue/{issue.id}"):
+                home.site.revoke_token()
+
+        home.sandbox.before_request.append(revoke)
+        with pytest.raises(NotAllowed):
+            list(read(home.source("comments"), "comments"))
 
 
 def test_comments_beyond_the_embedded_ones_come_though_some_vanish(home: JiraHome) -> None:
