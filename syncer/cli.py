@@ -1,8 +1,9 @@
 """
 The command line: `syncer VERB …`, also as `python -m syncer`.
 
-It starts in a third of a second: what a verb needs is imported when it runs, and help is printed without rich, whose
-part of typer alone takes longer. Wrong usage is one line on stderr (or a JSON document), like every other error.
+It starts in a third of a second: only the verb that is asked for is imported, what it needs is imported when it runs,
+and help is printed without rich, whose part of typer alone takes longer. Wrong usage is one line on stderr (or a JSON
+document), like every other error.
 
 Not here: the verbs (`verbs/`), what is printed (`reports/`).
 """
@@ -10,43 +11,76 @@ Not here: the verbs (`verbs/`), what is printed (`reports/`).
 from __future__ import annotations
 
 import enum
+import importlib
 import io
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, TextIO
 
-import attrs
 import typer
 
-from syncer import verbs
-from syncer.reports import documents
-from syncer.verbs import check, demo, init, listing, pull, sandbox, status
-
-VERBS: dict[str, tuple[Callable[..., int], str]] = {
-    "pull": (pull.run, "Bring records in: what changed since the last time."),
-    "list": (listing.run, "List the mappings, their tables and keys."),
-    "status": (status.run, "Show how things stand, also while a pull runs."),
-    "check": (check.run, "Try everything, and say what does not work."),
-    "init": (init.run, "Write a commented syncer.toml."),
-    "sandbox": (sandbox.run, "Run a Jira and a GitLab here, to rehearse with."),
-    "demo": (demo.run, "Show how it works; nothing needs to be set up."),
+# Where each verb is, in `verbs/`, and what it does.
+VERBS = {
+    "pull": ("pull", "Bring records in: what changed since the last time."),
+    "list": ("listing", "List the mappings, their tables and keys."),
+    "status": ("status", "Show how things stand, also while a pull runs."),
+    "check": ("check", "Try everything, and say what does not work."),
+    "init": ("init", "Write a commented syncer.toml."),
+    "sandbox": ("sandbox", "Run a Jira and a GitLab here, to rehearse with."),
+    "demo": ("demo", "Show how it works; nothing needs to be set up."),
 }
+HELP_NAMES = ["-h", "--help"]
+NAMED_SHELL = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"  # typer takes the shell's name then, and does not guess
+COMPLETION = "_SYNCER_COMPLETE"  # a shell asks for completions
 _DURATION = re.compile(r"\d+(\.\d+)?[smhd]?")
 
-NAMED_SHELL = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"  # typer takes the shell's name then, and does not guess
-HELP_NAMES = ["-h", "--help"]
 
-app = typer.Typer(
-    name="syncer",
-    rich_markup_mode=None,  # help in plain text
-    pretty_exceptions_enable=False,  # they would show the values of variables
-    context_settings={"help_option_names": HELP_NAMES},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done with rejects left.",
-)
-for _name, (_run, _summary) in VERBS.items():
-    app.command(_name, short_help=_summary)(verbs.command(_run))
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        _make_printable(stream)
+    given = [*(sys.argv[1:] if arguments is None else arguments)]
+    if len(given) == 2 and given[0] in ("--show-completion", "--install-completion"):
+        os.environ[NAMED_SHELL] = "1"
+    wanted = VERBS if COMPLETION in os.environ else [word for word in given if not word.startswith("-")][:1]
+    try:
+        group = quickened(typer.main.get_command(application(wanted)))
+        code = group.main(args=spelled_out(given) or ["--help"], prog_name="syncer", standalone_mode=False)
+        sys.stdout.flush()
+    except typer.TyperException as error:
+        return _tell_wrong_usage(error, is_json=_wants_json(given))
+    except BrokenPipeError:
+        # Whoever read us has gone (`syncer list | head -1`); Python would complain again when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def application(wanted: Iterable[str] = VERBS) -> typer.Typer:
+    """Make the application; a verb that is not *wanted* is a name and what it does, for `syncer --help`."""
+    app = typer.Typer(
+        name="syncer",
+        rich_markup_mode=None,  # help in plain text
+        pretty_exceptions_enable=False,  # they would show the values of variables
+        context_settings={"help_option_names": HELP_NAMES},
+        epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done with rejects left.",
+    )
+    app.callback()(_syncer)
+    for name, (module, summary) in VERBS.items():
+        app.command(name, short_help=summary)(_command(module) if name in wanted else _not_wanted)
+    return app
+
+
+def _command(module: str) -> Callable[..., None]:
+    from syncer import verbs
+
+    return verbs.command(importlib.import_module(f"syncer.verbs.{module}").run)
+
+
+def _not_wanted() -> None:
+    raise AssertionError("unreachable: the verb that is called is always wanted")
 
 
 def _tell_version(is_wanted: bool) -> None:
@@ -57,7 +91,6 @@ def _tell_version(is_wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _syncer(
     *,
     version: Annotated[
@@ -71,38 +104,16 @@ def _syncer(
     """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        _make_printable(stream)
-    given = [*(sys.argv[1:] if arguments is None else arguments)]
-    if len(given) == 2 and given[0] in ("--show-completion", "--install-completion"):
-        os.environ[NAMED_SHELL] = "1"
-    try:
-        code = quickened(typer.main.get_command(app)).main(
-            args=spelled_out(given) or ["--help"], prog_name="syncer", standalone_mode=False
-        )
-        sys.stdout.flush()
-    except typer.TyperException as error:
-        return _tell_wrong_usage(error, is_json=_wants_json(given))
-    except BrokenPipeError:
-        # Whoever read us has gone (`syncer list | head -1`); Python would complain again when it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return code if isinstance(code, int) else 0
-
-
 def spelled_out(arguments: Sequence[str]) -> list[str]:
     """Give `--wait` its value where it has none: typer has no options with a value that may be left out."""
     spelled = []
     for at, argument in enumerate(arguments):
         following = arguments[at + 1] if at + 1 < len(arguments) else ""
         is_bare = argument == "--wait" and not _DURATION.fullmatch(following)
-        spelled.append(f"--wait={pull.FOREVER}" if is_bare else argument)
+        spelled.append("--wait=forever" if is_bare else argument)
     return spelled
 
 
-@attrs.frozen
 class Conversion:
     """
     Turns the text of one parameter into its value, in typer's place.
@@ -111,29 +122,32 @@ class Conversion:
     flag, given or not. `Any` is what typer hands over: its parameters and contexts are not public types.
     """
 
-    kind: type[Any]
-    lowest: float | None = None
-    highest: float | None = None
+    def __init__(self, kind: type[Any], lowest: float | None, highest: float | None) -> None:
+        self._kind, self._lowest, self._highest = kind, lowest, highest
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         """Convert; typer calls this."""
         if param.nargs == -1:
             return list(value or ())
-        if value is None or isinstance(value, self.kind):
+        if value is None or isinstance(value, self._kind):
             return value
         try:
-            converted = self.kind(value)
+            converted = self._kind(value)
         except ValueError:
-            choices = [str(choice) for choice in self.kind] if issubclass(self.kind, enum.Enum) else []
-            wanted = f"one of {', '.join(choices)}" if choices else f"of type {self.kind.__name__}"
-            raise typer.BadParameter(f"'{value}' is not {wanted}.", ctx=ctx, param=param) from None
-        if (self.lowest is not None and converted < self.lowest) or (
-            self.highest is not None and converted > self.highest
-        ):
-            raise typer.BadParameter(
-                f"{value} is not in the range {self.lowest} to {self.highest or 'any'}.", ctx=ctx, param=param
-            )
+            raise typer.BadParameter(f"'{value}' is not {self._wanted()}.", ctx=ctx, param=param) from None
+        if not self._is_in_range(converted):
+            highest = "any" if self._highest is None else self._highest
+            message = f"{value} is not in the range {self._lowest} to {highest}."
+            raise typer.BadParameter(message, ctx=ctx, param=param)
         return converted
+
+    def _wanted(self) -> str:
+        if issubclass(self._kind, enum.Enum):
+            return f"one of {', '.join(str(choice) for choice in self._kind)}"
+        return f"of type {self._kind.__name__}"
+
+    def _is_in_range(self, value: Any) -> bool:
+        return (self._lowest is None or value >= self._lowest) and (self._highest is None or value <= self._highest)
 
 
 def quickened(group: Any) -> Any:
@@ -157,6 +171,8 @@ def _wants_json(arguments: Sequence[str]) -> bool:
 
 def _tell_wrong_usage(error: typer.TyperException, *, is_json: bool) -> int:
     """Say what is wrong with the command itself."""
+    from syncer.reports import documents
+
     message = " ".join(error.format_message().split())
     context = getattr(error, "ctx", None)
     hint = f"See `{context.command_path if context is not None else 'syncer'} --help`."

@@ -176,6 +176,14 @@ def test_rejects_exit_3_and_say_where_to_look(syncer: Syncer, shop: Shop) -> Non
     assert "`syncer status shop.items --rejects`" in result.out
 
 
+def test_part_that_may_not_be_read_exits_3(syncer: Syncer, shop: Shop) -> None:
+    """One scope fails; the rest is loaded, and nothing ends."""
+    shop.locked = {"orders"}
+    result = syncer("pull", "shop.orders")
+    assert result.code == 3 and "3 inserted" in result.out
+    assert "the cellar is locked. Ask for the key." in syncer("status", "--rejects").out
+
+
 def test_quiet_says_nothing_when_all_is_well(syncer: Syncer) -> None:
     """For cron."""
     result = syncer("pull", "shop.*rs", "-q")
@@ -460,6 +468,7 @@ def test_check_tells_what_works(syncer: Syncer) -> None:
     ("break_it", "told"),
     [
         (lambda shop, env: shop.forbidden.add("orders"), "shop.orders cannot be read"),
+        (lambda shop, env: shop.locked.add("orders"), "the cellar is locked"),
         (lambda shop, env: env.setenv("SYNCER_SHOP_TOKEN", "wrong"), "the one on the wall"),
         (lambda shop, env: env.setenv("SYNCER_SHOP_URL", "ftp://x"), "SYNCER_SHOP_URL"),
         (lambda shop, env: env.setenv("SYNCER_SHOP_TOKN", "x"), "Did you mean SYNCER_SHOP_TOKEN?"),
@@ -495,10 +504,11 @@ def test_source_that_is_not_set_up_is_an_error_only_when_it_is_named(
 
 def test_console_that_lacks_a_letter_shows_its_code(variables: dict[str, str], shop: Shop) -> None:
     """Windows' cp1252 has no emoji; printing must not raise."""
-    shop.account = "угол 🛒"
+    shop.account = "угол 🛒 \x1b[2J"
     process = started("check", "shop", PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
     out, err = process.communicate(timeout=60)
     assert b"\\u0443\\u0433" in out and b"\\U0001f6d2" in out and b"Traceback" not in err
+    assert b"\x1b" not in out and b"\\x1b[2J" in out  # and what a terminal would obey is shown, too
 
 
 def test_reader_that_goes_away_gets_no_traceback(variables: dict[str, str]) -> None:

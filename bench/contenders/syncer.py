@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.contenders import Job
 
-IMPORTED = ("syncer.engine", "syncer.warehouses.duckdb", "duckdb", "pyarrow.compute", "requests", "sqlglot", "diskcache")
+IMPORTED = ("syncer.engine", "syncer.warehouses.duckdb", "duckdb", "pyarrow.compute", "requests", "diskcache")
 
 OWN = Path(__file__).parent.parent / "own"
 

@@ -17,6 +17,7 @@ from syncer.reports.terminal import age, clean, counted, duration, painted, tabl
 from syncer.status import Run, Standing
 
 _COLOUR = {"done": "green", "running": "yellow", "failed": "red", "broken": "red", "refused": "red"}
+INDENT = "  "
 _ALWAYS = ("read", "inserted", "updated", "requests")
 
 
@@ -69,7 +70,11 @@ def stale_text(found: Standing) -> list[str]:
     lines = []
     for late in found.stale:
         name = _named(late.mapping, late.environment)
-        last = "never finished a run" if late.last_done is None else f"last finished {age(late.last_done, found.now)}"
+        last = (
+            "never finished a run"
+            if late.last_done is None
+            else f"last finished {age(late.last_done, found.now, units=2)}"
+        )
         since = f"; its last run: {late.last_status}" if late.last_status not in (None, "done") else ""
         lines.append(f"{name} {last}{since}")
     return lines
@@ -122,8 +127,8 @@ def _places(found: Standing, stream: TextIO) -> Sequence[str]:
         for each in found.places
     ]
     if all(each.oldest == each.newest for each in found.places):
-        return table(["mapping", "scopes", "moved", "mark"], [row[:-1] for row in rows], stream)
-    return table(["mapping", "scopes", "moved", "oldest mark", "newest mark"], rows, stream)
+        return table(["mapping", "scopes", "moved", "mark"], [row[:-1] for row in rows], stream, indent=INDENT)
+    return table(["mapping", "scopes", "moved", "oldest mark", "newest mark"], rows, stream, indent=INDENT)
 
 
 def _rejects(found: Standing, stream: TextIO) -> Sequence[str]:
@@ -138,15 +143,15 @@ def _rejects(found: Standing, stream: TextIO) -> Sequence[str]:
             )
             for each in found.rejects
         ]
-        return table(["mapping", "key or scope", "column", "seen", "reason"], rows, stream)
+        return table(["mapping", "key or scope", "column", "seen", "reason"], rows, stream, indent=INDENT)
     counts = [
         (_named(each.mapping, each.environment), each.rejects, each.scopes, age(each.last_seen, found.now))
         for each in found.reject_counts
     ]
     if not counts:
         return []
-    lines = table(["mapping", "rejects", "scopes that failed", "seen"], counts, stream)
-    return [*lines, "`syncer status --rejects` shows the first ones."]
+    lines = table(["mapping", "rejects", "scopes that failed", "seen"], counts, stream, indent=INDENT)
+    return [*lines, f"{INDENT}`syncer status --rejects` shows the first ones."]
 
 
 def _findings(found: Standing, stream: TextIO) -> Sequence[str]:
@@ -161,7 +166,7 @@ def _findings(found: Standing, stream: TextIO) -> Sequence[str]:
         )
         for each in found.findings
     ]
-    return table(["mapping", "finding", "key", "times", "seen", "detail"], rows, stream) if rows else []
+    return table(["mapping", "finding", "key", "times", "seen", "detail"], rows, stream, indent=INDENT) if rows else []
 
 
 def _leases(found: Standing, stream: TextIO) -> Sequence[str]:
@@ -173,7 +178,7 @@ def _leases(found: Standing, stream: TextIO) -> Sequence[str]:
         )
         for each in found.leases
     ]
-    return table(["mapping", "by", "since"], rows, stream) if rows else []
+    return table(["mapping", "by", "since"], rows, stream, indent=INDENT) if rows else []
 
 
 def _budget(found: Standing, stream: TextIO) -> Sequence[str]:
@@ -188,14 +193,18 @@ def _budget(found: Standing, stream: TextIO) -> Sequence[str]:
         for use in found.budget
         if use.used or use.paused_s
     ]
-    return table(["source and token", "limit", "used", "the API said"], rows, stream) if rows else []
+    if not rows:
+        return []
+    if not any(use.paused_s for use in found.budget):
+        return table(["source and token", "limit", "used"], [row[:-1] for row in rows], stream, indent=INDENT)
+    return table(["source and token", "limit", "used", "the API said"], rows, stream, indent=INDENT)
 
 
 def _section(title: str, lines: Sequence[str], stream: TextIO) -> Iterable[str]:
     if lines:
         yield ""
         yield painted(title, "bold", stream)
-        yield from ("  " + line for line in lines)
+        yield from lines
 
 
 def _named(mapping: str, environment: str) -> str:

@@ -21,6 +21,7 @@ from typing import TextIO
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 GAP = "  "
+NARROWEST = 20  # a column that has less is not wrapped
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -97,12 +98,24 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]], stream: Text
     left = sum(widths[:-1]) + len(GAP) * (len(widths) - 1) + len(indent)
     lines = [painted(indent + _line(headers, widths, is_number), "bold", stream)]
     for line in texts:
-        parts = [line[-1]]
-        if room is not None and not is_number[-1]:
-            parts = textwrap.wrap(line[-1], max(20, room - left - 1)) or [""]
+        parts = [line[-1]] if room is None or is_number[-1] else wrapped(line[-1], room - left)
         lines.append(indent + _line([*line[:-1], parts[0]], widths, is_number))
         lines += [" " * left + part for part in parts[1:]]
     return lines
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Break *text* between words to lines of *width* columns; a word that is longer is left whole, to be copied."""
+    if width < NARROWEST:
+        return [text]
+    return textwrap.wrap(text, width - 1, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def hanging(head: str, text: str, stream: TextIO) -> str:
+    """Write *text* behind *head*; in a terminal, wrapped so that it stands beside it."""
+    room = width_of(stream)
+    parts = [text] if room is None else wrapped(text, room - cells(head))
+    return ("\n" + " " * cells(head)).join([head + parts[0], *parts[1:]])
 
 
 def _line(texts: Sequence[str], widths: Sequence[int], is_number: Sequence[bool]) -> str:
@@ -124,8 +137,8 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
-def duration(seconds: float) -> str:
-    """Write a duration with its two largest units: `2 d 3 h`, `40 s`; a float below ten seconds with a tenth."""
+def duration(seconds: float, *, units: int = 2) -> str:
+    """Write a duration with its largest *units*: `2 d 3 h`, `40 s`; a float below ten seconds with a tenth."""
     if seconds < 10 and isinstance(seconds, float):
         return f"{max(0.0, seconds):.1f} s"
     left = int(seconds)
@@ -134,15 +147,15 @@ def duration(seconds: float) -> str:
         count, left = divmod(left, size)
         if count or parts:
             parts.append(f"{count} {unit}")
-    return " ".join(part for part in parts[:2] if not part.startswith("0 ")) or "0 s"
+    return " ".join(part for part in parts[:units] if not part.startswith("0 ")) or "0 s"
 
 
-def age(moment: dt.datetime | None, now: dt.datetime) -> str:
+def age(moment: dt.datetime | None, now: dt.datetime, *, units: int = 1) -> str:
     """Write how long ago *moment* was; one ahead of us (another machine's clock) is `just now`."""
     if moment is None:
         return "never"
     seconds = (now - moment).total_seconds()
-    return f"{duration(int(seconds))} ago" if seconds >= 1 else "just now"
+    return f"{duration(int(seconds), units=units)} ago" if seconds >= 1 else "just now"
 
 
 def moment(value: dt.datetime | None) -> str:

@@ -91,10 +91,11 @@ def _tell(session: Session, found: Found) -> None:
         session.document.add("checks", attrs.asdict(found))
         return
     say = session.show if found.status in (FAILED, WARNING) else session.say
-    status = terminal.painted(f"{found.status:10}", _COLOUR[found.status], sys.stdout)
-    say(session.hidden(f"{status}  {found.about}: {terminal.clean(found.detail)}"))
+    text = session.hidden(f"{found.about}: {terminal.clean(found.detail)}")
+    plain = terminal.hanging(f"{found.status:10}  ", text, sys.stdout)
+    say(plain.replace(found.status, terminal.painted(found.status, _COLOUR[found.status], sys.stdout), 1))
     if found.hint:
-        say(session.hidden(f"            {terminal.clean(found.hint)}"))
+        say(terminal.hanging(" " * 12, session.hidden(terminal.clean(found.hint)), sys.stdout))
 
 
 def _folders(session: Session, where: Where) -> Sequence[Path]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from syncer.journal import Pulled
     from syncer.mapping import EntityMapping
 
-FOREVER = "forever"
+FOREVER = "forever"  # what `--wait` alone is spelled out to
 
 
 @attrs.frozen(kw_only=True)

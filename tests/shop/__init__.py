@@ -18,7 +18,8 @@ class Shop:
 
     def __init__(self) -> None:
         self.records: dict[str, list[dict[str, Any]]] = {"items": [], "orders": []}
-        self.forbidden: set[str] = set()
+        self.forbidden: set[str] = set()  # streams that the token may not read
+        self.locked: set[str] = set()  # streams of which one part is locked
         self.account = "the corner shop"
         self.gate: Callable[[str], None] = lambda stream: None  # called before a page of a stream is answered
         shop = self
@@ -56,7 +57,7 @@ class Shop:
             return 403, {"message": "not for you"}
         after = int(parse_qs(parts.query)["after"][0])
         left = [record for record in self.records[stream] if record["id"] > after]
-        return 200, {"records": left[:PAGE], "more": len(left) > PAGE}
+        return 200, {"records": left[:PAGE], "more": len(left) > PAGE, "is_locked": stream in self.locked}
 
     def fill(self, stream: str, count: int) -> None:
         """Put *count* records in."""

@@ -98,7 +98,7 @@ def test_edits_come_with_the_next_pull_and_the_rest_with_a_census(home: JiraHome
 
 
 def test_what_two_streams_need_is_asked_once(home: JiraHome) -> None:
-    """One verb asks for the changed issues and their changelogs once: 2 to begin, 2 for definitions, 3 for an issue."""
+    """One verb asks for changed issues and their changelogs once: 2 to begin, 2 for definitions, 3 for an issue."""
     home.pull("issues", "changelogs")
     home.later(1_200)
     home.site.update_issue(next(home.site.visible_issues()).id, {"summary": "changed"})

@@ -13,6 +13,7 @@ Source: Jira Cloud REST API v3 (OpenAPI), developer.atlassian.com/cloud/jira/pla
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
@@ -91,8 +92,9 @@ class Jira:
             return Projects(calls=self._calls).read(place, self._now())
         if stream == "worklogs":
             return self._logged().read(place, lookback=lookback)
-        window = Window.of(place, now=self._now(), lookback=lookback)
-        return self._issues().read(window) if stream == "issues" else self._parts(stream).read(window)
+        reader = self._issues() if stream == "issues" else self._parts(stream)
+        windows = Window.since(place, now=self._now(), lookback=lookback)
+        return itertools.chain.from_iterable(reader.read(window) for window in windows)
 
     def keys(self, stream: str) -> Iterator[Page]:
         """Yield every key there is now."""

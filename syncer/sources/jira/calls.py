@@ -135,7 +135,8 @@ class Calls:
     def _bucket(self, family: str) -> Bucket | None:
         if not self._has_limits:
             return None
-        return Bucket(name=family, limit=BURSTS.get(family, BURST_A_SECOND), window_s=1.0)
+        limit = BURSTS.get(family, BURST_A_SECOND)
+        return Bucket(name=family.replace("/", " "), limit=limit, window_s=1.0)  # a slash parts it from its owner
 
     def _account(self) -> str:
         """Name the site by its cloud id, which is the same on its own host and on the gateway; else by its host."""

@@ -64,6 +64,17 @@ class Window:
             )
         return cls(mark=now, floor=place["mark"] - lookback // timedelta(milliseconds=1))
 
+    @classmethod
+    def since(cls, place: Place | None, *, now: int, lookback: timedelta) -> Iterator[Window]:
+        """
+        Yield the window of *place*; behind one that is gone on with, also the next: what was read may have changed
+        since.
+        """
+        window = cls.of(place, now=now, lookback=lookback)
+        yield window
+        if place is not None and "created" in place:
+            yield cls.of(window.finished, now=now, lookback=lookback)
+
     @property
     def text(self) -> str:
         """The mark for people."""

@@ -65,6 +65,8 @@ class Shop:
         after = places.get("", {}).get("after", 0)
         while True:
             data = self._transport.get(f"/{stream}", {"after": after}, bucket=BUCKET).data
+            if data["is_locked"]:
+                yield Page(scope="cellar", error=NotAllowed("the cellar is locked.", hint="Ask for the key."))
             after = max([after, *(record["id"] for record in data["records"])])
             yield Page(records=data["records"], place={"after": after}, mark=f"{after:06}")
             if not data["more"]:
