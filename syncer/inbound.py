@@ -103,6 +103,10 @@ class Group:
         if len(self.waiting) >= CHUNK_RECORDS:
             self.type_waiting()
 
+    def survivors(self) -> dict[str, str]:
+        """The id that survives each record that was merged away."""
+        return {key_text(state.key): state.into for state in self.states if state.into is not None}
+
     def type_waiting(self) -> None:
         """Type the records that wait."""
         if not self.waiting:
@@ -242,6 +246,7 @@ class Inbound:
             for brake in loaded.braked:
                 self.note_brake(t, brake, now=now)
             marks.put_places(t, group.places, owner=self.context.owner, now=now)
+            marks.put_aliases(t, group.survivors(), owner=self.context.owner, now=now)
             self._count(group, loaded.fresh, loaded.inserted, loaded.updated, loaded.gone)
             if ends_run:
                 marks.end_walks(t, "run:", owner=self.context.owner)

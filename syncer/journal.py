@@ -89,7 +89,7 @@ FINDINGS = Table(
 )
 TABLES = (RUNS, REJECTS, FINDINGS)
 
-MAX_GONE_SHARE, CENSUS_MISS, COLUMN_GONE = "max_gone_share", "census_miss", "column_gone"
+MAX_GONE_SHARE, CENSUS_MISS = "max_gone_share", "census_miss"
 
 
 @attrs.frozen(kw_only=True)

@@ -125,6 +125,34 @@ def put_places(
     t.run(insert)
 
 
+def put_aliases(t: Transaction, survivors: Mapping[str, str], *, owner: Owner, now: dt.datetime) -> None:
+    """Store which id survives each id that was merged away; the latest word counts."""
+    import pyarrow as pa
+
+    if not survivors:
+        return
+    rows = [
+        {
+            "mapping": owner.mapping,
+            "environment": owner.environment,
+            "old_id": old,
+            "new_id": new,
+            "run": owner.run,
+            "first_seen": now,
+        }
+        for old, new in survivors.items()
+    ]
+    t.stage("aliases_now", pa.Table.from_pylist(rows), ALIASES.types())
+    where = f"{sql.equal('t', 's', ALIASES.key)} AND t.new_id <> s.new_id"
+    t.run(
+        sql.statement(
+            f"UPDATE {sql.table_name(ALIASES)} AS t SET new_id = s.new_id, run = s.run FROM aliases_now AS s WHERE "
+            f"{where}"
+        )
+    )
+    t.run(sql.insert_new(ALIASES, "aliases_now", list(ALIASES.types())))
+
+
 def begin_walk(t: Transaction, walk: str, *, owner: Owner) -> None:
     """Forget the keys of a walk: it begins, or has ended."""
     t.run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from syncer.errors import NotAllowed, Unavailable
@@ -331,7 +332,27 @@ def test_states_are_recorded_as_they_are_told(site: Site) -> None:
     assert site.pull().gone == 2
     found = site.rows("SELECT id, name, dss_record_state, dss_merged_into FROM load.scripted_things ORDER BY id")
     assert found == [(1, "put away", "archived", None), (2, "thing 2", "merged", "3"), (3, "thing 3", "live", None)]
+    assert site.rows("SELECT mapping, old_id, new_id FROM syncer.aliases") == [("scripted.things", "2", "3")]
     assert site.pull().gone == 0
+
+
+def test_an_environment_has_its_own_table_places_and_account(site: Site) -> None:
+    """Two accounts of one source side by side; nothing of the one is ever mixed with the other."""
+    say(site, Page(records=[thing(1)], place={"n": 1}))
+    site.pull()
+    variables = {
+        name.replace("SCRIPTED_", "SCRIPTED__VOYS_"): value for name, value in site.settings.variables.items()
+    }
+    site.settings = attrs.evolve(site.settings, environment="voys", variables=variables)
+    site.script.account = "somebody else"
+    seen: list[Any] = []
+    site.script.read = lambda stream, places: (seen.append(dict(places)), iter([Page(records=[thing(2)])]))[1]
+    assert site.pull().environment == "voys"
+    assert seen == [{}]
+    assert site.rows("SELECT id FROM load.scripted_things") == [(1,)]
+    assert site.rows("SELECT id FROM load.scripted_things_voys") == [(2,)]
+    accounts = site.rows("SELECT environment, account FROM syncer.accounts ORDER BY environment")
+    assert accounts == [("default", "the account"), ("voys", "somebody else")]
 
 
 def test_another_account_is_refused(site: Site) -> None:

@@ -65,9 +65,7 @@ class Traffic:
     def counts(self) -> dict[str, SiteCounts]:
         """Return the counts by site, as they are now."""
         with self._lock:
-            return {
-                name: attrs.evolve(counts, routes=Counter(counts.routes)) for name, counts in self._counts.items()
-            }
+            return {name: attrs.evolve(counts, routes=Counter(counts.routes)) for name, counts in self._counts.items()}
 
     def reset(self) -> None:
         """Forget the log and the counts."""

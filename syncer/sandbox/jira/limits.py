@@ -23,9 +23,7 @@ NEAR_SHARE = 0.2
 class Limits:
     """Requests a second, by method, and for some endpoints their own."""
 
-    methods: dict[str, float] = attrs.field(
-        factory=lambda: {"GET": 100.0, "POST": 100.0, "PUT": 50.0, "DELETE": 50.0}
-    )
+    methods: dict[str, float] = attrs.field(factory=lambda: {"GET": 100.0, "POST": 100.0, "PUT": 50.0, "DELETE": 50.0})
     endpoints: dict[str, float] = attrs.field(
         factory=lambda: {
             "GET /issue/{}": 150.0,

@@ -130,7 +130,9 @@ class _Options:
         options = account.options
         groups = options.get("groups", [])
         if not isinstance(groups, list) or not all(isinstance(group, str | int) and group for group in groups):
-            raise UsageError('groups in [gitlab] is a list of full paths or ids, such as ["company", "company/tools"].')
+            raise UsageError(
+                'groups in [gitlab] is a list of full paths or ids, such as ["company", "company/tools"].'
+            )
         workers = options.get("workers", WORKERS)
         if not isinstance(workers, int) or isinstance(workers, bool) or not 1 <= workers <= 16:
             raise UsageError("workers in [gitlab] is a whole number from 1 to 16.")

@@ -175,7 +175,9 @@ def rows_of(answer: Answer) -> list[Record]:
     rows = answer.data
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         kind = type(rows).__name__
-        raise AnswerError(f"{answer.where} answered {answer.status} with a {kind} where a list of records should stand.")
+        raise AnswerError(
+            f"{answer.where} answered {answer.status} with a {kind} where a list of records should stand."
+        )
     return rows
 
 

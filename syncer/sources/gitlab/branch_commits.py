@@ -22,7 +22,17 @@ from syncer.sources import DELETED, Key, Page, Place, Record, State, Whole
 from syncer.sources.gitlab.api import Api, is_scoped, named, text_of
 from syncer.sources.gitlab.projects import Project, Projects
 from syncer.sources.gitlab.refs import RefLists, census_whole, is_due
-from syncer.sources.gitlab.walks import Graph, Move, Walks, beside, heads_of, is_cheaper, known_heads, moves, reaches_back
+from syncer.sources.gitlab.walks import (
+    Graph,
+    Move,
+    Walks,
+    beside,
+    heads_of,
+    is_cheaper,
+    known_heads,
+    moves,
+    reaches_back,
+)
 
 CAME, LEFT, ALL = "came", "left", "all"
 
@@ -193,9 +203,7 @@ class BranchCommits:
         project = state.project
         for one in self._walks.pages(project, move.new, page=page):
             graph.add(one.records)
-            whole = attrs.evolve(
-                _slices(project, [move.branch]), first=page == 1, last=one.following is None
-            )
+            whole = attrs.evolve(_slices(project, [move.branch]), first=page == 1, last=one.following is None)
             rows = _rows(project.id, move.branch, [record["id"] for record in one.records])
             yield Page(scope=_slice_scope(project, move.branch), records=rows, whole=whole)
             page += 1

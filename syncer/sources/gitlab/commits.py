@@ -163,7 +163,9 @@ class Commits:
             return
         with everything:
             for records in self._walks.everything(walking.project):
-                fresh = [one for one in records if everything.is_wanted(one["id"]) and not walking.graph.has(one["id"])]
+                fresh = [
+                    one for one in records if everything.is_wanted(one["id"]) and not walking.graph.has(one["id"])
+                ]
                 walking.graph.add(fresh)
                 yield Page(scope=walking.project.scope, records=fresh)
 
@@ -175,7 +177,12 @@ class Commits:
         """
         default = walking.project.default_branch
         base = walking.known.get(default) if default is not None and default != move.branch else None
-        choices = [(revision, page), (move.revision if move.old else "", 1), (beside(base, move.new), 1), (move.new, 1)]
+        choices = [
+            (revision, page),
+            (move.revision if move.old else "", 1),
+            (beside(base, move.new), 1),
+            (move.new, 1),
+        ]
         tries = list(dict.fromkeys(choice for choice in choices if choice[0]))
         for chosen, start in tries:
             try:

@@ -132,7 +132,9 @@ class Items:
 
     def rows(self, part: Part) -> Iterator[list[Record]]:
         """Yield every row of a part, and note where each is."""
-        for rows, _ in by_update(self._ask(f"{part.prefix}/{self._kind.name}", keep=False), self._params(), ByUpdate()):
+        for rows, _ in by_update(
+            self._ask(f"{part.prefix}/{self._kind.name}", keep=False), self._params(), ByUpdate()
+        ):
             self.located.put(Location(row["id"], row["project_id"], row["iid"]) for row in rows)
             yield rows
 

@@ -276,9 +276,7 @@ class MergeRequestCommits:
         """Ask for one page by REST. One that is gone has no commits to tell of; a project that is gone is an error."""
         path = f"/projects/{one.project_id}/merge_requests/{one.iid}/commits"
         try:
-            rows, follows = proven(
-                lambda params, again: self._api.get(path, params), {}, page=page, size=PER_PAGE
-            )
+            rows, follows = proven(lambda params, again: self._api.get(path, params), {}, page=page, size=PER_PAGE)
         except SyncerError as error:
             if isinstance(error, NotFound) and self._has_project(one.project_id):
                 return Commits(of=one, is_there=False)

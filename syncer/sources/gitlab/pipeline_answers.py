@@ -131,9 +131,7 @@ class PipelineAnswers:
 
     def _query(self, projects: Sequence[Project], asked: Filter) -> Reply:
         first = PER_PAGE if asked.is_open else FIRST
-        lists = " ".join(
-            _connection(More(project_id=0, part=part), asked, first=first) for part in (OWN, CHILDREN)
-        )
+        lists = " ".join(_connection(More(project_id=0, part=part), asked, first=first) for part in (OWN, CHILDREN))
         ids = ", ".join(map(_gid, projects))
         reply = self._graphql.ask(f"projects(ids: [{ids}], first: {len(projects)}) {{ nodes {{ id {lists} }} }}")
         (self._many if asked.is_open else self._few).learn(reply, len(projects))

@@ -206,9 +206,7 @@ class Pipelines:
             is_last = start + RECORDS_A_PAGE >= len(records)
             yield Page(records=part, place=window.place if is_last else None)
 
-    def _follow(
-        self, window: Window, by_id: Mapping[int, Project], asked: Filter
-    ) -> Generator[Page, None, Window]:
+    def _follow(self, window: Window, by_id: Mapping[int, Project], asked: Filter) -> Generator[Page, None, Window]:
         """Read what is left of projects that have more than the first answer held, then note those that are known now."""
         while window.more:
             project = by_id.get(window.more[0].project_id)
