@@ -1,4 +1,4 @@
-"""The command: `python -m bench`. It makes the environments, measures each contender's two runs, and prints one table."""
+"""The command `python -m bench`: makes the environments, measures each contender's two runs, prints one table."""
 
 from __future__ import annotations
 
@@ -34,13 +34,17 @@ def main() -> int:
 
 
 def _options() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure syncer against a floor and dlt; see docs/bench.md.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Measure syncer against a floor and dlt; see docs/bench.md."
+    )
     parser.add_argument(
         "--records", type=_positive, default=table.SMALL, metavar="N",
         help=f"records to load (default {table.SMALL}); more: floor and syncer only, beside {table.SMALL}",
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help=f"{QUICK} records: does it run, not how fast")
-    parser.add_argument("--repeat", type=_positive, default=3, metavar="N", help="measure N times, take the median (default 3)")
+    parser.add_argument(
+        "--repeat", type=_positive, default=3, metavar="N", help="measure N times, take the median (default 3)"
+    )
     parser.add_argument(
         "--only", type=_contenders, default=[], metavar="NAMES", help=f"of {','.join(measure.CONTENDERS)}"
     )

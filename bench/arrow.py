@@ -1,4 +1,7 @@
-"""Records made into Arrow columns by hand: what the floor, and dlt when it is fed with tables, do instead of an engine. No checks."""
+"""
+Records made into Arrow columns by hand, without checks: what the floor does instead of an engine, and what dlt is fed
+with.
+"""
 
 from __future__ import annotations
 

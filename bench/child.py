@@ -1,5 +1,6 @@
 """
-One measured process: `python -m bench.child CONTENDER URL FOLDER first|again`; prints one JSON line of what it saw from inside.
+One measured process: `python -m bench.child CONTENDER URL FOLDER first|again`. It prints one JSON line of what it saw
+from inside.
 
 The bench measures the same process from outside as well; what differs is the interpreter's start and the imports.
 """
@@ -18,7 +19,7 @@ from bench.contenders import Contender, Job
 
 def main(contender: str, url: str, folder: str, which: str) -> None:
     """Import what the contender needs, then measure its work."""
-    module: Contender = importlib.import_module(f"bench.contenders.{contender}")  # type: ignore[assignment]  # checked by its use
+    module: Contender = importlib.import_module(f"bench.contenders.{contender}")
     for name in module.IMPORTED:
         importlib.import_module(name)
     wall, cpu = time.perf_counter(), _cpu_s()

@@ -1,5 +1,6 @@
 """
-The environments that the contenders run in: a virtual environment each under `.bench/`, made when it is missing or its list changed.
+The environments that the contenders run in: a virtual environment each under `.bench/`, made when it is missing or its
+list has changed.
 
 Packages come by name from the index that pip is set up for; their versions stand in `bench/requirements-NAME.txt`.
 """
@@ -48,7 +49,8 @@ def variables(packages: Path, folder: Path) -> Mapping[str, str]:
     """
     Return the environment variables of a child that works in *folder*, the package `syncer` being that in *packages*.
 
-    Nobody's settings reach it, and it writes to *folder* and `.bench` only: compiled modules too, which are kept from run to run.
+    Nobody's settings reach it, and it writes to *folder* and `.bench` only: compiled modules too, which are kept from
+    run to run.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SYNCER_", "DLT_"))}
     return kept | {

@@ -1,4 +1,4 @@
-"""The pages over a plain `requests` session and orjson: how all but syncer, which has its own transport, read the API."""
+"""The pages over a plain `requests` session and orjson; syncer has a transport of its own, all others read so."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """
-Measuring: the server and the measured processes are started here, and ended, and what they used is read from outside and inside.
+Measuring: the server and the measured processes are started here, and ended, and what they used is read from outside
+and inside.
 
-CPU and memory from outside are what the kernel says of the process when it ends, its children's included; so the interpreter's start and
-the imports count. Needs `os.wait4` (Linux, macOS).
+CPU and memory from outside are what the kernel says of the process when it ends, its children's included; so the
+interpreter's start and the imports count. Needs `os.wait4` (Linux, macOS).
 """
 
 from __future__ import annotations
@@ -34,7 +35,12 @@ class Broken(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What one process used, or the median of several. `cpu_s`, `wall_s`: of the whole process; `work_cpu_s`: without start and imports."""
+    """
+    What one process used, or the median of several.
+
+    cpu_s, wall_s: of the whole process.
+    work_cpu_s: without the interpreter's start and the imports, read inside.
+    """
 
     cpu_s: float
     work_cpu_s: float
@@ -91,17 +97,17 @@ def _process(contender: str, url: str, run: str, *, folder: Path, packages: Path
     said = folder / "stderr"
     started = time.perf_counter()
     with said.open("wb") as errors:
-        process = subprocess.Popen(
-            command, cwd=folder, env=dict(environments.variables(packages, folder)), stdout=subprocess.PIPE, stderr=errors
-        )
+        variables = dict(environments.variables(packages, folder))
+        process = subprocess.Popen(command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=errors)
     try:
         assert process.stdout is not None
         output = process.stdout.read()
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     finally:
-        if process.returncode is None:
+        if process.returncode is None:  # we were interrupted
             process.kill()
+            process.wait()
         if process.stdout is not None:
             process.stdout.close()
     if process.returncode:

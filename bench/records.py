@@ -1,8 +1,9 @@
 """
-The records that everybody loads: 42 properties each, about 1.2 KB of JSON, the same for the same number of records on every machine.
+The records that everybody loads: 42 properties each, about 1.2 KB of JSON, the same for the same number of records on
+every machine.
 
-20 texts, 8 whole numbers (the `id` among them), 8 times (`updated` among them) and 6 enumerations; a quarter of all but those two is
-null. Only names, kinds and the rendering stand here; nothing is imported, so that every environment can read it.
+20 texts, 8 whole numbers (the `id` among them), 8 times (`updated` among them) and 6 enumerations; a quarter of all
+but those two is null. Only the standard library is imported, so that every environment can read this.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ _NULL_SHARE = 0.25
 _POOL = 8192  # different texts, numbers and times that a property may have
 _OPTIONS = ("open", "in progress", "on hold", "closed", "won", "lost", "unknown")
 _WORDS = (
-    "amber", "bridge", "candle", "delta", "engine", "forest", "garden", "harbour", "island", "journey", "kettle", "lantern",
-    "meadow", "number", "orchard", "pepper", "quarry", "river", "summit", "timber", "under", "valley", "window", "yellow",
-    "café", "straße", "naïve", "señor",
+    "amber", "bridge", "candle", "delta", "engine", "forest", "garden", "harbour", "island", "journey", "kettle",
+    "lantern", "meadow", "number", "orchard", "pepper", "quarry", "river", "summit", "timber", "under", "valley",
+    "window", "yellow", "café", "straße", "naïve", "señor",
 )  # fmt: skip
 
 
 def pages(records: int) -> Iterator[bytes]:
-    """Yield the pages of *records* records as JSON texts: `records`, and `next`, the id to go on after, null at the end."""
+    """Yield the pages as JSON texts: `records`, and `next`, the id to go on after, null at the end."""
     chance = random.Random(records)
     pools = _pools(chance)
     template = "{" + ",".join(f'"{column}":%s' for column in COLUMNS) + "}"
@@ -48,7 +49,8 @@ def _pools(chance: random.Random) -> list[list[str]]:
     numbers = [str(chance.randrange(10**9)) for _ in range(_POOL)]
     times = [_time(chance.randrange(10**8)) for _ in range(_POOL)]
     options = [f'"{option}"' for option in _OPTIONS]
-    kinds = [texts] * len(TEXTS) + [numbers] * (len(NUMBERS) - 1) + [times] * (len(TIMES) - 1) + [options] * len(CHOICES)
+    kinds = [texts] * len(TEXTS) + [numbers] * (len(NUMBERS) - 1) + [times] * (len(TIMES) - 1)
+    kinds += [options] * len(CHOICES)
     return [_with_nulls(kind) for kind in kinds]
 
 

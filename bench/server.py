@@ -1,12 +1,13 @@
 """
-The API that everybody reads: a process of its own on the loopback, whose pages are rendered before it says that it is ready.
+The API that everybody reads: a process of its own on the loopback, whose pages are rendered before it says that it is
+ready.
 
     GET /records?after=ID   a page of 100 records: {"records": […], "next": ID or null}
     GET /who                {"account": "bench"}
     GET /count              how many requests were answered since the last /count, itself left out
 
-It is written on bare sockets, pages lie in a file that is mapped into memory, and an answer is one `sendall`: it must not be what
-the others wait for. Its CPU is counted for nobody.
+It is written on bare sockets, pages lie in a file that is mapped into memory, and an answer is one `sendall`: it must
+not be what the others wait for. Its CPU is counted for nobody.
 """
 
 from __future__ import annotations

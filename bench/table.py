@@ -50,8 +50,10 @@ def lines(results: Results, *, repeat: int) -> Iterator[str]:
         floor = results.get((records, "floor", run))
         share = f"{found.cpu_s / floor.cpu_s:.2f}" if floor else "-"
         yield (
-            f"{TITLES[contender]:<24}{records:>9,} {run:<6}{found.cpu_s:>8.2f}{found.cpu_s / records * 1e6:>8.1f}{share:>9}"
-            f"{found.work_cpu_s / records * 1e6:>12.1f}{found.wall_s:>8.2f}{found.peak_mb:>9.0f}{found.requests:>9,}{found.written:>9,}"
+            f"{TITLES[contender]:<24}{records:>9,} {run:<6}"
+            f"{found.cpu_s:>8.2f}{found.cpu_s / records * 1e6:>8.1f}{share:>9}"
+            f"{found.work_cpu_s / records * 1e6:>12.1f}"
+            f"{found.wall_s:>8.2f}{found.peak_mb:>9.0f}{found.requests:>9,}{found.written:>9,}"
         )
     yield ""
     yield from map(str, ratios(results))

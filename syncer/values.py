@@ -61,6 +61,15 @@ _LIMIT = 2**63
 _EXACT = 2**53  # a double holds every integer up to here
 _DAYS = (-719_162, 2_932_897)  # the years 1 to 9999, as days since 1970: what Python can read back
 _MICROSECONDS = (_DAYS[0] * 86_400_000_000, _DAYS[1] * 86_400_000_000)
+# The Python types of JSON that a column takes as they are, a whole column at once.
+_AS_THEY_ARE: dict[Type, frozenset[type]] = {
+    BIGINT: frozenset({int}),
+    DOUBLE: frozenset({int, float}),
+    BOOLEAN: frozenset({bool}),
+    DATE: frozenset(),
+    TIMESTAMP: frozenset(),
+    DECIMAL: frozenset(),
+}
 
 
 @attrs.frozen
@@ -172,25 +181,21 @@ def _whole_column(values: Sequence[Any], kind: Type) -> pa.Array | None:
             None if value is None else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode() for value in values
         ]
         return pa.array(texts, pa.string())
+    # Arrow would cast silently (3.5 to 3, true to 1), so what came is looked at first; a set of types is the cheapest look.
+    came = set(map(type, values)) - {type(None)}
     target = arrow_type(kind)
-    found = pa.array(values)  # inferred: a wrong inference would be a silent cast (3.5 to 3, true to 1)
-    if found.type == target:
-        return found
-    if pa.types.is_null(found.type):
-        return found.cast(target)
-    if kind is Type.DOUBLE and pa.types.is_int64(found.type):
-        return found.cast(target)
-    if kind in (Type.DATE, Type.TIMESTAMP) and pa.types.is_string(found.type):
-        moments = found.cast(target)
-        ends = pc.min_max(moments.cast(pa.int32() if kind is Type.DATE else pa.int64())).as_py()
+    if came <= _AS_THEY_ARE.get(kind, frozenset()):
+        return pa.array(values, target)
+    if came != {str}:
+        return None
+    texts = pa.array(values, pa.string())
+    if kind is Type.BIGINT and pc.all(pc.match_substring_regex(texts, "^-?[0-9]+$")).as_py() is not False:
+        return texts.cast(target)
+    if kind in (Type.DATE, Type.TIMESTAMP):
+        moments = texts.cast(target)
+        ends = pc.min_max(moments.view(pa.int32() if kind is Type.DATE else pa.int64())).as_py()
         first, last = _DAYS if kind is Type.DATE else _MICROSECONDS
         return None if ends["min"] is not None and (ends["min"] < first or ends["max"] >= last) else moments
-    if (
-        kind is Type.BIGINT
-        and pa.types.is_string(found.type)
-        and pc.all(pc.match_substring_regex(found, "^-?[0-9]+$")).as_py() is not False
-    ):
-        return found.cast(target)
     return None
 
 

@@ -1,7 +1,8 @@
 """
-Who loads the records: each file here has `IMPORTED`, the modules whose import is not the work's cost, and `load`, which loads them once.
+Who loads the records: each file here has `IMPORTED`, the modules whose import is not the cost of the work, and `load`,
+which loads them once.
 
-A contender runs in a process of its own (`bench/child.py`), in its own environment; it may import nothing of another's.
+A contender runs in a process of its own (`bench/child.py`), in its environment (`bench/measure.py` says which).
 """
 
 from __future__ import annotations

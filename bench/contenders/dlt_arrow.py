@@ -1,4 +1,7 @@
-"""dlt fed with Arrow tables that somebody made by hand, one a group of 10,000 rows: its fastest way, and no longer its own work."""
+"""
+dlt fed with Arrow tables that somebody made by hand, one a group of 10,000 rows: its fastest way, and mostly no longer
+its own work.
+"""
 
 from __future__ import annotations
 

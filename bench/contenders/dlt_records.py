@@ -1,5 +1,6 @@
 """
-dlt on records as it takes them: lists of dicts, page by page, merged by `upsert`, with the best settings that we found.
+dlt on records as it takes them: lists of dicts, page by page, merged by `upsert`, with the best settings that we
+found.
 
 What each setting brings, and what brought nothing, stands in `docs/bench.md`.
 """
@@ -26,9 +27,7 @@ SETTINGS = {
     "SCHEMA__NAMING": "direct",
 }
 _TYPES = {column: "bigint" if column in NUMBERS else "timestamp" if column in TIMES else "text" for column in COLUMNS}
-HINTS: dict[str, Any] = {
-    column: {"data_type": kind, "nullable": column != "id"} for column, kind in _TYPES.items()
-}
+HINTS: dict[str, Any] = {column: {"data_type": kind, "nullable": column != "id"} for column, kind in _TYPES.items()}
 
 
 def load(job: Job) -> int:
@@ -37,13 +36,18 @@ def load(job: Job) -> int:
 
 
 def run(job: Job, read: Callable[[], Iterator[Any]]) -> int:
-    """Merge what *read* yields by `upsert`; return how many rows it handed to the merge, which writes each of them."""
+    """
+    Merge what *read* yields by `upsert`; return how many rows were handed to the merge.
+
+    Each of them is written: dlt's merge sets every row that it matches.
+    """
     os.environ |= SETTINGS
-    if "XSET" in os.environ: os.environ |= dict(each.split("=") for each in os.environ["XSET"].split(","))
-    import dlt
+    import dlt  # type: ignore[import-not-found]  # stands in the bench's own environment
     import duckdb
 
-    connection = duckdb.connect(str(job.database), config={"memory_limit": MEMORY_LIMIT, "preserve_insertion_order": False})
+    connection = duckdb.connect(
+        str(job.database), config={"memory_limit": MEMORY_LIMIT, "preserve_insertion_order": False}
+    )
     resource = dlt.resource(
         read, name="records", primary_key="id", columns=HINTS, max_table_nesting=0,
         write_disposition={"disposition": "merge", "strategy": "upsert"},

@@ -1,8 +1,8 @@
 """
 The floor: the fastest load that we know, with nothing around it. What is above it is the price of an engine.
 
-Of each group of 10,000 rows one transaction: a temporary table, an update of what differs, an insert of what is new, and the mark. No
-checks, no retries, no rejects, no second thread, no lease.
+Of each group of 10,000 rows one transaction: a temporary table, an update of what differs, an insert of what is new,
+and the mark. No checks, no retries, no rejects, no second thread, no lease.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
 IMPORTED = ("bench.arrow", "bench.fetch", "duckdb")
 
-_KINDS = {column: "BIGINT" if column in NUMBERS else "TIMESTAMPTZ" if column in TIMES else "VARCHAR" for column in COLUMNS}
+_KINDS = {
+    column: "BIGINT" if column in NUMBERS else "TIMESTAMPTZ" if column in TIMES else "VARCHAR" for column in COLUMNS
+}
 _REST = COLUMNS[1:]
 _CREATE = (
-    f"CREATE TABLE IF NOT EXISTS records ({', '.join(f'{name} {kind}' for name, kind in _KINDS.items())}, PRIMARY KEY (id));"
+    "CREATE TABLE IF NOT EXISTS records ("
+    f"{', '.join(f'{name} {kind}' for name, kind in _KINDS.items())}, PRIMARY KEY (id));"
     "CREATE TABLE IF NOT EXISTS marks (name VARCHAR PRIMARY KEY, place BIGINT)"
 )
 _STAGE = "CREATE OR REPLACE TEMP TABLE batch AS FROM arriving"
@@ -38,7 +41,9 @@ def load(job: Job) -> int:
 
     from bench import arrow, fetch
 
-    connection = duckdb.connect(str(job.database), config={"memory_limit": MEMORY_LIMIT, "preserve_insertion_order": False})
+    connection = duckdb.connect(
+        str(job.database), config={"memory_limit": MEMORY_LIMIT, "preserve_insertion_order": False}
+    )
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(_CREATE)
     written = rows = place = 0

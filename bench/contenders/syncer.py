@@ -1,5 +1,6 @@
 """
-syncer, whole: `engine.pull` of a mapping and a source that stand in `bench/own`, with transport, budget, leases, places and run records.
+syncer, whole: `engine.pull` of a mapping and a source that stand in `bench/own`, with transport, budget, lease, places
+and run record.
 
 The second run is `--full`: without it syncer would read nothing, since it knows its place.
 """

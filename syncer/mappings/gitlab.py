@@ -1,9 +1,9 @@
 """
 GitLab's mappings: data only. Where a field stands, of which type, what is a key.
 
-What is left out, and why, is in docs/gitlab.md: what depends on the reader (`can_push`), what is settled lazily without
-`updated_at` moving (`merge_status`, `has_conflicts`), what GraphQL lacks (of a merge request's commits: `parent_ids`,
-`trailers`).
+What is left out, and why, is in docs/gitlab.md: what depends on the reader (`can_push`), what is settled lazily
+without `updated_at` moving (`merge_status`, `has_conflicts`), what GraphQL lacks (of a merge request's commits:
+`parent_ids`, `trailers`).
 
 Source: GitLab REST API docs (projects, issues, merge requests, pipelines, commits, branches, tags).
 """

@@ -83,6 +83,7 @@ def run(options: Options, session: Session) -> int:
         show = _Show(session=session, sandbox=sandbox, settings=_settings(sandbox, file, Path(folder)), file=file)
         code = show.run()
     if session.is_json:
+        session.document.put("edits", show.edits)
         session.document.put("warehouse", str(file))
         session.document.put("try", commands(file))
         return code
@@ -113,6 +114,7 @@ class _Show:
     sandbox: Sandbox
     settings: Settings
     file: Path
+    edits: list[str] = attrs.field(factory=list)
 
     def run(self) -> int:
         """Pull, change, pull again; return the worst exit code."""
@@ -121,8 +123,8 @@ class _Show:
         first = self._pull()
         self._show_samples()
         say(f"\n2. People go on working: {EDITS} edits in each. Such as:\n")
-        edits = self._edit()
-        for edit in random.Random(SEED).sample(edits, min(6, len(edits))):
+        self._edit()
+        for edit in random.Random(SEED).sample(self.edits, min(6, len(self.edits))):
             say(f"   {terminal.clean(edit)}")
         say("\n3. The second pull asks what changed, and writes only that:\n")
         second = self._pull()
@@ -150,14 +152,12 @@ class _Show:
         session.say(f"   {pull.summary(runs, time.monotonic() - began)}")
         return runs
 
-    def _edit(self) -> list[str]:
+    def _edit(self) -> None:
         """Let people work, and time pass."""
-        edits: list[str] = []
         for name in ("jira", "gitlab"):
             with self.sandbox.locked(name) as site:
-                edits += [f"{name}: {edit}" for edit in site.edit(EDITS, SEED)]  # type: ignore[attr-defined]  # both can
+                self.edits += [f"{name}: {edit}" for edit in site.edit(EDITS, SEED)]  # type: ignore[attr-defined]  # both can
         self.sandbox.clock.advance(LATER_S)
-        return edits
 
     def _show_samples(self) -> None:
         """Show some of what arrived."""

@@ -1,8 +1,11 @@
-"""A small shop on 127.0.0.1, and syncer's source for it: what the tests of the command line pull from."""
+"""A small shop on 127.0.0.1, and syncer's source for it: what the tests of the command line pull from, and how."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -68,3 +71,34 @@ class Shop:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class Result:
+    """What a call printed, and its exit code."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Syncer = Callable[..., Result]
+
+
+def started(*arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    """Start the command line in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "syncer", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **environment},
+    )
+
+
+def passed(gate: threading.Event, reached: threading.Event | None = None) -> None:
+    """Wait before a gate that a test opens, and tell it that somebody waits."""
+    if reached is not None:
+        reached.set()
+    gate.wait(60)

@@ -1,4 +1,4 @@
-"""A GitLab on 127.0.0.1, a warehouse in a temporary folder, and the comparison of the two: for the tests of the source."""
+"""A GitLab on 127.0.0.1, a warehouse in a temporary folder, and the comparison of the two."""
 
 from __future__ import annotations
 
@@ -73,7 +73,15 @@ class World:
             tables={"gitlab": table},
         )
 
-    def pull(self, names: str | Sequence[str] = "gitlab.*", *, stop_after: int = 0, mode: str = "incremental", is_forced: bool = False, **options: Any) -> dict[str, Pulled]:  # fmt: skip
+    def pull(
+        self,
+        names: str | Sequence[str] = "gitlab.*",
+        *,
+        stop_after: int = 0,
+        mode: str = "incremental",
+        is_forced: bool = False,
+        **options: Any,
+    ) -> dict[str, Pulled]:
         """Pull; *stop_after*: end it, as Ctrl-C would, when so many pages were read."""
         clock = SystemClock()
         doors = Doors(clock=clock, budget=Budget(self.folder / "cache", clock=clock), random=random.Random(1))

@@ -10,9 +10,9 @@ from tests.sources.gitlab_world import START, world
 
 def test_a_busy_hour_of_500_projects_takes_at_most_300_requests(tmp_path: Path) -> None:
     """
-    200 issues, 150 merge requests (60 with a new head), 40 branches by 3 commits, 300 pipelines, in 30 of 500 projects.
+    In 30 of 500 projects: 200 issues, 150 merge requests (60 new heads), 40 branches by 3 commits, 300 pipelines.
 
-    The site is smaller than `GitLabSite.large()` where only the first load would see it: requests follow what changed.
+    The site is smaller than `GitLabSite.large()` where only the first load would see it: requests follow changes.
     """
     sizes = {"issues": 4000, "merge_requests": 5000, "pipelines": 2000, "branches": 3000, "commits": 5000, "tags": 300}
     site = GitLabSite.generate(seed=1, clock=Clock(START), projects=500, hidden=0, **sizes)

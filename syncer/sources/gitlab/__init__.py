@@ -1,8 +1,8 @@
 """
-GitLab, read: projects, issues, merge requests and their commits, pipelines, commits, branches, what branches reach, tags.
+GitLab, read: projects, issues, merge requests and their commits, pipelines, commits, branches and their commits, tags.
 
 Here: what a site must set, and which stream is read by what. Requests are in `api.py`, lists in `lists.py`, GraphQL in
-`graphql.py`, the projects that everything walks along in `projects.py`; each stream has a file of its own beside them.
+`graphql.py`, the projects that everything walks along in `projects.py`; each stream has a file beside them.
 
 Source: GitLab REST API docs and GraphQL API reference, as each file names them.
 """

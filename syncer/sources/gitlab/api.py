@@ -127,7 +127,7 @@ class Api:
         return f"{self.root}: the token in {token} {what}. {where}"
 
     def _token_notes(self, now: dt.datetime) -> list[str]:
-        """Look at the token itself: its scopes must do; say when it ends. Tokens of another kind cannot be looked at."""
+        """Look at the token itself: its scopes must do; say when it ends. Some kinds cannot be looked at."""
         try:
             token = self.get("/personal_access_tokens/self").data
         except RequestError:

@@ -275,7 +275,7 @@ class _State:
     known: dict[str, str]
 
     def place(self, move: Move | None = None, part: str = "", following: int | None = None) -> Place:
-        """The place: the heads that are done, and the walk under way. A part that has no further page goes on with the next."""
+        """The place: the heads that are done, and the walk under way; what came is followed by what left."""
         place: Place = {"read": self.read, "mark": self.read, "heads": dict(self.known)}
         if move is None:
             return place

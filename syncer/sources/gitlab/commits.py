@@ -1,12 +1,13 @@
 """
 Commits: all that any branch reaches, and kept when none does any more.
 
-A commit's date says nothing of when it was pushed, so heads are compared, not dates: for each branch that moved, what is
-new between its old head and its new one. A branch that is new is asked for beside the default branch.
+A commit's date says nothing of when it was pushed, so heads are compared, not dates: for each branch that moved,
+what is new between its old head and its new one. A branch that is new is asked for beside the default branch; many of
+them at once, in one walk of everything.
 
 Not here: which commits belong to which branch (`branch_commits.py`).
-Source: GitLab REST API docs, "Commits" (`since` is the committer's date); a sha that no branch reaches is readable until
-garbage is collected, then 404.
+Source: GitLab REST API docs, "Commits" (`since` is the committer's date); a sha that no branch reaches is readable
+until garbage is collected, then 404.
 """
 
 from __future__ import annotations

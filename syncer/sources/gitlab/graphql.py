@@ -1,8 +1,8 @@
 """
 GitLab's GraphQL endpoint: whether it knows what we ask, queries, and answers that are errors with status 200.
 
-It is used for pipelines and the commits of merge requests, of many projects in one request; where it is absent, refused
-or too old, the streams ask by REST and bring the same rows.
+It is used for pipelines and the commits of merge requests, of many projects in one request; where it is absent,
+refused or too old, the streams ask by REST and bring the same rows.
 
 Not here: what is asked (`pipelines.py`, `merge_request_commits.py`).
 Source: GitLab docs, "GraphQL API" (complexity, limits, errors).
@@ -24,9 +24,10 @@ from syncer.sources.gitlab.api import Api
 MAX_QUERY = 9_500  # characters; the limit is 10,000
 SHARE = 0.9  # of the complexity that is allowed
 NEEDED: Mapping[str, frozenset[str]] = {
-    "Pipeline": frozenset("id iid status source ref sha name createdAt updatedAt".split()),
+    "Pipeline": frozenset({"id", "iid", "status", "source", "ref", "sha", "name", "createdAt", "updatedAt"}),
     "Commit": frozenset(
-        "sha shortId title message authorName authorEmail committerName committerEmail authoredDate committedDate webUrl".split()
+        {"sha", "shortId", "title", "message", "webUrl"}
+        | {"authorName", "authorEmail", "authoredDate", "committerName", "committerEmail", "committedDate"}
     ),
     "MergeRequest": frozenset({"iid", "commits"}),
     "Project": frozenset({"id", "pipelines", "mergeRequests"}),

@@ -32,7 +32,7 @@ IIDS_A_REQUEST = 50
 
 
 class Settle(Protocol):
-    """What is made of one page of a list: pages, of which the last one carries *after*, the others at most *before*."""
+    """What is made of one page of a list: pages; the last one carries *after*, the others at most *before*."""
 
     def __call__(self, rows: list[Record], *, scope: str, before: Place | None, after: Place) -> Iterator[Page]:
         """Yield the pages."""

@@ -139,11 +139,11 @@ class ByUpdate:
 
 def by_update(ask: Ask, params: dict[str, str | int], at: ByUpdate) -> Iterator[tuple[list[Record], ByUpdate | None]]:
     """
-    Yield the rows of each page of a list in ascending order of `updated_at`, with the place behind it; None at the end.
+    Yield the rows of each page of a list in ascending order of `updated_at`, with the place behind it, None at last.
 
     The next page is asked again from the last time seen, inclusive, so pages overlap by themselves and a row that is
-    touched meanwhile comes again further on. Where a whole page has one time, the next one overlaps it by its last row;
-    if that is another one, rows have left, and the walk of this time begins anew.
+    touched meanwhile comes again further on. Where a whole page has one time, the next one overlaps it by its last
+    row; if that is another one, rows have left, and the walk of this time begins anew.
     """
     shifts = 0
     while True:

@@ -1,8 +1,8 @@
 """
 Where records are found: the project and iid of each id that a walk has met, in a temporary file.
 
-The API finds an issue by project and iid, not by its id. So a census keeps what its walk met; a key that it did not meet
-is looked for in a second walk, and what neither met is not there.
+The API finds an issue by project and iid, not by its id. So a census keeps what its walk met; a key that it did not
+meet is looked for in a second walk, and what neither met is not there.
 
 Source: GitLab REST API docs, "Issues" (`GET /issues/:id` is for administrators only).
 """

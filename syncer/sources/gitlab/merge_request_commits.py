@@ -1,11 +1,12 @@
 """
-The commits of merge requests: of each one that changed and has another head, or another target, than when it was read.
+The commits of merge requests: of each that changed and has another head, or another target, than when it was read.
 
-Many are asked in one GraphQL request; where there is none, one by one by REST, and both bring the same columns. An answer
-holds all commits of a merge request, so what left it (a rebase) is deleted.
+Many are asked in one GraphQL request; where there is none, one by one by REST, and both bring the same columns. An
+answer holds all commits of a merge request, so what left it (a rebase) is deleted.
 
 Not here: which merge requests changed (`items.py`).
-Source: GitLab REST API docs, "Merge requests" ("Get single merge request commits"); GraphQL API reference, "MergeRequest".
+Source: GitLab REST API docs, "Merge requests" ("Get single merge request commits"); GraphQL API reference,
+"MergeRequest".
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class MergeRequest:
 
 @attrs.frozen(kw_only=True)
 class Commits:
-    """The first commits of one merge request; `cursor` or `page` is where the next ones are, `error` why there are none."""
+    """The first commits of one merge request; the next are at `cursor` or `page`, `error` is why there are none."""
 
     of: MergeRequest
     records: Sequence[Record] = ()
@@ -298,9 +299,10 @@ class MergeRequestCommits:
         """Ask for the commits behind those that *one* holds."""
         if one.page is not None:
             return _or_raise(self._by_rest(one.of, page=one.page))
+        commits = f"commits(first: {PER_PAGE}, after: {quoted(one.cursor or '')}) {{ {CONNECTION} }}"
         query = (
             f"project(fullPath: {quoted(one.of.path)}) {{ mergeRequests(iids: [{quoted(str(one.of.iid))}], first: 1) "
-            f"{{ nodes {{ iid commits(first: {PER_PAGE}, after: {quoted(one.cursor or '')}) {{ {CONNECTION} }} }} }} }}"
+            f"{{ nodes {{ iid {commits} }} }} }}"
         )
         try:
             listed = (self._graphql.ask(query).data.get("project") or {}).get("mergeRequests") or {}

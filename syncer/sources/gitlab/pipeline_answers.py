@@ -1,8 +1,8 @@
 """
 Asking for pipelines: many projects in one GraphQL query, or one project by REST; both as records of the same shape.
 
-GraphQL has whole seconds, so REST's times are cut to them. A pipeline without `updated_at` makes GraphQL answer with an
-error and a hole; that project is asked by REST.
+GraphQL has whole seconds, so REST's times are cut to them. A pipeline without `updated_at` makes GraphQL answer with
+an error and a hole; that project is asked by REST.
 
 Not here: which projects are asked for what (`pipelines.py`).
 Source: GitLab REST API docs, "Pipelines"; GraphQL API reference, "Project.pipelines" (newest id first).

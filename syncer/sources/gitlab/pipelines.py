@@ -1,12 +1,12 @@
 """
-Pipelines: there is no list of them but a project's, so many projects are asked in one GraphQL request; without it, each by REST.
+Pipelines: only projects have lists of them, so many projects are asked in one GraphQL request, or each by REST.
 
-A window walks the projects by id, in three phases: those that are new are read whole; of the others what was updated since
-the mark; once a day also what was created since the last such sweep, since a pipeline without `updated_at` is in no
-window of updates. Child pipelines are asked for beside the others everywhere.
+A window walks the projects by id, in three phases: those that are new are read whole; of the others what was updated
+since the mark; once a day also what was created since the last such sweep, since a pipeline without `updated_at` is in
+no window of updates. Child pipelines are asked for beside the others everywhere.
 
 Not here: the queries and REST calls themselves (`pipeline_answers.py`).
-Source: GitLab REST API docs, "Pipelines"; app/finders/ci/pipelines_finder.rb (children only with source parent_pipeline).
+Source: GitLab REST API docs, "Pipelines"; app/finders/ci/pipelines_finder.rb (children only with their own source).
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ class Pipelines:
             yield Page(records=part, place=window.place if is_last else None)
 
     def _follow(self, window: Window, by_id: Mapping[int, Project], asked: Filter) -> Generator[Page, None, Window]:
-        """Read what is left of projects that have more than the first answer held, then note those that are known now."""
+        """Read what the first answer did not hold of some projects, then note which are known now."""
         while window.more:
             project = by_id.get(window.more[0].project_id)
             if project is None:  # it went out of sight since: when it comes back, it is new

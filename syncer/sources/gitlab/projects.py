@@ -1,10 +1,10 @@
 """
 The projects: the stream of them, and the list that all other streams walk along.
 
-The list is read once a verb and kept. Streams remember, by project, the path under which they read it: a project that is
-new, came back, or has another path is read whole, since nothing of that moves the `updated_at` of what is in it.
+The list is read once a verb and kept. Streams remember, by project, the path under which they read it: a project
+that is new, came back, or has another path is read whole, since nothing of that moves the `updated_at` of what it has.
 
-Source: GitLab REST API docs, "Projects", "Groups"; docs, "Pagination" (projects have keyset pages, a group's have not).
+Source: GitLab REST API docs, "Projects", "Groups", "Pagination" (projects have keyset pages, a group's have not).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 Branches and tags: lists of a project, each read whole and proven complete, so that what is not in one is deleted.
 
-A project's lists are read when it was active since they were read last, and once a day in any case. Every list is walked
-twice: once over the wire, until it is proven, and once out of the spool, which hands it on.
+A project's lists are read when it was active since they were read last, and once a day in any case. Every list is
+walked twice: once over the wire, until it is proven, and once out of the spool, which hands it on.
 
 Not here: commits (`commits.py`, `branch_commits.py`), which stand on the lists of branches.
 Source: GitLab REST API docs, "Branches", "Tags"; lib/api/tags.rb (keyset by name, 422 for a name that is gone);

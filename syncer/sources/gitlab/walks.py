@@ -5,8 +5,8 @@ Every walk names immutable shas, never a branch: its pages stand still while peo
 after a kill. The graph tells what a head reaches without asking.
 
 Not here: which walks are needed (`commits.py`, `branch_commits.py`).
-Source: GitLab REST API docs, "Commits" (`ref_name` takes a range `old..new`; no totals; a full last page is followed by
-an empty one); gitrevisions(7).
+Source: GitLab REST API docs, "Commits" (`ref_name` takes a range `old..new`; no totals; a full last page is followed
+by an empty one); gitrevisions(7).
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ class Graph:
 
 
 def is_cheaper(heads: int, default_pages: int | None) -> bool:
-    """Tell whether to walk everything rather than so many heads; None: how long the default branch is, is not known."""
+    """Tell whether to walk everything rather than so many heads; None: the default branch's length is not known."""
     return default_pages is not None and heads >= default_pages + SPARE
 
 
