@@ -107,8 +107,12 @@ class EntityMapping:
         return base if environment == "default" else f"{base}_{environment}"
 
     def field(self, column: str) -> Field:
-        """Find a field by its column."""
-        return next(field for field in self.fields if field.column == column)
+        """Find a field by its column. Raises MappingError where there is none."""
+        for field in self.fields:
+            if field.column == column:
+                return field
+        known = ", ".join(field.column for field in self.fields)
+        raise MappingError(f"Mapping {self.name} has no column {column}. Known: {known}.")
 
     def with_fields(self, discovered: Iterable[Field]) -> EntityMapping:
         """

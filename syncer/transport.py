@@ -186,7 +186,8 @@ class Transport:
         url = path if "://" in path else self.base_url + path
         if urlsplit(url).netloc != urlsplit(self.base_url).netloc:
             raise AnswerError(
-                f"{self.base_url} named a next page on another host ({urlsplit(url).netloc}); the token is not sent there."
+                f"{self.base_url} named a next page on another host ({urlsplit(url).netloc}); "
+                "the token is not sent there."
             )
         request = self._template(method).copy()
         request.prepare_url(url, params)

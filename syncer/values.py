@@ -181,7 +181,8 @@ def _whole_column(values: Sequence[Any], kind: Type) -> pa.Array | None:
             None if value is None else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode() for value in values
         ]
         return pa.array(texts, pa.string())
-    # Arrow would cast silently (3.5 to 3, true to 1), so what came is looked at first; a set of types is the cheapest look.
+    # Arrow would cast silently (3.5 to 3, true to 1), so what came is looked at first; a set of types is the cheapest
+    # look.
     came = set(map(type, values)) - {type(None)}
     target = arrow_type(kind)
     if came <= _AS_THEY_ARE.get(kind, frozenset()):

@@ -20,6 +20,7 @@ from syncer.journal import Pulled
 from syncer.settings import Settings
 from syncer.transport import Doors
 from syncer.warehouses import Warehouse, find
+from tests.not_run import pytest_sessionfinish as pytest_sessionfinish
 
 # A case takes as long as a noisy machine needs; fixed seeds make a failure in one run a failure in all.
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)

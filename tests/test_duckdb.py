@@ -56,7 +56,7 @@ def test_a_folder_a_missing_folder_and_an_unknown_kind_are_told(tmp_path: Path) 
 
 
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    """Read-only media, a mount that fell back to read-only. Root may write anywhere, so the test asks the kernel as it can."""
+    """Read-only media, a mount that fell back to read-only. Root may write anywhere, so the kernel is asked."""
     folder = Path("/proc/self")
     with pytest.raises(WarehouseError):
         open_it(folder / "w.duckdb")
@@ -78,7 +78,12 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
 warehouse = find(Settings(warehouse="duckdb:w.duckdb", base=Path(sys.argv[1])), clock=SystemClock())
 try:
     with warehouse.transaction() as t:
-        t.run(sql.statement("CREATE TABLE x AS SELECT md5(CAST(i AS TEXT)) || md5(CAST(i + 1 AS TEXT)) AS a FROM range(2000000) AS r(i)"))
+        t.run(
+            sql.statement(
+                "CREATE TABLE x AS SELECT md5(CAST(i AS TEXT)) || md5(CAST(i + 1 AS TEXT)) AS a "
+                "FROM range(2000000) AS r(i)"
+            )
+        )
 except WarehouseError as error:
     print("told:", error)
 """

@@ -1,4 +1,4 @@
-"""Promise 15: memory does not grow with the number of records. Measured in processes of their own, one size against another."""
+"""Promise 15: memory does not grow with the number of records. Measured in processes, one size against another."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ script = module.SCRIPTS["memory"] = module.Script()
 
 def pages(stream, places=None):
     for start in range(0, count, 500):
-        records = [{"id": n, "name": f"{n} " + "x" * 900, "tags": [str(n)] * 20} for n in range(start, min(start + 500, count))]
+        numbers = range(start, min(start + 500, count))
+        records = [{"id": n, "name": f"{n} " + "x" * 900, "tags": [str(n)] * 20} for n in numbers]
         yield Page(place={"n": start}, records=records, whole=Whole(first=start == 0, last=start + 500 >= count))
 
 script.read = pages

@@ -36,7 +36,10 @@ def test_variables_go_before_the_file(tmp_path: Path) -> None:
 
 def test_an_environment_has_its_own_account(tmp_path: Path) -> None:
     """Two portals in one configuration; nothing of the one is ever used for the other."""
-    toml = '[gitlab]\nurl = "http://one"\ngroups = ["a"]\n[environments.voys]\nurl = "http://two"\n[environments.voys.gitlab]\ngroups = ["b"]\n'
+    toml = (
+        '[gitlab]\nurl = "http://one"\ngroups = ["a"]\n'
+        '[environments.voys]\nurl = "http://two"\n[environments.voys.gitlab]\ngroups = ["b"]\n'
+    )
     variables = {"SYNCER_GITLAB_TOKEN": "one", "SYNCER_GITLAB__VOYS_TOKEN": "two"}
     one = load(tmp_path, toml, **variables).account("gitlab")
     two = load(tmp_path, toml, environment="voys", **variables).account("gitlab")
@@ -48,7 +51,10 @@ def test_an_environment_has_its_own_account(tmp_path: Path) -> None:
 
 def test_a_mapping_has_keys_of_its_own_also_by_environment(tmp_path: Path) -> None:
     """Single keys of a mapping, for one environment."""
-    toml = '["jira.issues"]\nmax_gone_share = 0.1\nlookback_s = 60\n["jira.issues".environments.voys]\nmax_gone_share = "off"\n'
+    toml = (
+        '["jira.issues"]\nmax_gone_share = 0.1\nlookback_s = 60\n'
+        '["jira.issues".environments.voys]\nmax_gone_share = "off"\n'
+    )
     assert load(tmp_path, toml).for_mapping("jira.issues")["max_gone_share"] == 0.1
     found = load(tmp_path, toml, environment="voys").for_mapping("jira.issues")
     assert found == {"max_gone_share": "off", "lookback_s": 60}

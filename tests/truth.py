@@ -37,11 +37,25 @@ MADE = {
 # Moved by the API without `updated` moving: as of the record's own last change.
 UNTOLD = {
     "jira.issues": {
-        "parent_id", "parent_key", "project_key", "project_name", "assignee_display_name", "status_name",
-        "aggregatetimespent", "aggregatetimeestimate", "aggregatetimeoriginalestimate", "aggregateprogress", "aggregateprogress_total",
-        "progress", "progress_total", "timespent", "timeestimate", "timetracking", "workratio",
+        "parent_id",
+        "parent_key",
+        "project_key",
+        "project_name",
+        "assignee_display_name",
+        "status_name",
+        "aggregatetimespent",
+        "aggregatetimeestimate",
+        "aggregatetimeoriginalestimate",
+        "aggregateprogress",
+        "aggregateprogress_total",
+        "progress",
+        "progress_total",
+        "timespent",
+        "timeestimate",
+        "timetracking",
+        "workratio",
     },
-}  # fmt: skip
+}
 LINKS = {
     "self",
     "avatarUrls",

@@ -198,7 +198,7 @@ class _Server(socketserver.ThreadingTCPServer):
         """Keep the traceback of a site that failed, and tell the client with a 500 (the connection is closed then)."""
         text = traceback.format_exc()
         self.sandbox.errors.append(text)
-        print(text, file=sys.stderr)
+        sys.stderr.write(text)
         head = b"HTTP/1.1 500 Sandbox failed\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
         with contextlib.suppress(OSError):
             request.sendall(head + text.encode("utf-8", "backslashreplace"))

@@ -2,7 +2,7 @@
 The port of a warehouse: what each file here fulfils, and how one is found by the setting `SYNCER_WAREHOUSE`. Nothing
 else.
 
-Statements come as sqlglot expressions (`sql.py`); a backend knows its types, how a set of typed rows is passed, its
+Statements come from `sql.py`, which renders them; a backend knows its types, how a set of typed rows is passed, its
 locks and its catalogue.
 """
 
@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 from syncer.errors import UsageError
+from syncer.sql import Statement
 from syncer.tables import Column, Table
 from syncer.values import Type
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from sqlglot import exp
 
     from syncer.clock import Clock
     from syncer.settings import Settings
@@ -42,16 +42,16 @@ class Holder:
 class Transaction(Protocol):
     """An open transaction. All of it is kept, or nothing."""
 
-    def run(self, statement: exp.Expr, parameters: Sequence[Any] = ()) -> int:
+    def run(self, statement: Statement, parameters: Sequence[Any] = ()) -> int:
         """Execute; return how many rows were written."""
 
-    def rows(self, statement: exp.Expr, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def rows(self, statement: Statement, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Execute; return the rows, times aware and in UTC."""
 
     def stage(self, name: str, rows: pa.Table, types: Mapping[str, Type]) -> None:
         """Make *rows* a temporary table *name* whose columns have *types*; it replaces one of that name."""
 
-    def derive(self, name: str, query: exp.Expr, parameters: Sequence[Any] = ()) -> int:
+    def derive(self, name: str, query: Statement, parameters: Sequence[Any] = ()) -> int:
         """Make the rows of *query* a temporary table *name*; return how many there are."""
 
     def row_hash(self, alias: str, columns: Sequence[str]) -> str:

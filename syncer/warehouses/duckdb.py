@@ -25,10 +25,10 @@ import attrs
 import duckdb
 import filelock
 import orjson
-from sqlglot import exp
 
 from syncer.clock import Clock, iso
 from syncer.errors import LeaseHeld, UsageError, WarehouseBusy, WarehouseError
+from syncer.sql import Statement
 from syncer.tables import Column, Table
 from syncer.values import DECIMAL_DIGITS, DECIMAL_SCALE, Type
 from syncer.warehouses import Holder
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from syncer.settings import Settings
 
+DIALECT = "duckdb"
 STRETCH_S = 1.5  # how long a busy loader keeps the file
 POLL_S = 0.02
 PROBE_S = (
@@ -95,12 +96,12 @@ class DuckDBTransaction:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
-    def run(self, statement: exp.Expr, parameters: Sequence[Any] = ()) -> int:
+    def run(self, statement: Statement, parameters: Sequence[Any] = ()) -> int:
         """Execute; return how many rows were written."""
         found = self._connection.execute(_text(statement), list(parameters)).fetchone()
         return int(found[0]) if found and isinstance(found[0], int) else 0
 
-    def rows(self, statement: exp.Expr, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def rows(self, statement: Statement, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Execute; return the rows."""
         found = self._connection.execute(_text(statement), list(parameters)).fetchall()
         return [tuple(_in_utc(value) for value in row) for row in found]
@@ -117,7 +118,7 @@ class DuckDBTransaction:
         )
         self._connection.unregister(arriving)
 
-    def derive(self, name: str, query: exp.Expr, parameters: Sequence[Any] = ()) -> int:
+    def derive(self, name: str, query: Statement, parameters: Sequence[Any] = ()) -> int:
         """Make the rows of *query* a temporary table."""
         found = self._connection.execute(
             f"CREATE OR REPLACE TEMP TABLE {_quote(name)} AS {_text(query)}", list(parameters)
@@ -169,7 +170,7 @@ class DuckDBTransaction:
 class DuckDBWarehouse:
     """One DuckDB file."""
 
-    dialect = "duckdb"
+    dialect = DIALECT
 
     def __init__(self, file: Path, *, wait_s: float, memory_limit: str, clock: Clock) -> None:
         self.file = file
@@ -313,8 +314,8 @@ class DuckDBWarehouse:
         )
 
 
-def _text(statement: exp.Expr) -> str:
-    return str(statement.sql(dialect="duckdb"))
+def _text(statement: Statement) -> str:
+    return statement.sql(DIALECT)
 
 
 def _quote(name: str) -> str:

@@ -31,9 +31,17 @@ def site_of(source: str, seed: int, *, records: int) -> Any:
     if source == "jira":
         return JiraSite.generate(seed=seed, projects=4, issues=records, clock=clock, index_lag_s=30)
     return GitLabSite.generate(
-        seed=seed, projects=12, issues=records, merge_requests=records // 10, pipelines=records // 10, branches=60, commits=400, tags=20,
-        hidden=1, clock=clock,
-    )  # fmt: skip
+        seed=seed,
+        projects=12,
+        issues=records,
+        merge_requests=records // 10,
+        pipelines=records // 10,
+        branches=60,
+        commits=400,
+        tags=20,
+        hidden=1,
+        clock=clock,
+    )
 
 
 def one(source: str, seed: int, *, records: int) -> list[str]:

@@ -30,9 +30,17 @@ GROUP_ROWS = 40
 NAMES = tuple(f"jira.{stream}" for stream in ("projects", "issues", "changelogs", "comments", "worklogs")) + tuple(
     f"gitlab.{stream}"
     for stream in (
-        "projects", "issues", "merge_requests", "merge_request_commits", "pipelines", "commits", "branches", "branch_commits", "tags",
+        "projects",
+        "issues",
+        "merge_requests",
+        "merge_request_commits",
+        "pipelines",
+        "commits",
+        "branches",
+        "branch_commits",
+        "tags",
     )
-)  # fmt: skip
+)
 
 
 @attrs.define

@@ -1,5 +1,6 @@
 """
-Going on from an older copy of the warehouse file: last night's backup was put back, and the next pull ends at the same state.
+Going on from an older copy of the warehouse file: last night's backup was put back; the next pull ends at the same
+state.
 
 The copy is taken after some pulls, the site lives on and is pulled, then the copy is put back and pulled once more.
 """

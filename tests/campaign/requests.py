@@ -1,7 +1,7 @@
 """
-GitLab with 500 projects and 3,000 branches, after a busy hour: how many requests an incremental pull of all nine streams costs.
+GitLab with 500 projects and 3,000 branches, after a busy hour: how many requests a pull of all nine streams costs.
 
-At most 300, counted by the sandbox; the rows equal the API's, and the same hour read over REST alone brings the same rows.
+At most 300, counted by the sandbox; the rows equal the API's, and REST alone brings the same rows.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def one(title: str, hour: Hour) -> int:
             shutil.rmtree(folder, ignore_errors=True)
     print(
         f"{title}: first load {first} requests ({first_rest} over REST alone); the busy hour {again} ({again_rest}); "
-        f"{len(differences)} rows differ from the API; {len(unequal)} tables differ from REST's; {time.monotonic() - began:.0f} s",
+        f"{len(differences)} rows differ from the API; {len(unequal)} tables differ from REST's; "
+        f"{time.monotonic() - began:.0f} s",
         flush=True,
     )
     for what in [*differences[:5], *unequal]:

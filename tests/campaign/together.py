@@ -65,8 +65,10 @@ def one(names: tuple[str, str], *, seed: int, records: int) -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(
-        f"{' and '.join(names)}: exit codes {codes}; GitLab saw at most {peak} of {LIMIT} requests in {WINDOW_S:.0f} s, refused {refused}; "
-        f"status answered {answers} times, the slowest in {slowest:.1f} s; {len(missing)} rows differ; {time.monotonic() - began:.0f} s",
+        f"{' and '.join(names)}: exit codes {codes}; GitLab saw at most {peak} of {LIMIT} requests "
+        f"in {WINDOW_S:.0f} s, refused {refused}; status answered {answers} times, the slowest in {slowest:.1f} s; "
+        f"{len(missing)} rows differ; "
+        f"{time.monotonic() - began:.0f} s",
         flush=True,
     )
     return sum(codes) + (peak > LIMIT) + refused + (slowest > STATUS_S) + len(missing)

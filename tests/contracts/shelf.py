@@ -1,4 +1,4 @@
-"""The invented API of `docs/add-a-source.md`, as a site of the sandbox; its source and mapping are read out of that page."""
+"""The invented API of `docs/add-a-source.md`, as a site of the sandbox; source and mapping stand in that page."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """
 The contract of a source: every source runs through this one suite, over a real socket, into a real warehouse file.
 
-Add a source to SOURCES, and nothing else. The Shelf is the invented API of `docs/add-a-source.md`, its code read out of that page.
+Add a source to SOURCES, and nothing else. The Shelf is the invented API of `docs/add-a-source.md`, its code read out
+of that page.
 """
 
 from __future__ import annotations
@@ -150,7 +151,12 @@ def test_an_unchanged_second_pull_writes_nothing(home: Home) -> None:
     ] == []
     file = home.settings.base / "warehouse.duckdb"
     for mapping in home.mappings:
-        written = query_file(file, f"SELECT count(*) FROM load.{mapping.table('default')} WHERE dss_load_date >= (SELECT max(started_at) FROM syncer.runs WHERE mapping = ?)", [mapping.name])  # fmt: skip
+        written = query_file(
+            file,
+            f"SELECT count(*) FROM load.{mapping.table('default')} WHERE dss_load_date >= "
+            "(SELECT max(started_at) FROM syncer.runs WHERE mapping = ?)",
+            [mapping.name],
+        )
         assert written == [(0,)], mapping.name
 
 

@@ -1,4 +1,4 @@
-"""The contract of a warehouse: every backend runs through this one suite. Add a backend to WAREHOUSES, and nothing else."""
+"""The contract of a warehouse: every backend runs through this suite. Add one to WAREHOUSES, and nothing else."""
 
 from __future__ import annotations
 

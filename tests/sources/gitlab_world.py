@@ -19,6 +19,7 @@ from syncer.inbound import Progress
 from syncer.journal import Pulled
 from syncer.rows import Typing
 from syncer.sandbox import Clock, GitLabSite, Sandbox
+from syncer.sandbox.gitlab.rows import Project
 from syncer.settings import Settings
 from syncer.sources import Record
 from syncer.sources.gitlab.pipeline_answers import as_record
@@ -36,6 +37,8 @@ STREAMS = (
     "branch_commits",
     "tags",
 )
+GIT = ("gitlab.commits", "gitlab.branches", "gitlab.branch_commits", "gitlab.tags")
+NOT_GIT = ("projects", "issues", "merge_requests", "merge_request_commits", "pipelines")
 SMALL = {
     "projects": 12,
     "issues": 60,
@@ -178,3 +181,24 @@ def world(folder: Path, *, site: GitLabSite | None = None, seed: int = 1, **opti
     made.limits = None
     with Sandbox(sites=[made], clock=clock) as sandbox:  # type: ignore[arg-type]  # the clock is a Clock
         yield World(site=made, sandbox=sandbox, folder=folder, options=options)
+
+
+def with_branches(it: World, *, at_least: int = 3) -> Project:
+    """A project with everything switched on, and some branches."""
+    store = it.site.store
+    return next(
+        project
+        for project in store.visible_projects(store.users[it.site.edits.owner_id]).values()
+        if project.issues_on
+        and project.jobs_on
+        and project.repository_on
+        and project.merge_requests_on
+        and not project.is_archived
+        and len(getattr(store.repositories.get(project.id), "branches", ())) >= at_least
+    )
+
+
+def a_branch(it: World, project: Project) -> str:
+    """A branch that is not the default one."""
+    repository = it.site.store.repositories[project.id]
+    return next(name for name in sorted(repository.branches) if name != repository.default_branch)

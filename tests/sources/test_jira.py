@@ -160,16 +160,20 @@ def test_a_place_goes_on_behind_its_page(tmp_path: Path, stream: str) -> None:
 
 
 def test_a_pull_that_was_killed_goes_on_with_its_window(home: JiraHome) -> None:
-    """The mark is that of the window's beginning, however late it is finished; then only newer ones are asked for."""
-    pages = read(home.source("issues"), "issues")
-    place = next(pages).place
+    """The window keeps its mark, however late it is finished; then comes, in the same run, what changed since."""
+    place = next(read(home.source("issues"), "issues")).place
+    assert place is not None
     home.later(3_600)
-    last = list(read(home.source("issues"), "issues", place))[-1].place
-    assert place is not None and last == {"mark": place["mark"]}
     home.asked.clear()
-    newer = {str(i.id) for i in home.site.visible_issues() if i.updated >= place["mark"] - 600_000}
-    assert set(ids_of(list(read(home.source("issues"), "issues", last)))) == newer
-    assert f"updated >= {place['mark'] - 600_000} " in home.asked[0][1]["jql"]
+    places = [page.place for page in read(home.source("issues"), "issues", place)]
+    assert {"mark": place["mark"]} in places
+    assert places[-1] == {"mark": place["mark"] + 3_600_000}
+    windows = [asked["jql"] for _, asked in home.asked if "jql" in asked]
+    assert f"updated >= {place['mark'] - 600_000} " in windows[-1]
+    home.asked.clear()
+    newer = {str(i.id) for i in home.site.visible_issues() if i.updated >= place["mark"] + 3_000_000}
+    assert set(ids_of(list(read(home.source("issues"), "issues", places[-1])))) == newer
+    assert f"updated >= {place['mark'] + 3_000_000} " in home.asked[0][1]["jql"]
 
 
 def test_a_failure_in_the_middle_keeps_what_was_committed(tmp_path: Path) -> None:

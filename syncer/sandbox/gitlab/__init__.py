@@ -34,9 +34,9 @@ from syncer.sandbox.gitlab.edits import Edits
 from syncer.sandbox.gitlab.generate import generate
 from syncer.sandbox.gitlab.generate_git import Sizes
 from syncer.sandbox.gitlab.graphql_schema import schema_without
+from syncer.sandbox.gitlab.life import RandomEdits
 from syncer.sandbox.gitlab.pages import Params
 from syncer.sandbox.gitlab.pushes import Pushes
-from syncer.sandbox.gitlab.life import RandomEdits
 from syncer.sandbox.gitlab.shapes import Shapes
 from syncer.sandbox.gitlab.store import Store, TellsTime
 from syncer.sandbox.gitlab.truth import Truth

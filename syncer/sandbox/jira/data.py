@@ -301,8 +301,7 @@ class _CustomValues:
         values["votes"], values["watches"] = int(chance() * 1.2), int(chance() * 4)
         issue.values = values
         self._put_custom(issue.created, values)
-        for name, value in zip(self.team.get(issue.project, ()), (int(chance() * 8), "eigen notitie"), strict=False):
-            values[name] = value
+        values.update(zip(self.team.get(issue.project, ()), (int(chance() * 8), "eigen notitie"), strict=False))
 
     def _put_custom(self, created: int, values: dict[str, Any]) -> None:
         rng, chance = self.rng, self.rng.random

@@ -162,11 +162,12 @@ def _search(call: Call, searcher: Searcher, wish: _Wish) -> Response:
     found = searcher.results(wish.jql, zone=call.zone, fresh=wish.fresh)
     size = min(wish.max_results, _page_cap(wish))
     render = call.issue_render(wish.selection)
-    issues = []
-    for issue in found[start : start + size]:
-        # Who may see an issue is decided when it is shown: a page can be short, or empty.
-        if not call.records.issues.get(issue.id, issue).is_hidden:
-            issues.append(_expanded(render, issue, wish.expand, has_properties=wish.has_properties))
+    # Who may see an issue is decided when it is shown: a page can be short, or empty.
+    issues = [
+        _expanded(render, issue, wish.expand, has_properties=wish.has_properties)
+        for issue in found[start : start + size]
+        if not call.records.issues.get(issue.id, issue).is_hidden
+    ]
     answer: dict[str, Any] = {"issues": issues, "isLast": start + size >= len(found)}
     if not answer["isLast"]:
         answer["nextPageToken"] = _token(call, wish.jql, start + size)

@@ -126,32 +126,46 @@ class BranchCommits:
         return Heads(project=project, now=heads_of(self._lists, proven))
 
     def _project(self, heads: Heads, place: Place) -> Iterator[Page]:
-        """Bring one project's branches up to date."""
+        """
+        Bring one project's branches up to date.
+
+        A walk of a new project that was broken off and whose commits were collected since begins anew: it has met rows
+        that are no longer so.
+        """
+        try:
+            yield from self._from(heads, place)
+        except NotFound:
+            if place.get("open") is not True:
+                raise
+            yield from self._from(heads, {})
+
+    def _from(self, heads: Heads, place: Place) -> Iterator[Page]:
+        """Bring one project's branches up to date, from a place on."""
         project, now, mark = heads.project, heads.now, text_of(self._api.opened)
-        state = _State(project=project, read=place.get("read"), known=known_heads(place))
-        gone = [name for name in state.known if name not in now]
+        known = known_heads(place)
+        is_begun = place.get("open") is True
+        state = _State(
+            project=project, read=place.get("read"), known=known, is_open=is_begun or not known, is_begun=is_begun
+        )
+        gone = [name for name in known if name not in now]
         if gone:
             for name in gone:
-                del state.known[name]
-            yield Page(scope=project.scope, place=state.place(), whole=_slices(project, gone))
-        whole: list[Move] = []
+                del known[name]
+            yield Page(scope=_slice_scope(project, ""), whole=_slices(project, gone))
+            yield Page(scope=project.scope, place=state.place())
+        whole: set[str] = set()
         if "walk" in place and place["walk"]["branch"] in now:
             yield from self._resumed(state, place["walk"], whole)
-        for move in moves(state.known, now, project.default_branch):
-            if move.branch in {one.branch for one in whole}:
-                continue
+        for move in moves(known, now, project.default_branch):
             if move.old is None:
-                whole.append(move)
-            else:
+                whole.add(move.branch)
+            elif move.branch not in whole:
                 yield from self._moved(state, move, whole)
-        yield from self._written_whole(state, now, sorted(whole, key=lambda one: one.branch != project.default_branch))
-        yield Page(
-            scope=project.scope,
-            place={"read": mark, "mark": mark, "heads": {name: now[name] for name in state.known if name in now}},
-            mark=mark,
-        )
+        yield from self._written_whole(state, now, whole)
+        done: Place = {"read": mark, "mark": mark, "heads": dict(now)}
+        yield Page(scope=project.scope, place=done, mark=mark, whole=state.whole(is_last=True))
 
-    def _resumed(self, state: _State, walk: Place, whole: list[Move]) -> Iterator[Page]:
+    def _resumed(self, state: _State, walk: Place, whole: set[str]) -> Iterator[Page]:
         """Go on with the walk that was broken off."""
         move = Move(branch=walk["branch"], old=walk["old"], new=walk["new"])
         if walk["part"] == ALL:
@@ -160,9 +174,7 @@ class BranchCommits:
         else:
             yield from self._moved(state, move, whole, part=walk["part"], page=walk["page"])
 
-    def _moved(
-        self, state: _State, move: Move, whole: list[Move], *, part: str = CAME, page: int = 1
-    ) -> Iterator[Page]:
+    def _moved(self, state: _State, move: Move, whole: set[str], *, part: str = CAME, page: int = 1) -> Iterator[Page]:
         """Yield what came to a branch and what left it; where a sha was collected, note it in *whole*."""
         project = state.project
         has_grown = False
@@ -171,47 +183,51 @@ class BranchCommits:
                 for one in self._walks.pages(project, f"{move.old}..{move.new}", page=page):
                     has_grown = has_grown or reaches_back(one.records, str(move.old))
                     rows = _rows(project.id, move.branch, [record["id"] for record in one.records])
-                    yield Page(scope=project.scope, place=state.place(move, CAME, one.following), records=rows)
+                    yield state.page(rows, place=state.place(move, CAME, one.following))
                 page = 1
             if not has_grown:
                 for one in self._walks.pages(project, f"{move.new}..{move.old}", page=page):
                     left = [
                         State(key=(project.id, move.branch, record["id"]), state=DELETED) for record in one.records
                     ]
-                    yield Page(scope=project.scope, place=state.place(move, LEFT, one.following), states=left)
+                    yield state.page(states=left, place=state.place(move, LEFT, one.following))
         except NotFound:
-            whole.append(attrs.evolve(move, old=None))
+            if state.is_open:
+                raise
+            whole.add(move.branch)
             return
         state.known[move.branch] = move.new
 
-    def _written_whole(self, state: _State, now: Mapping[str, str], whole: list[Move]) -> Iterator[Page]:
-        """Write branches whole: the default one page by page as it is walked, the others out of the graph."""
+    def _written_whole(self, state: _State, now: Mapping[str, str], whole: set[str]) -> Iterator[Page]:
+        """
+        Write branches whole, out of the graph of their project.
+
+        Where the project is new, all of them are one walk, so that a branch that we do not know of ends as well; its
+        default branch is written page by page as it is walked. Else each branch is a slice.
+        """
         if not whole:
             return
-        project = state.project
+        project, default = state.project, state.project.default_branch
         with Graph() as graph:
-            if whole[0].branch == project.default_branch:
-                yield from self._default(state, whole[0], graph)
-                whole = whole[1:]
-            for branch, pages in self._others(project, now, [move.branch for move in whole], graph):
-                yield from self._slice(project, branch, pages)
+            if state.is_open and default in whole and default is not None:
+                yield from self._default(state, Move(branch=default, old=None, new=now[default]), graph)
+                whole = whole - {default}
+            for branch, pages in self._others(project, now, sorted(whole), graph):
+                if state.is_open:
+                    for shas in pages:
+                        yield state.page(_rows(project.id, branch, shas))
+                else:
+                    yield from self._slice(project, branch, pages)
                 state.known[branch] = now[branch]
-                yield Page(scope=project.scope, place=state.place())
+                yield state.page(place=state.place())
 
     def _default(self, state: _State, move: Move, graph: Graph, *, page: int = 1) -> Iterator[Page]:
-        """Walk the whole of one branch; each page's place comes behind it, in the project's own scope."""
-        project = state.project
-        for one in self._walks.pages(project, move.new, page=page):
+        """Walk the whole of one branch, each page with its place."""
+        for one in self._walks.pages(state.project, move.new, page=page):
             graph.add(one.records)
-            whole = attrs.evolve(_slices(project, [move.branch]), first=page == 1, last=one.following is None)
-            rows = _rows(project.id, move.branch, [record["id"] for record in one.records])
-            yield Page(scope=_slice_scope(project, move.branch), records=rows, whole=whole)
-            page += 1
-            if one.following is None:
-                state.known[move.branch] = move.new
-                yield Page(scope=project.scope, place=state.place())
-            else:
-                yield Page(scope=project.scope, place=state.place(move, ALL, one.following))
+            rows = _rows(state.project.id, move.branch, [record["id"] for record in one.records])
+            yield state.page(rows, place=state.place(move, ALL, one.following))
+        state.known[move.branch] = move.new
 
     def _slice(self, project: Project, branch: str, pages: Iterator[list[str]]) -> Iterator[Page]:
         """Yield one branch as a walk of a scope of its own."""
@@ -273,10 +289,34 @@ class _State:
     project: Project
     read: str | None
     known: dict[str, str]
+    is_open: bool  # the project is new: all that is read of it is one walk, which ends what is not in it
+    is_begun: bool  # that walk has begun, in this run or in an earlier one
+
+    def page(
+        self, records: Sequence[Record] = (), *, states: Sequence[State] = (), place: Place | None = None
+    ) -> Page:
+        """A page of the project, in its walk where one is open."""
+        whole = self.whole(is_last=False)
+        self.is_begun = True
+        return Page(scope=self.project.scope, place=place, records=records, states=states, whole=whole)
+
+    def whole(self, *, is_last: bool) -> Whole | None:
+        """What the page is all of: the project, where its walk is open."""
+        if not self.is_open:
+            return None
+        return Whole(
+            columns=("project_id",),
+            values=[(self.project.id,)],
+            absent=DELETED,
+            first=not self.is_begun,
+            last=is_last,
+        )
 
     def place(self, move: Move | None = None, part: str = "", following: int | None = None) -> Place:
         """The place: the heads that are done, and the walk under way; what came is followed by what left."""
         place: Place = {"read": self.read, "mark": self.read, "heads": dict(self.known)}
+        if self.is_open:
+            place["open"] = True
         if move is None:
             return place
         if following is None and part == CAME:
@@ -297,7 +337,7 @@ def _slices(project: Project, branches: Sequence[str]) -> Whole:
 
 
 def _slice_scope(project: Project, branch: str) -> str:
-    """Name the scope of one branch's walk: walks of several branches must not meet in one scope."""
+    """Name the scope of one branch's slice: several walks must not meet in one scope."""
     return f"{project.id} {branch}"
 
 

@@ -135,9 +135,13 @@ class Commits:
             if "walk" in place:
                 walk = place["walk"]
                 move = Move(branch=walk["branch"], old=None, new=walk["new"])
-                yield from self._walk(walking, move, revision=walk["revision"], page=walk["page"])
-                known[move.branch] = move.new
-                walked.add(move.new)
+                try:
+                    yield from self._walk(walking, move, revision=walk["revision"], page=walk["page"])
+                except NotFound:  # collected while nobody read: the branch is elsewhere, and is walked there
+                    walking.default_pages = None
+                else:
+                    known[move.branch] = move.new
+                    walked.add(move.new)
             for move in moves(known, ready.heads, project.default_branch):
                 if move.branch != project.default_branch:
                     yield from self._at_once(walking, ready.heads, walked)
@@ -195,6 +199,7 @@ class Commits:
                     yield Page(scope=walking.project.scope, place=place, records=one.records)
                 return
             except NotFound:
+                walking.graph.clear()  # what a walk met that was broken off is not closed under parents
                 if (chosen, start) == tries[-1]:
                     raise
 

@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 from loguru import logger
 
-from syncer.errors import AnswerError, NotAllowed, NotFound, RequestError
+from syncer.errors import AnswerError, NotAllowed, RequestError, Unavailable
 from syncer.sources.gitlab.api import Api
 
 MAX_QUERY = 9_500  # characters; the limit is 10,000
@@ -77,9 +77,16 @@ class GraphQL:
         """
         Send a query, with its cost asked for as well.
 
-        Raises: TooLargeError: refused as a whole, for its complexity or for its time; AnswerError: no GraphQL answer.
+        Raises: TooLargeError: refused as a whole, for its complexity or for its time; AnswerError: no GraphQL answer;
+            NotAllowed: the token is no good.
         """
-        answer = self._api.query(f"{{ {query} queryComplexity {{ score limit }} }}")
+        try:
+            answer = self._api.query(f"{{ {query} queryComplexity {{ score limit }} }}")
+        except (RequestError, Unavailable) as error:
+            status = getattr(error, "status", 0)
+            if status == 401:
+                raise
+            raise TooLargeError(f"status {status}" if status else error.message) from error
         body = answer.data
         if not isinstance(body, dict):
             raise AnswerError(f"{answer.where} answered with a {type(body).__name__}, not with a GraphQL answer.")
@@ -95,10 +102,8 @@ class GraphQL:
         asked = " ".join(f'{name.lower()}: __type(name: "{name}") {{ {fields} }}' for name in NEEDED)
         try:
             reply = self.ask(asked)
-        except (NotAllowed, NotFound, RequestError) as error:
-            return f"it was refused with status {error.status}"
-        except TooLargeError as error:
-            return f"introspection was refused: {error}"
+        except (NotAllowed, TooLargeError) as error:
+            return f"introspection was refused ({error})"
         except AnswerError as error:
             return error.message
         for name, needed in NEEDED.items():

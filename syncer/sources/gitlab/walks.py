@@ -153,6 +153,11 @@ class Graph:
         edges = [(record["id"], parent) for record in fresh for parent in record.get("parent_ids") or ()]
         self._file.executemany("INSERT INTO parents VALUES (?, ?)", edges)
 
+    def clear(self) -> None:
+        """Forget all commits."""
+        self._file.execute("DELETE FROM commits")
+        self._file.execute("DELETE FROM parents")
+
     def has(self, sha: str) -> bool:
         """Tell whether a commit was met."""
         return self._file.execute("SELECT 1 FROM commits WHERE sha = ?", [sha]).fetchone() is not None
