@@ -1,4 +1,4 @@
-"""A test that was not run proved nothing: a skip fails the session, but for those marked `sqlserver`, which are listed."""
+"""A skipped test proved nothing: it fails the session, but for those marked `sqlserver`, which are listed."""
 
 from __future__ import annotations
 
