@@ -2,9 +2,8 @@
 The way in: pages of a stream become typed rows, and rows, places and run record are committed together, a group of
 pages at a time.
 
-One loop serves every source: a thread reads pages ahead into a bounded queue, this one types and loads them. A group
-is closed by rows, bytes or time, so that little is read again after a kill; the warehouse is let go while there is
-nothing to load. Whatever happens, a place is stored only together with the rows before it.
+One loop serves every source: a thread fills groups (`reading.py`), this one loads them. The warehouse is let go while
+there is nothing to load. Whatever happens, a place is stored only together with the rows before it.
 
 Not here: the statements (`loading.py`), a census (`census.py`), which source and warehouse (`engine.py`).
 """
@@ -12,10 +11,7 @@ Not here: the statements (`loading.py`), a census (`census.py`), which source an
 from __future__ import annotations
 
 import datetime as dt
-import queue
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import attrs
 from loguru import logger
@@ -25,24 +21,17 @@ from syncer.clock import Clock
 from syncer.errors import SyncerError
 from syncer.journal import Pulled
 from syncer.loading import Braked, Context, Ending, Loading
-from syncer.rows import Reject, Typing, key_text, last_of_each_key, merged
-from syncer.sources import Page, Place, Record, State, Whole
+from syncer.reading import Group, Reader
+from syncer.rows import Reject, Typing
+from syncer.sources import Page, Whole
 from syncer.warehouses import Transaction, Warehouse
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-GROUP_ROWS = 10_000
-GROUP_BYTES = 32_000_000
-GROUP_S = 5.0
-CHUNK_RECORDS = 1_000  # records that are typed at once
-PAGES_AHEAD = 8
-PATIENCE_S = 0.05  # how long the warehouse is kept while no page is ready
+PATIENCE_S = 0.05  # how long the warehouse is kept while no page comes
 
 
 @attrs.frozen(kw_only=True)
 class Progress:
-    """Where a pull is; handed to `on_progress` with each page and each commit."""
+    """Where a pull is; handed to `on_progress` with each page, in the thread that reads."""
 
     mapping: str
     read: int
@@ -52,136 +41,6 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
-
-
-@attrs.define
-class Group:
-    """Pages that are committed together."""
-
-    typing: Typing
-    since: float
-    chunks: list[pa.Table] = attrs.field(factory=list)
-    waiting: list[Record] = attrs.field(factory=list)  # records of one scope, not typed yet
-    waiting_scope: str = ""
-    rows: int = 0
-    size: int = 0
-    states: list[State] = attrs.field(factory=list)
-    rejects: list[Reject] = attrs.field(factory=list)
-    without_key: int = 0
-    places: dict[str, tuple[Place, str | None]] = attrs.field(factory=dict)
-    read_scopes: set[str] = attrs.field(factory=set)
-    wholes: list[tuple[str, Whole]] = attrs.field(factory=list)
-    slices: set[tuple[str, ...]] = attrs.field(factory=set)
-
-    def holds(self, whole: Whole | None) -> bool:
-        """
-        Tell whether a slice was read before in this group: a second reading must be compared with what the first one
-        loaded.
-        """
-        return (
-            whole is not None
-            and whole.first
-            and any((*whole.columns, key_text(value)) in self.slices for value in whole.values if value)
-        )
-
-    def add(self, page: Page) -> None:
-        """Take a page in."""
-        if page.scope != self.waiting_scope:
-            self.type_waiting()
-            self.waiting_scope = page.scope
-        if page.error is not None:
-            self.rejects.append(Reject("", "", str(page.error), page.scope))
-            return
-        self.waiting += page.records
-        self.states += page.states
-        self.read_scopes.add(page.scope)
-        if page.place is not None:
-            self.places[page.scope] = (page.place, page.mark)
-        if page.whole is not None:
-            self.wholes.append((page.scope, page.whole))
-            self.slices.update((*page.whole.columns, key_text(value)) for value in page.whole.values if value)
-        if len(self.waiting) >= CHUNK_RECORDS:
-            self.type_waiting()
-
-    def survivors(self) -> dict[str, str]:
-        """The id that survives each record that was merged away."""
-        return {key_text(state.key): state.into for state in self.states if state.into is not None}
-
-    def type_waiting(self) -> None:
-        """Type the records that wait."""
-        if not self.waiting:
-            return
-        typed = self.typing.rows(self.waiting, scope=self.waiting_scope)
-        self.waiting = []
-        self.chunks.append(typed.table)
-        self.rows += typed.read
-        self.size += typed.table.nbytes
-        self.rejects += typed.rejects
-        self.without_key += typed.without_key
-
-    def is_full(self, now: float) -> bool:
-        """Tell whether it is time to commit."""
-        return self.rows + len(self.waiting) >= GROUP_ROWS or self.size >= GROUP_BYTES or now - self.since >= GROUP_S
-
-    def is_empty(self) -> bool:
-        """Tell whether there is nothing to commit."""
-        return not (self.chunks or self.waiting or self.states or self.rejects or self.places or self.wholes)
-
-    def table(self) -> pa.Table:
-        """All rows, one a key."""
-        self.type_waiting()
-        mapping = self.typing.mapping
-        empty = self.typing.rows([], scope="").table
-        version = mapping.inbound.version if mapping.inbound else None
-        return last_of_each_key(merged(self.chunks or [empty]), mapping.key, version)
-
-
-class Reader:
-    """A thread that reads pages ahead. `stop` ends it; what it raises comes out of `next`."""
-
-    def __init__(self, pages: Iterator[Page]) -> None:
-        self._pages = pages
-        self._queue: queue.Queue[Page | BaseException | None] = queue.Queue(maxsize=PAGES_AHEAD)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="syncer-reader", daemon=True)
-        self._thread.start()
-
-    def next(self, timeout_s: float) -> Page | None:
-        """
-        Return the next page, or None at the end. Raises queue.Empty after *timeout_s*, or what the source raised.
-        """
-        found = self._queue.get(timeout=max(0.001, timeout_s))
-        if isinstance(found, BaseException):
-            raise found
-        return found
-
-    def stop(self) -> None:
-        """End the thread: at the latest when the request that it waits for is answered."""
-        self._stopped.set()
-        while self._thread.is_alive():
-            try:
-                self._queue.get(timeout=0.05)
-            except queue.Empty:
-                continue
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            for page in self._pages:
-                if not self._put(page):
-                    return
-            self._put(None)
-        except BaseException as error:  # noqa: BLE001  # carried to the thread that waits, whatever it is
-            self._put(error)
-
-    def _put(self, what: Page | BaseException | None) -> bool:
-        while not self._stopped.is_set():
-            try:
-                self._queue.put(what, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
 
 
 @attrs.define(kw_only=True)
@@ -198,6 +57,7 @@ class Inbound:
     on_progress: OnProgress | None = None
     has_rejects: bool = False
     pages: int = 0
+    records: int = 0
     _open_walks: set[str] = attrs.field(factory=set)  # walks that began in an earlier group
 
     def load(self, pages: Iterator[Page], *, ends_run: bool = True) -> Pulled:
@@ -207,26 +67,25 @@ class Inbound:
         Raises: what the source raises; what was read before it is committed first.
         """
         started = self.clock.monotonic()
-        reader = Reader(pages)
-        group = self._new_group()
+
+        def told(page: Page) -> None:
+            self.pages += 1
+            self.records += len(page.records)
+            self._tell(page.scope, self.clock.monotonic() - started)
+
+        reader = Reader(pages, self.typing, clock=self.clock, on_page=told)
         try:
             while True:
-                page = self._next(reader, group)
-                if page is None:
+                self._wait(reader)
+                group, is_last = reader.take()
+                if is_last:
                     break
-                if isinstance(page, Page):
-                    if group.holds(page.whole):
-                        self.commit(group)
-                        group = self._new_group()
-                    group.add(page)
-                    self.pages += 1
-                    self._tell(page.scope, group, started)
-                if group.is_full(self.clock.monotonic()):
-                    self.commit(group)
-                    group = self._new_group()
-        except SyncerError:
-            self.commit(group)
-            raise
+                self.commit(group)
+            try:
+                reader.check()
+            except SyncerError:
+                self.commit(group)
+                raise
         finally:
             reader.stop()
         self.commit(group, ends_run=ends_run)
@@ -252,23 +111,16 @@ class Inbound:
                 marks.end_walks(t, "run:", owner=self.context.owner)
                 self.pulled = attrs.evolve(self.pulled, status=journal.DONE)
             journal.update(t, self.pulled, now=now)
-        self.warehouse.rest(waiting=ends_run)
         logger.debug("{}: {} rows of a group committed", self.pulled.mapping, rows.num_rows)
+        del rows  # closing the file takes memory of its own
+        self.warehouse.rest(waiting=ends_run)
 
-    def _next(self, reader: Reader, group: Group) -> Page | None | bool:
-        """Wait for a page; False when the group's time is over. The warehouse is let go while nothing comes."""
-        try:
-            return reader.next(PATIENCE_S)
-        except queue.Empty:
-            self.warehouse.rest(waiting=True)
-        left = GROUP_S - (self.clock.monotonic() - group.since) if not group.is_empty() else GROUP_S
-        try:
-            return reader.next(left)
-        except queue.Empty:
-            return False
-
-    def _new_group(self) -> Group:
-        return Group(self.typing, self.clock.monotonic())
+    def _wait(self, reader: Reader) -> None:
+        """Wait for a group. The warehouse is let go while no page comes, and now and then for others."""
+        before = reader.pages
+        while not reader.wait(PATIENCE_S):
+            self.warehouse.rest(waiting=reader.pages == before)
+            before = reader.pages
 
     def _endings(self, group: Group) -> Sequence[Ending]:
         """Put wholes of one kind together; a walk that began in an earlier group has its keys in the warehouse."""
@@ -341,10 +193,10 @@ class Inbound:
             mark=max([*marks_told, before.mark or ""]) or None,
         )
 
-    def _tell(self, scope: str, group: Group, started: float) -> None:
+    def _tell(self, scope: str, seconds: float) -> None:
         if self.on_progress is not None:
-            read = self.pulled.read + group.rows + len(group.waiting)
-            seconds = self.clock.monotonic() - started
             self.on_progress(
-                Progress(mapping=self.pulled.mapping, read=read, pages=self.pages, scope=scope, seconds=seconds)
+                Progress(
+                    mapping=self.pulled.mapping, read=self.records, pages=self.pages, scope=scope, seconds=seconds
+                )
             )

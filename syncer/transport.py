@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import requests
 
 RETRIED = frozenset({429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+READ_BYTES = 1 << 20  # of an answer at once; in the 10 KB that `requests` takes, reading costs as much as parsing
 
 Query = Mapping[str, Any] | Sequence[tuple[str, Any]]
 Send = Callable[["requests.PreparedRequest", "requests.Session", tuple[float, float]], "requests.Response"]
@@ -218,7 +219,7 @@ class Transport:
                 response = self._session.get_adapter(self.base_url).send(
                     request, timeout=timeout, verify=self._verify, proxies=self._session.proxies
                 )
-            body = response.content
+            body = b"".join(response.iter_content(READ_BYTES))
         except requests.exceptions.SSLError as error:
             raise SyncerError(
                 f"{where}: the certificate of {self.base_url} was not accepted.",

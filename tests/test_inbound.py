@@ -148,7 +148,7 @@ def test_an_id_that_comes_twice_counts_once(site: Site) -> None:
 
 def test_an_id_that_comes_again_in_a_later_group_counts_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unchanged, changed, and changed twice: read = inserted + updated + unchanged, and each key once."""
-    monkeypatch.setattr("syncer.inbound.GROUP_ROWS", 2)
+    monkeypatch.setattr("syncer.reading.GROUP_ROWS", 2)
     say(site, Page(records=[thing(1), thing(2), thing(3)]))
     site.pull()
     say(
@@ -266,7 +266,7 @@ def test_a_slice_read_twice_in_one_group_is_compared_twice(site: Site) -> None:
 
 def test_a_walk_over_several_groups_knows_what_it_met(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Absence is settled with the last page, also when the run was broken in between and went on from its place."""
-    monkeypatch.setattr("syncer.inbound.GROUP_ROWS", 2)
+    monkeypatch.setattr("syncer.reading.GROUP_ROWS", 2)
     say(site, Page(records=[thing(number) for number in range(9)]))
     site.pull()
 
@@ -289,7 +289,7 @@ def test_a_walk_over_several_groups_knows_what_it_met(site: Site, monkeypatch: p
 
 def test_a_walk_that_ends_where_another_begins_keeps_what_it_met(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """One scope, one group: the last page of one slice's walk, then the first page of the next one's."""
-    monkeypatch.setattr("syncer.inbound.GROUP_ROWS", 3)
+    monkeypatch.setattr("syncer.reading.GROUP_ROWS", 3)
     notes = [{"thing_id": slice_id, "name": f"{slice_id}{letter}"} for slice_id in (1, 2) for letter in "abcde"]
     say(site, Page(records=[*notes, {"thing_id": 1, "name": "old"}, {"thing_id": 2, "name": "old"}]))
     site.pull("scripted.notes")

@@ -153,7 +153,7 @@ def test_a_census_works_on_what_was_seen(delta: Site) -> None:
 
 def test_both_styles_see_the_same_changes(make_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> None:
     """The base of comparison is a parameter: counts are equal, group by group and repeat by repeat."""
-    monkeypatch.setattr("syncer.inbound.GROUP_ROWS", 3)
+    monkeypatch.setattr("syncer.reading.GROUP_ROWS", 3)
     mirror, delta = make_site("", "mirror"), make_site(TOML, "delta")
     days = [
         [Page(records=[thing(n) for n in range(8)])],

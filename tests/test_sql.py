@@ -49,7 +49,7 @@ def test_what_sqlglot_makes_of_the_statements_does_the_same(
     make_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch, toml: str
 ) -> None:
     """Parsed and written anew, every statement of a pull still means what it meant."""
-    monkeypatch.setattr("syncer.inbound.GROUP_ROWS", 5)
+    monkeypatch.setattr("syncer.reading.GROUP_ROWS", 5)
     as_written, rewritten = make_site(toml, "one"), make_site(toml, "two")
     live(as_written)
     used: list[str] = []

@@ -61,6 +61,9 @@ _BY_NAME = {name: kind for kind, name in TYPE_NAMES.items()} | {
     "FLOAT": Type.DOUBLE,
     "TIMESTAMP": Type.TIMESTAMP,
 }
+# Each checkpoint writes the last, unfinished row group again, so at DuckDB's own 16 MB most of a long load's time is
+# spent in checkpoints (measured, 300,000 rows of 1.2 KB: 3.4 s of CPU in COMMIT against 0.9 s).
+CHECKPOINT_THRESHOLD = "64MB"
 _ENGINE_LOCK = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 
 
@@ -95,6 +98,7 @@ class DuckDBTransaction:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
+        self._temporary: dict[str, None] = {}
 
     def run(self, statement: Statement, parameters: Sequence[Any] = ()) -> int:
         """Execute; return how many rows were written."""
@@ -117,12 +121,14 @@ class DuckDBTransaction:
             f"CREATE OR REPLACE TEMP TABLE {_quote(name)} AS SELECT {columns} FROM {_quote(arriving)}"
         )
         self._connection.unregister(arriving)
+        self._temporary[name] = None
 
     def derive(self, name: str, query: Statement, parameters: Sequence[Any] = ()) -> int:
         """Make the rows of *query* a temporary table."""
         found = self._connection.execute(
             f"CREATE OR REPLACE TEMP TABLE {_quote(name)} AS {_text(query)}", list(parameters)
         ).fetchone()
+        self._temporary[name] = None
         return int(found[0]) if found else 0
 
     def row_hash(self, alias: str, columns: Sequence[str]) -> str:
@@ -161,6 +167,11 @@ class DuckDBTransaction:
             f"ALTER TABLE {_name(table)} ALTER COLUMN {_quote(column)} SET DATA TYPE {TYPE_NAMES[to]}"
         )
 
+    def drop_temporary(self) -> None:
+        """Drop what was staged and derived: kept, it stands in memory beside the next group's until that commits."""
+        for name in self._temporary:
+            self._connection.execute(f"DROP TABLE IF EXISTS temp.{_quote(name)}")
+
     def _comment(self, table: Table, column: Column) -> None:
         if column.comment:
             text = column.comment.replace("'", "''")
@@ -191,7 +202,9 @@ class DuckDBWarehouse:
         connection = self._opened()
         try:
             connection.execute("BEGIN TRANSACTION")
-            yield DuckDBTransaction(connection)
+            transaction = DuckDBTransaction(connection)
+            yield transaction
+            transaction.drop_temporary()
             connection.execute("COMMIT")
         except duckdb.Error as error:
             self._give_up(connection)
@@ -252,7 +265,11 @@ class DuckDBWarehouse:
         return self._connection
 
     def _open(self) -> duckdb.DuckDBPyConnection:
-        config: dict[str, Any] = {"memory_limit": self._memory_limit, "preserve_insertion_order": False}
+        config: dict[str, Any] = {
+            "memory_limit": self._memory_limit,
+            "preserve_insertion_order": False,
+            "checkpoint_threshold": CHECKPOINT_THRESHOLD,
+        }
         deadline = self._clock.monotonic() + self._wait_s
         while True:
             try:

@@ -26,7 +26,7 @@ import pyarrow.compute  # noqa: F401
 import requests
 import sqlglot  # noqa: F401
 
-from syncer import engine, inbound, spool  # noqa: F401
+from syncer import engine, inbound, reading, spool  # noqa: F401
 from syncer.budget import Budget
 from syncer.clock import SystemClock
 from syncer.settings import Settings
@@ -71,8 +71,8 @@ def run(order: dict[str, Any]) -> None:
     point = Point(order, folder / "trace.jsonl")
     if "kill_after_s" in order:
         threading.Timer(order["kill_after_s"], os.kill, (os.getpid(), signal.SIGKILL)).start()
-    inbound.GROUP_ROWS = order.get("group_rows", inbound.GROUP_ROWS)
-    inbound.CHUNK_RECORDS = min(inbound.CHUNK_RECORDS, inbound.GROUP_ROWS)
+    reading.GROUP_ROWS = order.get("group_rows", reading.GROUP_ROWS)
+    reading.CHUNK_RECORDS = min(reading.CHUNK_RECORDS, reading.GROUP_ROWS)
     watch_commits(point)
     watch_pages(point)
 
@@ -120,6 +120,7 @@ def watch_pages(point: Point) -> None:
     """Write down, with each commit of a group, how many requests its pages had cost."""
     load, commit = inbound.Inbound.load, inbound.Inbound.commit
     cost: list[int] = []
+    committed = [0]
 
     def watched_load(self: inbound.Inbound, pages: Iterator[Page], *, ends_run: bool = True) -> Any:
         def counted() -> Iterator[Page]:
@@ -128,14 +129,14 @@ def watch_pages(point: Point) -> None:
                 yield page
 
         cost.clear()
+        committed[0] = 0
         return load(self, counted(), ends_run=ends_run)
 
-    def watched_commit(self: inbound.Inbound, group: inbound.Group, *, ends_run: bool = False) -> None:
+    def watched_commit(self: inbound.Inbound, group: reading.Group, *, ends_run: bool = False) -> None:
+        committed[0] += group.pages
         commit(self, group, ends_run=ends_run)
-        scopes = len(group.places)
-        point.note(
-            mapping=self.pulled.mapping, committed=cost[self.pages - 1] if self.pages and cost else 0, scopes=scopes
-        )
+        last = committed[0]
+        point.note(mapping=self.pulled.mapping, committed=cost[last - 1] if last else 0, scopes=len(group.places))
 
     inbound.Inbound.load = watched_load  # type: ignore[method-assign]
     inbound.Inbound.commit = watched_commit  # type: ignore[method-assign]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from syncer import inbound
+from syncer import reading
 from syncer.sandbox import Clock, Fault, GitLabSite
 from syncer.settings import Account
 from syncer.sources.gitlab.lists import overlapping
@@ -105,7 +105,7 @@ def test_a_pull_that_was_stopped_goes_on_behind_its_last_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: str, late: int
 ) -> None:
     """Whatever the page, the end is the same, and what was committed is not asked for again."""
-    monkeypatch.setattr(inbound, "GROUP_ROWS", 1)
+    monkeypatch.setattr(reading, "GROUP_ROWS", 1)
     sizes = {**SMALL, "projects": 4, "branches": 12, "issues": 400, "commits": 350, "pipelines": 30}
     site = GitLabSite.generate(seed=4, clock=Clock(START), **sizes)
     with world(tmp_path / "whole", site=site, workers=1, graphql="off") as gitlab:
@@ -127,7 +127,7 @@ def test_a_pull_that_was_stopped_goes_on_behind_its_last_page(
 
 def test_edits_between_a_stop_and_the_next_run_are_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what was read before the stop, too: the run that goes on ends at what the API has then."""
-    monkeypatch.setattr(inbound, "GROUP_ROWS", 1)
+    monkeypatch.setattr(reading, "GROUP_ROWS", 1)
     site = GitLabSite.generate(seed=5, clock=Clock(START), **{**SMALL, "projects": 5, "branches": 15, "pipelines": 30})
     with world(tmp_path, site=site, workers=1) as gitlab:
         streams = ("issues", "merge_request_commits", "pipelines", "commits", "branches", "branch_commits")

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from syncer import inbound
+from syncer import reading
+from syncer.mappings.gitlab import MAPPINGS
 from syncer.sandbox import Clock, GitLabSite
 from tests.sources.gitlab_world import GIT, NOT_GIT, SMALL, START, Stopped, World, a_branch, with_branches, world
 
@@ -132,7 +133,7 @@ def test_a_long_history_goes_on_from_each_page_and_loses_none_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new project's branches are one walk over several pages and commits of the warehouse; stopped behind each."""
-    monkeypatch.setattr(inbound, "GROUP_ROWS", 1)
+    monkeypatch.setattr(reading, "GROUP_ROWS", 1)
     site = one_project(commits=20, branches=3)
     project = next(iter(site.store.projects))
     site.git.push(project, site.store.repositories[project].default_branch, count=250)
@@ -153,7 +154,7 @@ def test_a_first_load_whose_head_was_collected_while_it_stood_still_begins_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between a stop and the next run the default branch was forced away, its commits are 404, and a branch went."""
-    monkeypatch.setattr(inbound, "GROUP_ROWS", 1)
+    monkeypatch.setattr(reading, "GROUP_ROWS", 1)
     site = one_project(commits=20, branches=3)
     project = next(iter(site.store.projects))
     default = site.store.repositories[project].default_branch
@@ -196,3 +197,15 @@ def test_children_come_and_pipelines_without_a_time_with_the_daily_sweep(gitlab:
     gitlab.pull("gitlab.pipelines")
     assert gitlab.rows("pipelines")[(silent,)]["updated_at"] is None
     assert gitlab.differences("pipelines") == []
+
+
+# What is written of it
+
+
+def test_every_column_is_documented() -> None:
+    """A column that nobody explains is a column that somebody misreads."""
+    told = (Path(__file__).parents[2] / "docs" / "gitlab.md").read_text(encoding="utf-8")
+    for mapping in MAPPINGS:
+        described = told.partition(f"**{mapping.entity}**")[2].partition("\n\n")[0]
+        missing = [field.column for field in mapping.fields if f"`{field.column}`" not in described]
+        assert missing == [], mapping.name

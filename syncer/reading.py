@@ -1,0 +1,214 @@
+"""
+Reading: a thread reads pages ahead of the loader, types their records, and puts them into groups.
+
+There are two groups at most: the one that is loaded, and the one that is filled meanwhile. A group is closed by rows,
+bytes or time, so that little is read again after a kill; a reader that is a whole group ahead waits. So memory does
+not grow, however fast the source or slow the warehouse.
+
+Not here: what becomes of a group (`inbound.py`), how a record is typed (`rows.py`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import attrs
+
+from syncer.clock import Clock
+from syncer.rows import Reject, Typing, key_text, last_of_each_key, merged
+from syncer.sources import Page, Place, Record, State, Whole
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+GROUP_ROWS = 10_000
+GROUP_BYTES = 32_000_000
+GROUP_S = 5.0
+CHUNK_RECORDS = 1_000  # records that are typed at once, but fewer where they are large:
+CHUNK_BYTES = 4_000_000
+STOP_S = 5.0
+
+
+@attrs.define
+class Group:
+    """Pages that are committed together."""
+
+    typing: Typing
+    since: float
+    chunks: list[pa.Table] = attrs.field(factory=list)
+    waiting: list[Record] = attrs.field(factory=list)  # records of one scope, not typed yet
+    waiting_scope: str = ""
+    rows: int = 0
+    size: int = 0
+    states: list[State] = attrs.field(factory=list)
+    rejects: list[Reject] = attrs.field(factory=list)
+    without_key: int = 0
+    places: dict[str, tuple[Place, str | None]] = attrs.field(factory=dict)
+    read_scopes: set[str] = attrs.field(factory=set)
+    wholes: list[tuple[str, Whole]] = attrs.field(factory=list)
+    slices: set[tuple[str, ...]] = attrs.field(factory=set)
+    pages: int = 0
+    is_closed: bool = False  # nothing may be added any more
+    _chunk: int = 1  # the first page tells how large its records are
+
+    def holds(self, whole: Whole | None) -> bool:
+        """
+        Tell whether a slice was read before in this group: a second reading must be compared with what the first one
+        loaded.
+        """
+        return (
+            whole is not None
+            and whole.first
+            and any((*whole.columns, key_text(value)) in self.slices for value in whole.values if value)
+        )
+
+    def add(self, page: Page) -> None:
+        """Take a page in."""
+        self.pages += 1
+        if page.scope != self.waiting_scope:
+            self.type_waiting()
+            self.waiting_scope = page.scope
+        if page.error is not None:
+            self.rejects.append(Reject("", "", str(page.error), page.scope))
+            return
+        self.waiting += page.records
+        self.states += page.states
+        self.read_scopes.add(page.scope)
+        if page.place is not None:
+            self.places[page.scope] = (page.place, page.mark)
+        if page.whole is not None:
+            self.wholes.append((page.scope, page.whole))
+            self.slices.update((*page.whole.columns, key_text(value)) for value in page.whole.values if value)
+        if len(self.waiting) >= self._chunk:
+            self.type_waiting()
+
+    def survivors(self) -> dict[str, str]:
+        """The id that survives each record that was merged away."""
+        return {key_text(state.key): state.into for state in self.states if state.into is not None}
+
+    def type_waiting(self) -> None:
+        """Type the records that wait."""
+        if not self.waiting:
+            return
+        typed = self.typing.rows(self.waiting, scope=self.waiting_scope)
+        self.waiting = []
+        self.chunks.append(typed.table)
+        self.rows += typed.read
+        self.size += typed.table.nbytes
+        self.rejects += typed.rejects
+        self.without_key += typed.without_key
+        self._chunk = max(1, min(CHUNK_RECORDS, CHUNK_BYTES * self.rows // max(1, self.size)))
+
+    def is_due(self, now: float) -> bool:
+        """Tell whether it is time to commit."""
+        return (
+            self.is_closed
+            or self.rows + len(self.waiting) >= GROUP_ROWS
+            or self.size >= GROUP_BYTES
+            or (now - self.since >= GROUP_S and not self.is_empty())
+        )
+
+    def is_empty(self) -> bool:
+        """Tell whether there is nothing to commit."""
+        return not (self.chunks or self.waiting or self.states or self.rejects or self.places or self.wholes)
+
+    def table(self) -> pa.Table:
+        """Hand over all rows, one a key."""
+        self.type_waiting()
+        mapping = self.typing.mapping
+        empty = self.typing.rows([], scope="").table
+        version = mapping.inbound.version if mapping.inbound else None
+        chunks, self.chunks = self.chunks, []  # let go of: the warehouse has them twice while it loads
+        return last_of_each_key(merged(chunks or [empty]), mapping.key, version)
+
+
+class Reader:
+    """
+    A thread that fills groups with what *pages* yields; the loader takes them, one after the other.
+
+    *on_page* is called in that thread with each page, when it stands in its group; what it raises ends the reading, as
+    what the source raises does: it comes out of `next`, behind the groups before it.
+    """
+
+    def __init__(
+        self, pages: Iterator[Page], typing: Typing, *, clock: Clock, on_page: Callable[[Page], None]
+    ) -> None:
+        self._pages = pages
+        self._typing = typing
+        self._clock = clock
+        self._on_page = on_page
+        self._changed = threading.Condition()
+        self._group = self._new_group()
+        self._count = 0
+        self._is_over = self._is_stopped = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="syncer-reader", daemon=True)
+        self._thread.start()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until there is a group to take; False where there is none yet after *timeout_s*."""
+        with self._changed:
+            return self._changed.wait_for(self._is_due, timeout_s)
+
+    @property
+    def pages(self) -> int:
+        """Count the pages that came so far."""
+        return self._count
+
+    def take(self) -> tuple[Group, bool]:
+        """Return the group as it is, and whether it is the last one."""
+        with self._changed:
+            group, is_last = self._group, self._is_over
+            group.type_waiting()
+            self._group = self._new_group()
+            self._changed.notify_all()
+            return group, is_last
+
+    def check(self) -> None:
+        """Raise what ended the reading, if it did not just end."""
+        if self._error is not None:
+            raise self._error
+
+    def stop(self) -> None:
+        """End the thread: when the request that it waits for is answered, or with the process."""
+        with self._changed:
+            self._is_stopped = True
+            self._changed.notify_all()
+        self._thread.join(STOP_S)
+
+    def _is_due(self) -> bool:
+        return self._is_over or self._group.is_due(self._clock.monotonic())
+
+    def _run(self) -> None:
+        try:
+            for page in self._pages:
+                if not self._add(page):
+                    return
+        except BaseException as error:  # noqa: BLE001  # carried to the thread that waits, whatever it is
+            self._error = error
+        finally:
+            with self._changed:
+                self._is_over = True
+                self._changed.notify_all()
+
+    def _add(self, page: Page) -> bool:
+        """Put a page into its group, once there is room; False when nobody wants it any more."""
+        with self._changed:
+            if self._group.holds(page.whole):
+                self._group.is_closed = True
+            while self._group.is_due(self._clock.monotonic()) and not self._is_stopped:
+                self._changed.notify_all()
+                self._changed.wait()
+            if self._is_stopped:
+                return False
+            self._group.add(page)
+            self._count += 1
+            self._on_page(page)
+            if self._group.is_due(self._clock.monotonic()):
+                self._changed.notify_all()
+            return True
+
+    def _new_group(self) -> Group:
+        return Group(self._typing, self._clock.monotonic())
