@@ -250,16 +250,14 @@ class Loading:
         if self._groups == 0:
             return 0, 0
         context, base = self._context, self._base
-        again = t.derive(
-            "again",
-            sql.statement(
-                f"SELECT s.* FROM {BATCH} AS s WHERE {context.key_of('s')} IN "
-                f"(SELECT k.key FROM {sql.table_name(marks.WALKS)} AS k WHERE {context.owned('k')} AND k.walk = "
-                f"'{self._counted}')"
-            ),
+        met = (
+            f"FROM {BATCH} AS s WHERE {context.key_of('s')} IN (SELECT k.key FROM {sql.table_name(marks.WALKS)} AS k "
+            f"WHERE {context.owned('k')} AND k.walk = '{self._counted}')"
         )
+        again = int(t.rows(sql.statement(f"SELECT COUNT(*) {met}"))[0][0])
         if not again:
             return 0, 0
+        t.derive("again", sql.statement(f"SELECT s.* {met}"))
         written, parameters = base.written_by_run()
         query = (
             f"SELECT COUNT(*) FROM {base.relation()} JOIN again AS s ON {base.same_key()} "

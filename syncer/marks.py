@@ -99,14 +99,13 @@ def places(t: Transaction, owner: Owner) -> dict[str, Place]:
     }
 
 
+FEW = 3  # rows that are written one by one: each group of most sources has one place, and staging costs 3 ms
+
+
 def put_places(
     t: Transaction, found: Mapping[str, tuple[Place, str | None]], *, owner: Owner, now: dt.datetime
 ) -> None:
     """Store the place, and its words for people, of each scope."""
-    import pyarrow as pa
-
-    if not found:
-        return
     rows = [
         {
             "mapping": owner.mapping,
@@ -119,6 +118,14 @@ def put_places(
         }
         for scope, (place, mark) in found.items()
     ]
+    if len(rows) <= FEW:
+        for row in rows:
+            values = [row[column] for column in (*(name for name in row if name not in MARKS.key), *MARKS.key)]
+            if not t.run(sql.update_one(MARKS), values):
+                t.run(sql.insert(MARKS), list(row.values()))
+        return
+    import pyarrow as pa
+
     t.stage("places_now", pa.Table.from_pylist(rows, schema=None), MARKS.types())
     update, insert = sql.upsert_from(MARKS, "places_now", list(MARKS.types()))
     t.run(update)

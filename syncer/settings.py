@@ -45,7 +45,7 @@ def _is_text(value: Any) -> bool:
 WAREHOUSE_KEYS: Mapping[str, tuple[str, Check]] = {
     "url": ("a text such as duckdb:warehouse.duckdb", _is_text),
     "wait_s": ("seconds, 0 or more", _is_seconds),
-    "memory_limit": ("a text such as 128MB", _is_text),
+    "memory_limit": ("a text such as 96MB", _is_text),
 }
 SYNCER_KEYS: Mapping[str, tuple[str, Check]] = {
     "folders": ("a list of folders", lambda value: isinstance(value, list) and all(_is_text(each) for each in value)),
@@ -91,7 +91,7 @@ class Settings:
 
     warehouse: str = "duckdb:warehouse.duckdb"
     wait_s: float = 60.0
-    memory_limit: str = "128MB"
+    memory_limit: str = "96MB"
     environment: str = DEFAULT_ENVIRONMENT
     base: Path = attrs.field(factory=Path.cwd)
     file: Path | None = None

@@ -104,6 +104,13 @@ def insert(table: Table) -> Statement:
     return statement(f"INSERT INTO {table_name(table)} ({names(columns)}) VALUES ({marks})")
 
 
+def update_one(table: Table) -> Statement:
+    """Update the row of a key; its parameters are the columns that are no part of the key, then the key."""
+    setting = ", ".join(f"{quoted(column.name)} = ?" for column in table.columns if column.name not in table.key)
+    where = " AND ".join(f"{quoted(column)} = ?" for column in table.key)
+    return statement(f"UPDATE {table_name(table)} SET {setting} WHERE {where}")
+
+
 def upsert_from(table: Table, stage: str, columns: Sequence[str]) -> tuple[Statement, Statement]:
     """
     Return the two statements that bring the rows of *stage* into *table* by its key: update where different, insert
