@@ -1,7 +1,7 @@
 """
 Work done ahead by a few threads, its results in order: how a source asks for the next answers while this one is used.
 
-Not here: what a request costs (`budget.py`), and the queue between a source and the loader (`inbound.py`).
+Not here: what a request costs (`budget.py`), and what is read ahead of the loader (`reading.py`).
 """
 
 from __future__ import annotations

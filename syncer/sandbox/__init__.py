@@ -7,7 +7,7 @@ The APIs on 127.0.0.1, for the demo, the tests and rehearsals.
         print(sandbox.url("jira"))
 
 Here: the names that others use, each imported when it is first asked for. The server is `server`, what a site
-must be is `http`, the way to it from another process `control`, the sites are `jira` and `gitlab`.
+must be is `messages`, the way to it from another process `control`, the sites are `jira` and `gitlab`.
 Nothing here imports the rest of syncer. What each site does, and what it does where an API's documentation
 is silent, is written in docs/sandbox.md.
 """

@@ -20,7 +20,7 @@ from syncer.verbs import Session
 EXAMPLES = {
     "url": '"duckdb:warehouse.duckdb"',
     "wait_s": "60",
-    "memory_limit": '"128MB"',
+    "memory_limit": '"96MB"',
     "folders": '["own"]',
     "max_gone_share": "0.3",
     "lookback_s": "600",

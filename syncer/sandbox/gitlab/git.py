@@ -1,8 +1,8 @@
 """
 Git as GitLab's API shows it: commits with parents, branches, tags, ranges, reachability, garbage.
 
-A repository is changed in place by `gitlab_edits`; commits and tags are values. Not here: the JSON (`gitlab_shapes`),
-the routes (`gitlab_rest_git`).
+A repository is changed in place by `edits`; commits and tags are values. Not here: the JSON (`git_shapes`),
+the routes (`rest_git`).
 
 Source: git-rev-list(1), gitrevisions(7). Files are not modelled: there are no trees, blobs or diffs.
 """

@@ -194,7 +194,7 @@ class JiraRecords:
         return issue
 
     def update_issue(self, ref: int | str, values: Mapping[str, Any], *, author: str | None = None) -> None:
-        """Set fields, by field id, as they are stored (see `jira_model.FieldDefinition.kind`); the changelog tells."""
+        """Set fields, by field id, as they are stored (see `model.FieldDefinition.kind`); the changelog tells."""
         issue = self.issue(ref)
         with self._editing(issue):
             items = [self._change(issue, name, value) for name, value in values.items()]

@@ -121,7 +121,7 @@ class Api:
         token = self._account.variable("TOKEN")
         where = "Make one in GitLab under Preferences, Access tokens, with the scope read_api, and set it there."
         if error.status == 403:
-            return f"{self.root}: the token in {token} may not read the API. {where}"
+            return f"{self.root}: the token in {token} may not read the API, or GitLab blocks this machine. {where}"
         told = {"expired": "has expired", "revoked": "was revoked"}
         what = next((words for sign, words in told.items() if sign in error.body.lower()), "is not known there")
         return f"{self.root}: the token in {token} {what}. {where}"

@@ -99,6 +99,7 @@ class Items:
 
     def keys(self) -> Iterator[Page]:
         """Yield every record there is, by the same walk as `read`."""
+        self.located.is_confirmed = False
         has_failed = False
         for part in self._parts:
             try:
