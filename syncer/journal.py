@@ -127,11 +127,14 @@ class Pulled:
     def __str__(self) -> str:
         if self.status == FAILED:
             return f"pull {self.mapping}: failed. {self.error}"
-        counts = f"{self.read} read: {self.inserted} inserted, {self.updated} updated, {self.unchanged} unchanged"
-        extra = "".join(
-            f", {count} {what}" for count, what in ((self.gone, "gone"), (self.rejected, "rejected")) if count
+        counts = (
+            f"{self.read:,} read: {self.inserted:,} inserted, {self.updated:,} updated, {self.unchanged:,} unchanged"
         )
-        return f"pull {self.mapping}: {counts}{extra}; {self.requests} requests"
+        extra = "".join(
+            f", {count:,} {what}" for count, what in ((self.gone, "gone"), (self.rejected, "rejected")) if count
+        )
+        requests = f"{self.requests:,} request{'' if self.requests == 1 else 's'}"
+        return f"pull {self.mapping}: {counts}{extra}; {requests}"
 
 
 def new_run() -> str:
