@@ -6,12 +6,14 @@ syncer keeps a company's warehouse and its CRM in agreement, in both directions,
     pulled = syncer.pull("jira.issues")
     print(pulled.inserted, pulled.updated)
 
-The verbs and nouns of this module are the public interface; each is imported when it is first used.
+The verbs and nouns of this module are the public interface; each is imported when it is first used. What syncer does
+is told to loguru, and kept quiet until the program that imports it says `loguru.logger.enable("syncer")`.
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -51,9 +53,21 @@ __all__ = [
 ]
 
 
+def _be_quiet() -> None:
+    from loguru import logger
+
+    logger.disable("syncer")
+
+
+if "loguru" in sys.modules:
+    _be_quiet()
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'syncer' has no attribute '{name}'")
+    if "loguru" not in sys.modules:  # its import costs 30 ms, so it waits; who imported it since may have enabled us
+        _be_quiet()
     return getattr(importlib.import_module(f"syncer.{_HOMES[name]}"), name)
 
 

@@ -115,6 +115,7 @@ class Session:
         from loguru import logger
 
         level = "DEBUG" if self.shared.debug else "INFO" if self.shared.verbose else "WARNING"
+        logger.enable("syncer")
         logger.remove()
         # `diagnose` would print the values of variables: records, tokens.
         logger.add(

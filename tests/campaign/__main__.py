@@ -6,6 +6,8 @@ import argparse
 import importlib
 import sys
 
+from loguru import logger
+
 CAMPAIGNS = {
     "kills": "kill -9 at every I/O call of a small pull of every stream, before and after each",
     "kills-random": "kill -9 at 50 random moments of a pull of 20,000 records",
@@ -25,6 +27,8 @@ def main() -> int:
     )
     parser.add_argument("--short", action="store_true", help="the short form that the suite runs")
     arguments = parser.parse_args()
+    logger.remove()
+    logger.add(sys.stderr, level="WARNING")
     module = importlib.import_module(f"tests.campaign.{arguments.name.replace('-', '_')}")
     failed: int = module.campaign(is_short=arguments.short)
     print(f"{arguments.name}: {'failed' if failed else 'passed'}")

@@ -31,6 +31,10 @@ class Bed:
     folder: Path
     sites: dict[str, Any]
 
+    def asked(self, site: str) -> int:
+        """How many requests a site has had since the counts were reset."""
+        return self.sandbox.counts[site].requests if site in self.sandbox.counts else 0
+
     def variables(self) -> dict[str, str]:
         """The environment that leads to the sandbox."""
         found = {"SYNCER_CACHE": str(self.folder / "cache"), "SYNCER_WAREHOUSE": f"duckdb:{self.file}"}

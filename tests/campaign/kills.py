@@ -175,7 +175,7 @@ def _one(killer: Victim, home: Bed, name: str, done: Kills, *, full: int, edits:
     done.killed += ended["end"] is None
     groups = [note for note in ended["notes"] if note.get("mapping")]
     committed = max([note["committed"] for note in groups], default=0)
-    first = home.sandbox.counts[site.name].requests
+    first = home.asked(site.name)
     home.sandbox.reset_counts()
     edit_what_was_read(site, edits, seed=kill.get("kill_at", 1))
     site.clock.advance(120)
@@ -183,7 +183,7 @@ def _one(killer: Victim, home: Bed, name: str, done: Kills, *, full: int, edits:
     if again["end"] is None or again["end"]["runs"][0][1] != "done":
         done.wrong.append(f"{name} {kill}: the next pull ended with {again}")
         return
-    requests = home.sandbox.counts[site.name].requests
+    requests = home.asked(site.name)
     done.first_requests += first
     done.committed_requests += committed
     done.again_requests += requests

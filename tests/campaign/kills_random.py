@@ -37,7 +37,7 @@ def campaign(*, is_short: bool) -> int:
             done.trials += 1
             done.killed += ended["end"] is None
             committed = max([note["committed"] for note in ended["notes"] if note.get("mapping")], default=0)
-            done.first_requests += home.sandbox.counts["jira"].requests
+            done.first_requests += home.asked("jira")
             done.committed_requests += committed
             edits = 3 if number % 2 else 0
             edit_what_was_read(site, edits, seed=number)
@@ -47,7 +47,7 @@ def campaign(*, is_short: bool) -> int:
             if again["end"] is None or again["end"]["runs"][0][1] != "done":
                 done.wrong.append(f"kill {number}: the next pull ended with {again}")
                 continue
-            requests = home.sandbox.counts["jira"].requests
+            requests = home.asked("jira")
             done.again_requests += requests
             if ended["end"] is None and not edits:
                 extra = requests - (full - committed)

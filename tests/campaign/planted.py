@@ -55,8 +55,8 @@ BUGS = (
         "1",
         "what was read before a failure is thrown away",
         "inbound.py",
-        "        except SyncerError:\n            self.commit(group)\n            raise",
-        "        except SyncerError:\n            raise",
+        "            except SyncerError:\n                self.commit(group)\n                raise",
+        "            except SyncerError:\n                raise",
         "tests/test_inbound.py",
     ),
     Bug(
@@ -110,7 +110,7 @@ BUGS = (
     Bug(
         "3",
         "a scope that failed is passed over in silence",
-        "inbound.py",
+        "reading.py",
         '            self.rejects.append(Reject("", "", str(page.error), page.scope))\n            return\n',
         "            return\n",
         "tests/test_census.py tests/test_inbound.py",
@@ -206,9 +206,9 @@ BUGS = (
     Bug(
         "15",
         "all rows wait for the end",
-        "inbound.py",
-        "        return self.rows + len(self.waiting) >= GROUP_ROWS",
-        "        return False\n        return self.rows + len(self.waiting) >= GROUP_ROWS",
+        "reading.py",
+        "        return (\n            self.is_closed\n",
+        "        return self.is_closed and (\n            self.is_closed\n",
         "tests/test_memory.py",
     ),
     Bug(

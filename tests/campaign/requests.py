@@ -33,7 +33,7 @@ def pull(home: Bed, **table: object) -> int:
     failed = [run.error for run in engine.pull(["gitlab.*"], settings=settings, doors=doors) if run.status != "done"]
     if failed:
         raise AssertionError(failed)
-    return int(home.sandbox.counts["gitlab"].requests)
+    return home.asked("gitlab")
 
 
 def rows_of(home: Bed, name: str) -> list[tuple[object, ...]]:
