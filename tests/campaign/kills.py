@@ -3,7 +3,8 @@ kill -9 anywhere: at every I/O call of a small pull, before and after each, and 
 
 After each kill some of the records that were already read are edited, and the pull is run to its end: every record
 must be there once and equal to the API's, and pages that were committed may not be fetched again, at most one page a
-scope.
+scope. What a page takes several requests for (a bulk fetch of issues, and the further comments of some of them) has
+one place behind it, and is one page here.
 """
 
 from __future__ import annotations
@@ -174,7 +175,7 @@ def _one(killer: Victim, home: Bed, name: str, done: Kills, *, full: int, edits:
     done.trials += 1
     done.killed += ended["end"] is None
     groups = [note for note in ended["notes"] if note.get("mapping")]
-    committed = max([note["committed"] for note in groups], default=0)
+    committed = max([note["committed"] for note in groups if note["scopes"]], default=0)
     first = home.asked(site.name)
     home.sandbox.reset_counts()
     edit_what_was_read(site, edits, seed=kill.get("kill_at", 1))
