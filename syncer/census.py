@@ -141,6 +141,7 @@ class _Census:
         table = last_of_each_key(
             merged([rows.table for rows in typed] or [keys_only.rows([], scope="").table]), context.mapping.key, None
         )
+        inbound.pulled = attrs.evolve(inbound.pulled, keys=inbound.pulled.keys + table.num_rows)
         types = context.table.types()
         with inbound.warehouse.transaction() as t:
             t.stage(BATCH, table, {column: types[column] for column in table.column_names})

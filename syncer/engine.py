@@ -33,7 +33,7 @@ from syncer.sources import Source
 from syncer.transport import Doors
 from syncer.warehouses import Warehouse
 
-INCREMENTAL, FULL, CENSUS = "incremental", "full", "census"
+INCREMENTAL, FULL, CENSUS = journal.INCREMENTAL, journal.FULL, journal.CENSUS
 OnRun = Callable[[Pulled], None]  # called with each run as it ends
 OnFailure = Callable[[Pulled, SyncerError], None]  # called with each run that failed, and why
 
@@ -111,6 +111,7 @@ class _Verb:
     warehouse: Warehouse
     source: Source
     _account: str = ""
+    _told_requests: int = 0  # those that a run has counted; what the source asked at the start is the first run's
 
     def pull(self, chosen: Sequence[EntityMapping]) -> list[Pulled]:
         """Pull each mapping; one that fails does not keep the others from running."""
@@ -135,12 +136,13 @@ class _Verb:
         try:
             done = self._leased(mapping, pulled)
         finally:
+            self._told_requests = self.source.requests
             lease.release()
-        log.info("{}", done)
+        log.debug("{}", done)
         return self._told(done)
 
     def _leased(self, mapping: EntityMapping, pulled: Pulled) -> Pulled:
-        before = self.source.requests
+        before = self._told_requests
         inbound: Inbound | None = None
         try:
             mapping = self._discovered(mapping)

@@ -104,6 +104,8 @@ class Inbound:
             self._settle_rejects(t, group)
             for brake in loaded.braked:
                 self.note_brake(t, brake, now=now)
+            if self.context.is_full:
+                marks.forget_places(t, group.failed_scopes, owner=self.context.owner)
             marks.put_places(t, group.places, owner=self.context.owner, now=now)
             marks.put_aliases(t, group.survivors(), owner=self.context.owner, now=now)
             self._count(group, loaded.fresh, loaded.inserted, loaded.updated, loaded.gone)
@@ -169,7 +171,9 @@ class Inbound:
         """Store that rows of a scope were too many to end, and count it as a reject: a person must look."""
         detail = f"{brake.ending} of {brake.live} live rows would end; look, then --census --force"
         journal.find(t, journal.MAX_GONE_SHARE, brake.scope, detail, pulled=self.pulled, now=now)
-        self.pulled = attrs.evolve(self.pulled, rejected=self.pulled.rejected + 1)
+        self.pulled = attrs.evolve(
+            self.pulled, rejected=self.pulled.rejected + 1, braked=self.pulled.braked + brake.ending
+        )
 
     def _settle_rejects(self, t: Transaction, group: Group) -> None:
         """Drop the rejects of what was read again, then store those of this group."""

@@ -24,6 +24,7 @@ from syncer.tables import STATE, Column, Table
 from syncer.values import BIGINT, TEXT, TIMESTAMP
 from syncer.warehouses import Transaction
 
+INCREMENTAL, FULL, CENSUS = "incremental", "full", "census"
 RUNNING, DONE, FAILED, REFUSED, BROKEN = "running", "done", "failed", "refused", "broken"
 
 RUNS = Table(
@@ -50,6 +51,8 @@ RUNS = Table(
         Column("requests", BIGINT),
         Column("mark", TEXT),
         Column("error", TEXT),
+        Column("keys", BIGINT),
+        Column("braked", BIGINT),
     ),
     key=("run",),
 )
@@ -99,13 +102,13 @@ class Pulled:
 
     `read` counts keys once each, and records without a key; it is inserted + updated + unchanged + those without a
     key. `gone` counts rows whose state left `live`, `rejected` what could not be loaded in this run; both stand beside
-    the sum.
+    the sum. `keys` counts the keys that a census walked, `braked` the rows that were too many to end at once.
     """
 
     run: str
     mapping: str
     environment: str = "default"
-    mode: str = "incremental"
+    mode: str = INCREMENTAL
     status: str = RUNNING
     read: int = 0
     inserted: int = 0
@@ -116,6 +119,8 @@ class Pulled:
     requests: int = 0
     mark: str | None = None
     error: str | None = None
+    keys: int = 0
+    braked: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -130,11 +135,12 @@ class Pulled:
         counts = (
             f"{self.read:,} read: {self.inserted:,} inserted, {self.updated:,} updated, {self.unchanged:,} unchanged"
         )
-        extra = "".join(
-            f", {count:,} {what}" for count, what in ((self.gone, "gone"), (self.rejected, "rejected")) if count
-        )
+        told = (self.gone, "gone"), (self.rejected, "rejected"), (self.braked, "would have ended and did not")
+        extra = "".join(f", {count:,} {what}" for count, what in told if count)
         requests = f"{self.requests:,} request{'' if self.requests == 1 else 's'}"
-        return f"pull {self.mapping}: {counts}{extra}; {requests}"
+        how = "" if self.mode == INCREMENTAL else f" ({self.mode})"
+        met = f"{self.keys:,} keys met; " if self.keys else ""
+        return f"pull {self.mapping}{how}: {met}{counts}{extra}; {requests}"
 
 
 def new_run() -> str:
@@ -182,6 +188,8 @@ def insert(t: Transaction, pulled: Pulled, *, verb: str, now: dt.datetime) -> No
             pulled.requests,
             pulled.mark,
             pulled.error,
+            pulled.keys,
+            pulled.braked,
         ],
     )
 
@@ -192,7 +200,8 @@ def update(t: Transaction, pulled: Pulled, *, now: dt.datetime) -> int:
         sql.statement(
             f"UPDATE {sql.table_name(RUNS)} SET status = ?, updated_at = ?, finished_at = ?, read = ?, inserted = "
             "?, updated = ?, "
-            "unchanged = ?, gone = ?, rejected = ?, requests = ?, mark = ?, error = ? WHERE run = ?"
+            "unchanged = ?, gone = ?, rejected = ?, requests = ?, mark = ?, error = ?, keys = ?, braked = ? "
+            "WHERE run = ?"
         ),
         [
             pulled.status,
@@ -207,6 +216,8 @@ def update(t: Transaction, pulled: Pulled, *, now: dt.datetime) -> int:
             pulled.requests,
             pulled.mark,
             pulled.error,
+            pulled.keys,
+            pulled.braked,
             pulled.run,
         ],
     )

@@ -10,7 +10,7 @@ run named), `aliases` (ids merged away).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 import orjson
@@ -130,6 +130,15 @@ def put_places(
     update, insert = sql.upsert_from(MARKS, "places_now", list(MARKS.types()))
     t.run(update)
     t.run(insert)
+
+
+def forget_places(t: Transaction, scopes: Iterable[str], *, owner: Owner) -> None:
+    """Forget how far scopes were read: a reload that failed on them is made up for by the next pull."""
+    for scope in sorted(scopes):
+        t.run(
+            sql.statement(f"DELETE FROM {sql.table_name(MARKS)} WHERE mapping = ? AND environment = ? AND scope = ?"),
+            [owner.mapping, owner.environment, scope],
+        )
 
 
 def put_aliases(t: Transaction, survivors: Mapping[str, str], *, owner: Owner, now: dt.datetime) -> None:

@@ -49,6 +49,7 @@ class Group:
     without_key: int = 0
     places: dict[str, tuple[Place, str | None]] = attrs.field(factory=dict)
     read_scopes: set[str] = attrs.field(factory=set)
+    failed_scopes: set[str] = attrs.field(factory=set)
     wholes: list[tuple[str, Whole]] = attrs.field(factory=list)
     slices: set[tuple[str, ...]] = attrs.field(factory=set)
     pages: int = 0
@@ -74,6 +75,7 @@ class Group:
             self.waiting_scope = page.scope
         if page.error is not None:
             self.rejects.append(Reject("", "", str(page.error), page.scope))
+            self.failed_scopes.add(page.scope)
             return
         self.waiting += page.records
         self.states += page.states

@@ -152,7 +152,7 @@ class Transport:
             wait = self._wait_before_next(attempt, status=status, told=told, bucket=bucket)
             if attempt == self.rules.tries or wait > self.rules.longest_wait_s or (not is_read and status != 429):
                 raise self._gave_up(where, answer, trouble, attempt=attempt, wait=wait if told else 0.0)
-            logger.debug("{}: {}; asked again in {:.1f} s", where, trouble or status, wait)
+            logger.info("{}: {}; asked again in {:.1f} s", where, trouble or status, wait)
             if status != 429 or bucket is None:
                 self.clock.sleep(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")

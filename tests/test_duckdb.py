@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from syncer.clock import SystemClock
 from syncer.errors import UsageError, WarehouseBusy, WarehouseError
 from syncer.settings import Settings
+from syncer.sql import statement
 from syncer.warehouses import find
 
 HOLDER = "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print('open', flush=True); time.sleep(60)"
@@ -49,8 +53,9 @@ def test_a_folder_a_missing_folder_and_an_unknown_kind_are_told(tmp_path: Path) 
     """Each names the next step."""
     with pytest.raises(UsageError, match="is a folder"):
         open_it(tmp_path)
-    with pytest.raises(WarehouseError, match="Make the folder"):
+    with pytest.raises(UsageError, match="there is no folder"):
         open_it(tmp_path / "none" / "w.duckdb")
+    assert not (tmp_path / "none").exists()  # a typo must not become a new, empty warehouse
     with pytest.raises(UsageError, match="duckdb:PATH"):
         find(Settings(warehouse="oracle:x", base=tmp_path), clock=SystemClock())
 
@@ -89,3 +94,15 @@ except WarehouseError as error:
 """
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=120)
     assert done.stdout.startswith("told:") and "Traceback" not in done.stderr, done.stderr[-500:]
+
+
+def test_ctrl_c_while_duckdb_works_is_an_interruption(tmp_path: Path) -> None:
+    """DuckDB turns it into an error of its own; it must not look like a fault of ours."""
+    file = find(Settings(warehouse="duckdb:w.duckdb", base=tmp_path), clock=SystemClock())
+    slow = statement("SELECT COUNT(*) FROM range(1000000) AS a, range(1000000) AS b WHERE a.range + b.range = 1")
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt), file.transaction() as t:
+        t.rows(slow)
+    with file.transaction() as t:
+        assert t.rows(statement("SELECT 1")) == [(1,)]
+    file.close()

@@ -230,6 +230,17 @@ def test_a_scope_that_fails_is_named_and_the_others_load(site: Site) -> None:
     assert site.rows("SELECT count(*) FROM syncer.rejects") == [(0,)]
 
 
+def test_a_scope_whose_reload_failed_is_read_whole_by_the_next_pull(site: Site) -> None:
+    """`--full` promised to read it again; its old place would say that there is nothing to read."""
+    say(site, Page(scope="1", place={"n": 1}, records=[thing(1)]), Page(scope="2", place={"n": 2}))
+    site.pull()
+    say(site, Page(scope="1", error=NotAllowed("no permission")), Page(scope="2", place={"n": 3}))
+    site.pull()
+    assert site.rows("SELECT scope FROM syncer.marks ORDER BY scope") == [("1",), ("2",)]
+    assert site.pull(mode="full").exit_code == 3
+    assert site.rows("SELECT scope, place FROM syncer.marks") == [("2", '{"n":3}')]
+
+
 def test_what_left_a_whole_slice_ends(site: Site) -> None:
     """A slice is compared as a whole; other slices are not touched, and what comes back is live again."""
 

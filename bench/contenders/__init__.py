@@ -11,7 +11,7 @@ import dataclasses
 from pathlib import Path
 from typing import Protocol
 
-MEMORY_LIMIT = "96MB"  # what DuckDB may use: syncer's default, and the floor's
+MEMORY_LIMIT = "96MB"  # what DuckDB may use: syncer's default, the floor's and dlt's
 GROUP_ROWS = 10_000  # rows a commit: syncer's, and the floor's
 
 

@@ -64,6 +64,7 @@ _BY_NAME = {name: kind for kind, name in TYPE_NAMES.items()} | {
 # Each checkpoint writes the last, unfinished row group again, so at DuckDB's own 16 MB most of a long load's time is
 # spent in checkpoints (measured, 300,000 rows of 1.2 KB: 3.4 s of CPU in COMMIT against 0.9 s).
 CHECKPOINT_THRESHOLD = "64MB"
+INTERRUPTED = "Query interrupted"
 _ENGINE_LOCK = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 
 
@@ -75,6 +76,11 @@ def connect(path: str, *, settings: Settings, clock: Clock) -> DuckDBWarehouse:
     if file.is_dir():
         raise UsageError(
             f"SYNCER_WAREHOUSE names {file}, which is a folder.", hint="Name a file, such as duckdb:warehouse.duckdb."
+        )
+    if not file.parent.is_dir():
+        raise UsageError(
+            f"SYNCER_WAREHOUSE names {file}, but there is no folder {file.parent}.",
+            hint="Make the folder, or name another.",
         )
     return DuckDBWarehouse(file, wait_s=settings.wait_s, memory_limit=settings.memory_limit, clock=clock)
 
@@ -209,6 +215,11 @@ class DuckDBWarehouse:
         except duckdb.Error as error:
             self._give_up(connection)
             raise self._refused(error) from error
+        except RuntimeError as error:
+            self._give_up(connection)
+            if str(error) == INTERRUPTED:  # DuckDB's word for a Ctrl-C that came while it worked
+                raise KeyboardInterrupt from error
+            raise
         except BaseException:
             self._give_up(connection)
             raise
