@@ -178,6 +178,9 @@ class _Verb:
             marks.admit(t, mapping.source, self.settings.environment, self._account, now=now)
             shaped = shape.ensure(t, shape.load_table(mapping, self.settings.environment))
             journal.begin(t, pulled, verb="pull", now=now)
+            is_delta = self.settings.for_mapping(mapping.name).get("style") == "delta"
+            if marks.has_lost_its_base(t, owner, is_delta=is_delta, is_new=shaped.is_new):
+                marks.forget_all(t, owner)
             places = marks.places(t, owner)
             has_rejects = journal.has_rejects(t, pulled)
             again = journal.rejected_keys(t, shaped.widened, pulled=pulled)

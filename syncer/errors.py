@@ -51,6 +51,8 @@ class UnknownName(UsageError):
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
         shown = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names) or 'none'}."
+        if any(each.startswith(f"{name}.") for each in names):
+            shown = f"'{name}.*' names all of them."
         super().__init__(f"No {noun} named '{name}'.", hint=shown)
         self.name = name
 
@@ -90,6 +92,10 @@ class WrongAccount(SyncerError):
 
 class WarehouseError(SyncerError):
     """The warehouse refused; nothing of the open transaction was kept."""
+
+
+class OutOfMemory(WarehouseError):
+    """The warehouse needs more memory than it may use; nothing of the open transaction was kept."""
 
 
 class WarehouseBusy(WarehouseError):

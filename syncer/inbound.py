@@ -12,19 +12,23 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 from loguru import logger
 
 from syncer import journal, marks
 from syncer.clock import Clock
-from syncer.errors import SyncerError
+from syncer.errors import OutOfMemory, SyncerError
 from syncer.journal import Pulled
 from syncer.loading import Braked, Context, Ending, Loading
 from syncer.reading import Group, Reader
 from syncer.rows import Reject, Typing
 from syncer.sources import Page, Whole
 from syncer.warehouses import Transaction, Warehouse
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PATIENCE_S = 0.05  # how long the warehouse is kept while no page comes
 
@@ -96,6 +100,28 @@ class Inbound:
         if group.is_empty() and not ends_run:
             return
         rows = group.table()
+        while not self._is_written(group, rows, ends_run=ends_run):
+            logger.info("{}: a group of {} rows needs more memory", self.pulled.mapping, rows.num_rows)
+        logger.debug("{}: {} rows of a group committed", self.pulled.mapping, rows.num_rows)
+        del rows  # closing the file takes memory of its own
+        self.warehouse.rest(waiting=ends_run)
+
+    def _is_written(self, group: Group, rows: pa.Table, *, ends_run: bool) -> bool:
+        """Write a group; False where it must be tried again with more memory. What was not kept is not counted."""
+        before, walks = self.pulled, set(self._open_walks)
+        is_kept = False
+        try:
+            self._write(group, rows, ends_run=ends_run)
+            is_kept = True
+        except OutOfMemory:
+            if not self.warehouse.grow():
+                raise
+        finally:
+            if not is_kept:
+                self.pulled, self._open_walks = before, walks
+        return is_kept
+
+    def _write(self, group: Group, rows: pa.Table, *, ends_run: bool) -> None:
         now = self.clock.now()
         with self.warehouse.transaction() as t:
             endings = self._endings(group)
@@ -113,9 +139,6 @@ class Inbound:
                 marks.end_walks(t, "run:", owner=self.context.owner)
                 self.pulled = attrs.evolve(self.pulled, status=journal.DONE)
             journal.update(t, self.pulled, now=now)
-        logger.debug("{}: {} rows of a group committed", self.pulled.mapping, rows.num_rows)
-        del rows  # closing the file takes memory of its own
-        self.warehouse.rest(waiting=ends_run)
 
     def _wait(self, reader: Reader) -> None:
         """Wait for a group. The warehouse is let go while no page comes, and now and then for others."""

@@ -19,7 +19,7 @@ from syncer import sql
 from syncer.errors import WrongAccount
 from syncer.sources import Place
 from syncer.tables import STATE, Column, Table
-from syncer.values import JSON, TEXT, TIMESTAMP
+from syncer.values import BIGINT, JSON, TEXT, TIMESTAMP
 from syncer.warehouses import Transaction
 
 MARKS = Table(
@@ -47,6 +47,8 @@ SEEN = Table(
         Column("row_hash", TEXT),
         Column("state", TEXT),
         Column("run", TEXT),
+        Column("version_at", TIMESTAMP),  # of a mapping whose version is a timestamp
+        Column("version_number", BIGINT),  # of one whose version is a number
     ),
     key=("mapping", "environment", "key"),
 )
@@ -138,6 +140,25 @@ def forget_places(t: Transaction, scopes: Iterable[str], *, owner: Owner) -> Non
         t.run(
             sql.statement(f"DELETE FROM {sql.table_name(MARKS)} WHERE mapping = ? AND environment = ? AND scope = ?"),
             [owner.mapping, owner.environment, scope],
+        )
+
+
+def has_lost_its_base(t: Transaction, owner: Owner, *, is_delta: bool, is_new: bool) -> bool:
+    """
+    Tell whether places speak of rows that are not there: the load table was dropped, or the load style is another one
+    now. `delta` compares with `seen`, and its load table may go; `mirror` knows nothing of `seen`.
+    """
+    query = f"SELECT COUNT(*) FROM {sql.table_name(SEEN)} WHERE mapping = ? AND environment = ?"
+    has_seen = bool(t.rows(sql.statement(query), [owner.mapping, owner.environment])[0][0])
+    return not has_seen if is_delta else is_new or has_seen
+
+
+def forget_all(t: Transaction, owner: Owner) -> None:
+    """Forget places and what was seen: the next pull reads everything."""
+    for table in (MARKS, SEEN):
+        t.run(
+            sql.statement(f"DELETE FROM {sql.table_name(table)} WHERE mapping = ? AND environment = ?"),
+            [owner.mapping, owner.environment],
         )
 
 

@@ -12,7 +12,7 @@ Not here: what becomes of a group (`inbound.py`), how a record is typed (`rows.p
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -20,15 +20,17 @@ import attrs
 from syncer.clock import Clock
 from syncer.rows import Reject, Typing, key_text, last_of_each_key, merged
 from syncer.sources import Page, Place, Record, State, Whole
+from syncer.values import dumps
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 GROUP_ROWS = 10_000
-GROUP_BYTES = 32_000_000
+GROUP_BYTES = 8_000_000
 GROUP_S = 5.0
 CHUNK_RECORDS = 1_000  # records that are typed at once, but fewer where they are large:
 CHUNK_BYTES = 4_000_000
+SAMPLE = 4  # records of a page whose size is looked at: it costs 0.1 µs a record
 PAGES_AHEAD = 8
 STOP_S = 5.0
 
@@ -54,7 +56,7 @@ class Group:
     slices: set[tuple[str, ...]] = attrs.field(factory=set)
     pages: int = 0
     is_closed: bool = False  # nothing may be added any more
-    _chunk: int = 1  # the first page tells how large its records are
+    _waiting_bytes: int = 0
 
     def holds(self, whole: Whole | None) -> bool:
         """
@@ -85,7 +87,8 @@ class Group:
         if page.whole is not None:
             self.wholes.append((page.scope, page.whole))
             self.slices.update((*page.whole.columns, key_text(value)) for value in page.whole.values if value)
-        if len(self.waiting) >= self._chunk:
+        self._waiting_bytes += size_of(page.records)
+        if len(self.waiting) >= CHUNK_RECORDS or self._waiting_bytes >= CHUNK_BYTES:
             self.type_waiting()
 
     def survivors(self) -> dict[str, str]:
@@ -97,13 +100,12 @@ class Group:
         if not self.waiting:
             return
         typed = self.typing.rows(self.waiting, scope=self.waiting_scope)
-        self.waiting = []
+        self.waiting, self._waiting_bytes = [], 0
         self.chunks.append(typed.table)
         self.rows += typed.read
         self.size += typed.table.nbytes
         self.rejects += typed.rejects
         self.without_key += typed.without_key
-        self._chunk = max(1, min(CHUNK_RECORDS, CHUNK_BYTES * self.rows // max(1, self.size)))
 
     def is_due(self, now: float) -> bool:
         """Tell whether it is time to commit."""
@@ -126,6 +128,36 @@ class Group:
         version = mapping.inbound.version if mapping.inbound else None
         chunks, self.chunks = self.chunks, []  # let go of: the warehouse has them twice while it loads
         return last_of_each_key(merged(chunks or [empty]), mapping.key, version)
+
+
+def size_of(records: Sequence[Record]) -> int:
+    """Estimate the size of records, as JSON, by a few of them."""
+    some = records[:: max(1, len(records) // SAMPLE)]
+    return sum(map(len, map(dumps, some))) * len(records) // len(some) if some else 0
+
+
+def parts_of(page: Page) -> Iterator[Page]:
+    """
+    Part a page that is too large to be loaded at once; its place, states and end of a whole come with the last part.
+
+    What is loaded before a place is stored is read again after a kill, and then found equal.
+    """
+    size = size_of(page.records)
+    if size <= GROUP_BYTES:
+        yield page
+        return
+    step = max(1, len(page.records) * CHUNK_BYTES // size)
+    starts = range(0, len(page.records), step)
+    for start in starts:
+        is_first, is_last = start == 0, start == starts[-1]
+        whole = page.whole
+        if whole is not None:
+            whole = attrs.evolve(whole, first=whole.first and is_first, last=whole.last and is_last)
+        part = page.records[start : start + step]
+        if is_last:
+            yield attrs.evolve(page, records=part, whole=whole)
+        else:
+            yield Page(scope=page.scope, records=part, whole=whole)
 
 
 class Reader:
@@ -195,8 +227,9 @@ class Reader:
     def _run(self) -> None:
         try:
             for page in self._pages:
-                if not self._add(page):
-                    return
+                for part in parts_of(page):
+                    if not self._add(part):
+                        return
         except BaseException as error:  # noqa: BLE001  # carried to the thread that waits, whatever it is
             self._error = error
         finally:

@@ -29,11 +29,12 @@ OWN_COLUMNS = (
 
 @attrs.frozen
 class Shaped:
-    """The load table as it stands now, and the columns that were widened just now."""
+    """The load table as it stands now, and what was done to it just now."""
 
     table: Table
     widened: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
+    is_new: bool = False
 
 
 def load_table(mapping: EntityMapping, environment: str) -> Table:
@@ -57,7 +58,7 @@ def ensure(t: Transaction, wanted: Table) -> Shaped:
     present = t.columns(wanted)
     if not present:
         t.create(wanted)
-        return Shaped(wanted)
+        return Shaped(wanted, is_new=True)
     columns, widened, added = [], [], []
     for column in wanted.columns:
         now = present.get(column.name)

@@ -118,7 +118,10 @@ def parse(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        return json.loads(body, parse_constant=_refuse_constant)
+        try:
+            return json.loads(body, parse_constant=_refuse_constant)
+        except RecursionError:
+            raise ValueError("JSON that is nested too deeply") from None
 
 
 def _refuse_constant(name: str) -> None:
@@ -126,11 +129,13 @@ def _refuse_constant(name: str) -> None:
 
 
 def dumps(value: object) -> str:
-    """Write *value* as JSON text with sorted keys, so that an equal value is an equal text."""
+    """Write *value* as JSON text with sorted keys, so that an equal value is an equal text, whatever is odd in it."""
     try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    except (TypeError, orjson.JSONEncodeError):
-        return orjson.dumps(_without_surrogates(value), option=orjson.OPT_SORT_KEYS).decode()
+        return _json(value)
+    except _Mended as mended:
+        return mended.value
+    except _DoesNotFit as reason:
+        return json.dumps(str(reason))
 
 
 def arrow_type(kind: Type) -> pa.DataType:
@@ -186,7 +191,9 @@ def _whole_column(values: Sequence[Any], kind: Type) -> pa.Array | None:
     came = set(map(type, values)) - {type(None)}
     target = arrow_type(kind)
     if came <= _AS_THEY_ARE.get(kind, frozenset()):
-        return pa.array(values, target)
+        found = pa.array(values, target)
+        is_odd = kind is Type.DOUBLE and pc.all(pc.is_finite(found)).as_py() is False  # 1e999 is JSON
+        return None if is_odd else found
     if came != {str}:
         return None
     texts = pa.array(values, pa.string())
@@ -257,6 +264,8 @@ def _decimal(value: Any) -> decimal.Decimal:
         isinstance(value, int | float) or (isinstance(value, str) and _NUMBER.fullmatch(value))
     ):
         raise _DoesNotFit(f"{json_type(value)} is not a number")
+    if isinstance(value, float) and abs(value) >= _EXACT:
+        raise _DoesNotFit("a number too large to be told exactly")
     exact = decimal.Decimal(str(value))
     with decimal.localcontext() as context:
         context.prec = DECIMAL_DIGITS
@@ -333,9 +342,17 @@ def _timestamp(value: Any) -> dt.datetime:
 def _json(value: Any) -> str:
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    except (TypeError, orjson.JSONEncodeError):
-        text = orjson.dumps(_without_surrogates(value), option=orjson.OPT_SORT_KEYS).decode()
-        raise _Mended(text, "half of a surrogate pair was replaced by U+FFFD") from None
+    except TypeError:  # a lone surrogate, a number beyond 64 bits, or nesting that orjson refuses (over 254 levels)
+        pass
+    try:
+        clean = _without_surrogates(value)
+        text = json.dumps(clean, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        is_same = clean == value
+    except RecursionError:
+        raise _DoesNotFit(f"{json_type(value)} that is nested too deeply") from None
+    if not is_same:
+        raise _Mended(text, "half of a surrogate pair was replaced by U+FFFD")
+    return text
 
 
 def _without_surrogates(value: Any) -> Any:
@@ -345,8 +362,6 @@ def _without_surrogates(value: Any) -> Any:
         return {_replace_surrogates(name): _without_surrogates(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_without_surrogates(inner) for inner in value]
-    if isinstance(value, int) and not isinstance(value, bool) and not -_LIMIT <= value < 2 * _LIMIT:
-        return str(value)  # orjson writes 64 bits only
     return value
 
 

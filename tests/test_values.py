@@ -131,3 +131,27 @@ def test_what_is_not_json_is_refused(body: bytes) -> None:
 def test_a_key_of_several_parts_is_one_text_and_back(key: tuple[int, str, str]) -> None:
     """Branch names have slashes."""
     assert key_values(key_text(key), (BIGINT, TEXT, TEXT)) == key
+
+
+def nested(levels: int) -> Any:
+    value: Any = "x"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def test_json_that_is_nested_deeply_is_kept_and_too_deeply_is_a_misfit() -> None:
+    """One odd document must not keep a mapping from loading; orjson refuses from 255 levels on, Python later."""
+    array, misfits = values.column([nested(400), nested(1_000), {"n": 2**70}], JSON)
+    assert array[0].as_py() == "[" * 400 + '"x"' + "]" * 400 and array[2].as_py() == '{"n":1180591620717411303424}'
+    assert [(misfit.row, misfit.reason) for misfit in misfits] == [(1, "array that is nested too deeply")]
+    assert values.dumps(nested(1_000)) == '"array that is nested too deeply"'
+    with pytest.raises(ValueError, match="nested too deeply"):
+        values.parse(b"[" * 5_000 + b"]" * 5_000)
+
+
+@pytest.mark.parametrize(("value", "kind"), [(float("inf"), DOUBLE), (9.8765432109876543e19, DECIMAL)])
+def test_a_number_that_is_not_exact_is_no_silent_change(value: float, kind: Type) -> None:
+    """1e999 is read as infinity, and whole numbers beyond 64 bits as a double."""
+    array, misfits = values.column([value, 1.5], kind)
+    assert array[0].as_py() is None and array[1].as_py() == 1.5 and misfits[0].row == 0

@@ -98,6 +98,9 @@ class Warehouse(Protocol):
     def rest(self, *, waiting: bool) -> None:
         """Let others in: at once when we are *waiting* for something else, else when we have held it long enough."""
 
+    def grow(self) -> bool:
+        """Take more memory after OutOfMemory; False where there is no more to take."""
+
     def lease(self, name: str, *, run: str, wait_s: float) -> Lease:
         """
         Take the lease *name*, waiting at most *wait_s* seconds. Raises LeaseHeld, which says who holds it and since

@@ -27,7 +27,7 @@ import filelock
 import orjson
 
 from syncer.clock import Clock, iso
-from syncer.errors import LeaseHeld, UsageError, WarehouseBusy, WarehouseError
+from syncer.errors import LeaseHeld, OutOfMemory, UsageError, WarehouseBusy, WarehouseError
 from syncer.sql import Statement
 from syncer.tables import Column, Table
 from syncer.values import DECIMAL_DIGITS, DECIMAL_SCALE, Type
@@ -64,6 +64,8 @@ _BY_NAME = {name: kind for kind, name in TYPE_NAMES.items()} | {
 # Each checkpoint writes the last, unfinished row group again, so at DuckDB's own 16 MB most of a long load's time is
 # spent in checkpoints (measured, 300,000 rows of 1.2 KB: 3.4 s of CPU in COMMIT against 0.9 s).
 CHECKPOINT_THRESHOLD = "64MB"
+MEMORY_LIMIT = "96MB"
+LARGER = ("256MB", "1GB", "4GB")  # taken where nobody set another limit and a group does not fit
 INTERRUPTED = "Query interrupted"
 _ENGINE_LOCK = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 
@@ -194,6 +196,7 @@ class DuckDBWarehouse:
         self.name = f"duckdb:{file.name}"
         self._wait_s = wait_s
         self._memory_limit = memory_limit
+        self._larger = list(LARGER) if memory_limit == MEMORY_LIMIT else []
         self._clock = clock
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._held_since = 0.0
@@ -228,6 +231,14 @@ class DuckDBWarehouse:
         """Close the file when we are waiting, or have held it for `STRETCH_S`."""
         if self._connection is not None and (waiting or self._clock.monotonic() - self._held_since >= STRETCH_S):
             self.close()
+
+    def grow(self) -> bool:
+        """Open the file anew with a larger limit: a row group of large values does not fit into the usual one."""
+        self.close()
+        if not self._larger:
+            return False
+        self._memory_limit = self._larger.pop(0)
+        return True
 
     def lease(self, name: str, *, run: str, wait_s: float) -> FileLease:
         """Lock the lease's file."""
@@ -288,6 +299,9 @@ class DuckDBWarehouse:
                 connection.execute("SET TimeZone = 'UTC'")
                 return connection
             except duckdb.Error as error:
+                if isinstance(self._refused(error), OutOfMemory) and self.grow():
+                    config["memory_limit"] = self._memory_limit
+                    continue
                 held = _ENGINE_LOCK.search(str(error))
                 if held is None and "lock" not in str(error).lower():
                     raise self._refused(error) from error
@@ -330,8 +344,8 @@ class DuckDBWarehouse:
             return WarehouseError(
                 f"{self.file.parent} is not there.", hint="Make the folder, or name another in SYNCER_WAREHOUSE."
             )
-        if isinstance(error, duckdb.OutOfMemoryException):
-            return WarehouseError(
+        if isinstance(error, duckdb.OutOfMemoryException) or "failed to pin block" in text:
+            return OutOfMemory(
                 f"{self.name}: DuckDB ran out of the {self._memory_limit} it may use.",
                 hint="Raise memory_limit in [warehouse] of syncer.toml.",
             )
