@@ -13,6 +13,7 @@ or of `pyproject.toml` installs again.
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -38,7 +39,22 @@ def main(arguments):
         if is_test
         else [str(python), "-m", "syncer"] + arguments
     )
-    return subprocess.call(command, cwd=str(HERE) if is_test else None)
+    return run(command, folder=str(HERE) if is_test else None)
+
+
+def run(command, folder=None):
+    """
+    Run a command to its end; return its exit code, as a shell has it.
+
+    Ctrl-C reaches the command as well; what comes of it is the command's own affair, so here it is only waited out.
+    """
+    # A command does not inherit a handler, as it would SIG_IGN.
+    before = signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        code = subprocess.Popen(command, cwd=folder).wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return 128 - code if code < 0 else code
 
 
 def run_with_newer(arguments):
@@ -52,7 +68,7 @@ def run_with_newer(arguments):
             )
             == 0
         ):
-            return subprocess.call([found, str(Path(__file__).resolve())] + list(arguments))
+            return run([found, str(Path(__file__).resolve())] + list(arguments))
     print(
         "syncer needs Python 3.11 or newer; this one is older, and no newer one was found.",
         file=sys.stderr,
@@ -101,4 +117,8 @@ def digest(*parts):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        print("start.py: interrupted; run it again to go on.", file=sys.stderr)
+        sys.exit(130)

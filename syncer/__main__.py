@@ -2,7 +2,11 @@
 
 import sys
 
-from syncer.cli import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from syncer.cli import main
+
+        sys.exit(main())
+    except KeyboardInterrupt:  # before, or after, all that catches it
+        sys.stderr.write("syncer: interrupted.\n")
+        sys.exit(130)

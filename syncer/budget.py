@@ -6,14 +6,20 @@ file is written once for many; a reservation counts until the last moment at whi
 in a window with a new one. So a process that is killed takes its unused reservations with it only until they run out,
 and nothing needs to be cleaned up.
 
+Moments are of the machine's monotonic clock, which all its processes share: the time of day may be set while we run.
+After a restart that clock begins anew, and what was written before seems to lie ahead: it counts once more from then
+on, and a pause is never longer than it was.
+
 What other machines and other apps use is not known here: their share shows as a 429, and `pause` then slows every
 process down. Not here: which buckets an API has (`sources/`), and retrying (`transport.py`).
+Source: Python's documentation of `time.monotonic` ("always system-wide").
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +27,8 @@ import attrs
 
 from syncer import cache
 from syncer.clock import Clock
+
+KEPT_S = 7 * 86_400.0  # how long an entry that nobody uses stays: longer than a clock is set by mistake
 
 
 @attrs.frozen(kw_only=True)
@@ -63,7 +71,9 @@ class Usage:
 
 def owner_of(source: str, url: str, secret: str) -> str:
     """Name the owner of a budget (source and token) without the token: a digest that cannot be turned back."""
-    digest = hashlib.blake2s(f"{url}\0{secret}".encode(), key=b"syncer.budget", digest_size=8).hexdigest()
+    digest = hashlib.blake2s(
+        f"{url}\0{secret}".encode("utf-8", "surrogatepass"), key=b"syncer.budget", digest_size=8
+    ).hexdigest()
     return f"{source}:{digest}"
 
 
@@ -76,77 +86,66 @@ class Budget:
         self._lock = threading.Lock()
         self._ready: dict[tuple[str, str], tuple[int, float]] = {}  # requests left of a reservation, and until when
 
-    def take(self, owner: str, bucket: Bucket) -> float:
-        """Wait until one more request is within *bucket*, and count it; return the seconds waited."""
+    def take(self, owner: str, bucket: Bucket, *, sleep: Callable[[float], None] | None = None) -> float:
+        """
+        Wait until one more request is within *bucket*, and count it; return the seconds waited.
+
+        sleep: what waits, in place of the clock; what it raises ends the waiting, and nothing is counted.
+        Raises: SyncerError: the shared folder cannot be used.
+        """
         waited = 0.0
         while True:
             with self._lock:
                 wait = self._try(owner, bucket)
             if wait <= 0:
                 return waited
-            self._clock.sleep(wait)
+            (sleep or self._clock.sleep)(wait)
             waited += wait
 
     def pause(self, owner: str, bucket: Bucket, seconds: float) -> None:
         """Let every process that shares *bucket* wait: the server said so."""
-        until = self._now() + seconds
-        store = cache.opened(self._directory)
-        with self._lock, store.transact(retry=True):
+        with self._lock, cache.transaction(self._directory) as store:
             self._ready.pop((owner, bucket.name), None)
-            state = self._read(store, owner, bucket)
-            state["paused_until"] = max(until, state["paused_until"])
-            self._write(store, owner, bucket, state)
+            now = self._clock.monotonic()
+            state = _believed(self._read(store, owner, bucket), bucket, now)
+            until = max(now + seconds, state["paused_until"])
+            self._write(store, owner, bucket, {**state, "paused_until": until, "paused_s": until - now})
 
     def usage(self) -> list[Usage]:
-        """Return what is known of every bucket that was used lately on this machine."""
-        if not self._directory.exists():
-            return []
-        store = cache.opened(self._directory)
-        now = self._now()
-        found = []
-        for key in store.iterkeys():
-            if not str(key).startswith("budget/"):
-                continue
-            state = store.get(key, retry=True)
-            if state is None:
-                continue
-            owner, bucket = str(key).removeprefix("budget/").split("/", 1)
-            used = sum(count for until, count in state["reserved"] if until > now)
-            paused = max(0.0, state["paused_until"] - now)
-            found.append(
-                Usage(
-                    owner=owner,
-                    bucket=bucket,
-                    used=used,
-                    limit=state["limit"],
-                    window_s=state["window_s"],
-                    paused_s=paused,
-                )
-            )
-        return sorted(found, key=lambda usage: (usage.owner, usage.bucket))
+        """
+        Return what is known of every bucket that was used lately on this machine.
 
-    def _now(self) -> float:
-        return self._clock.now().timestamp()
+        Raises: SyncerError: the shared folder cannot be used.
+        """
+        with cache.explained(self._directory):
+            if not self._directory.exists():
+                return []
+            store = cache.opened(self._directory)
+            found = []
+            for key in map(str, store.iterkeys()):
+                state = store.get(key, retry=True) if key.startswith("budget/") else None
+                if state is not None:
+                    found.append(_usage(key, state, self._clock.monotonic()))
+        return sorted(found, key=lambda usage: (usage.owner, usage.bucket))
 
     def _try(self, owner: str, bucket: Bucket) -> float:
         """Use a request that is reserved, or reserve some; return the seconds to wait where there is no room."""
-        now = self._now()
+        now = self._clock.monotonic()
         left, until = self._ready.get((owner, bucket.name), (0, 0.0))
         if left > 0 and now < until:
             self._ready[owner, bucket.name] = (left - 1, until)
             return 0.0
-        store = cache.opened(self._directory)
-        with store.transact(retry=True):
-            now = self._now()
-            state = self._read(store, owner, bucket)
-            if state["paused_until"] > now:
-                return float(state["paused_until"] - now)
-            reserved = [entry for entry in state["reserved"] if now < entry[0] <= now + bucket.lifetime_s]
-            room = bucket.limit - sum(count for _, count in reserved)
-            if room <= 0:
-                return max(0.005, float(min(until for until, _ in reserved)) - now)
+        with cache.transaction(self._directory) as store:
+            now = self._clock.monotonic()
+            known = self._read(store, owner, bucket)
+            state = _believed(known, bucket, now)
+            room = bucket.limit - sum(count for _, count in state["reserved"])
+            if state["paused_until"] > now or room <= 0:
+                if state != known:  # or a clock that began anew would take in the same entry each time, for ever
+                    self._write(store, owner, bucket, state)
+                return max(0.005, _free_at(state, now) - now)
             count = min(bucket.chunk, room)
-            state["reserved"] = [*reserved, [now + bucket.lifetime_s, count]]
+            state["reserved"].append([now + bucket.lifetime_s, count])
             self._write(store, owner, bucket, state)
         self._ready[owner, bucket.name] = (count - 1, now + bucket.hold_s)
         return 0.0
@@ -154,12 +153,47 @@ class Budget:
     @staticmethod
     def _read(store: Any, owner: str, bucket: Bucket) -> dict[str, Any]:
         state = store.get(f"budget/{owner}/{bucket.name}")
-        return state or {"reserved": [], "paused_until": 0.0}
+        return state or {"reserved": [], "paused_until": 0.0, "paused_s": 0.0}
 
     @staticmethod
     def _write(store: Any, owner: str, bucket: Bucket, state: dict[str, Any]) -> None:
         kept = {**state, "limit": bucket.limit, "window_s": bucket.window_s}
-        longest = max(
-            bucket.lifetime_s, state["paused_until"] - state.get("now", 0.0) if state["paused_until"] else 0.0
-        )
-        store.set(f"budget/{owner}/{bucket.name}", kept, expire=max(3600.0, longest))
+        store.set(f"budget/{owner}/{bucket.name}", kept, expire=KEPT_S)
+
+
+def _believed(state: dict[str, Any], bucket: Bucket, now: float) -> dict[str, Any]:
+    """
+    Return what of *state* still holds, nothing in it later than what could have been written now.
+
+    Raises: ValueError: it is not what we write.
+    """
+    latest = now + bucket.lifetime_s
+    try:
+        reserved = [[min(until, latest), count] for until, count in state["reserved"] if until > now]
+        paused_until = min(state["paused_until"], now + state.get("paused_s", 0.0))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("no state of a budget") from error
+    return {**state, "reserved": reserved, "paused_until": paused_until}
+
+
+def _free_at(state: dict[str, Any], now: float) -> float:
+    if state["paused_until"] > now:
+        return float(state["paused_until"])
+    return float(min(until for until, _ in state["reserved"]))
+
+
+def _usage(key: str, state: dict[str, Any], now: float) -> Usage:
+    owner, _, name = key.removeprefix("budget/").partition("/")
+    try:
+        bucket = Bucket(name=name, limit=state["limit"], window_s=state["window_s"])
+    except (KeyError, TypeError) as error:
+        raise ValueError("no state of a budget") from error
+    held = _believed(state, bucket, now)
+    return Usage(
+        owner=owner,
+        bucket=name,
+        used=sum(count for _, count in held["reserved"]),
+        limit=bucket.limit,
+        window_s=bucket.window_s,
+        paused_s=max(0.0, held["paused_until"] - now),
+    )

@@ -5,6 +5,8 @@ without forking.
 A company's own stand in a folder named in `syncer.toml` (`FOLDER/sources/NAME.py`, `FOLDER/mappings/NAME.py`, …), or
 come with an installed package through the entry points `syncer.sources`, `syncer.mappings`, `syncer.operations`, each
 naming a module. An own file goes before ours of the same name. Names are listed without importing anything.
+
+Own files are programs that others wrote: whatever is raised while one is loaded is told as an error of that file.
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
-from syncer.errors import UsageError
+from syncer.errors import MappingError, SyncerError, UsageError
 
 Loader = Callable[[], ModuleType]
 
@@ -32,7 +35,7 @@ def modules(kind: str, *, folders: Sequence[Path] = ()) -> Mapping[str, Loader]:
         if not name.startswith("_")
     }
     for entry in metadata.entry_points(group=f"syncer.{kind}"):
-        found[entry.name] = entry.load
+        found[entry.name] = _entry(kind, entry)
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"The folder {folder} that syncer.toml names in [syncer] is not there.")
@@ -43,6 +46,18 @@ def modules(kind: str, *, folders: Sequence[Path] = ()) -> Mapping[str, Loader]:
 
 def _ours(name: str) -> Loader:
     return lambda: importlib.import_module(name)
+
+
+def _entry(kind: str, entry: metadata.EntryPoint) -> Loader:
+    def load() -> ModuleType:
+        try:
+            found: ModuleType = entry.load()
+        except (Exception, SystemExit) as error:  # a door: a package that others wrote
+            where = f"The entry point {entry.name} = {entry.value} of {entry.group}"
+            raise _broken(kind, where, error, hint="Mend or uninstall its package.") from error
+        return found
+
+    return load
 
 
 def _theirs(kind: str, file: Path) -> Loader:
@@ -58,10 +73,33 @@ def _theirs(kind: str, file: Path) -> Loader:
         sys.modules[name] = module
         try:
             spec.loader.exec_module(module)
-        except (SyntaxError, ImportError, NameError, TypeError, AttributeError, ValueError) as error:
-            del sys.modules[name]
-            line = getattr(error, "lineno", None)
-            raise UsageError(f"{file}{f', line {line}' if line else ''}: {type(error).__name__}: {error}.") from error
+        except (Exception, SystemExit) as error:  # a door: a file that others wrote
+            sys.modules.pop(name, None)
+            line = _line(error, file)
+            where = f"{file}, line {line}" if line else str(file)
+            hint = "Mend the file, or take its folder out of [syncer] in syncer.toml."
+            raise _broken(kind, where, error, hint=hint) from error
+        except BaseException:
+            sys.modules.pop(name, None)
+            raise
         return module
 
     return load
+
+
+def _broken(kind: str, where: str, error: BaseException, *, hint: str) -> UsageError:
+    """Tell what a file of others raised while it was loaded, where, and what to do."""
+    made = MappingError if kind == "mappings" else UsageError
+    if isinstance(error, SyncerError):
+        return made(f"{where}: {error}", hint=hint)
+    # A validator of attrs adds its field and itself to what it says.
+    text = error.args[0] if len(error.args) > 1 and isinstance(error.args[0], str) else error
+    return made(f"{where}: {type(error).__name__}: {str(text).strip().rstrip('.')}.", hint=hint)
+
+
+def _line(error: BaseException, file: Path) -> int | None:
+    """Find the line of *file* that an error came from, while it was loaded; None where it never came so far."""
+    if isinstance(error, SyntaxError) and error.filename == str(file):
+        return error.lineno
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((frame.lineno for frame in reversed(frames) if frame.filename == str(file)), None)

@@ -12,7 +12,7 @@ A scope that failed is left out: none of its rows ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -20,9 +20,9 @@ import attrs
 from syncer import journal, marks, sql
 from syncer.errors import AnswerError
 from syncer.journal import Pulled
-from syncer.loading import BATCH, Ending
+from syncer.loading import BATCH, RECORD_STATE, Ending
 from syncer.rows import Reject, Typing, key_text, key_values, last_of_each_key, merged
-from syncer.sources import GONE, Page, Source, State, Whole
+from syncer.sources import GONE, LIVE, Page, Place, Source, State, Whole
 
 if TYPE_CHECKING:
     from syncer.inbound import Inbound
@@ -32,14 +32,16 @@ KEYS_A_GROUP = 20_000
 KEYS_A_FETCH = 500
 
 
-def take(inbound: Inbound, source: Source, stream: str, *, is_forced: bool) -> Pulled:
+def take(
+    inbound: Inbound, source: Source, stream: str, *, places: Mapping[str, Place], is_forced: bool
+) -> Pulled:
     """
     Take a census of one mapping; return the finished run.
 
     Raises: what the source raises; AnswerError where it does not say what its keys are all of.
     """
     walk = _Census(inbound=inbound, source=source, stream=stream, is_forced=is_forced)
-    walk.meet(source.keys(stream))
+    walk.meet(source.keys(stream, places=places))
     walk.find_missing()
     walk.confirm()
     walk.heal()
@@ -54,6 +56,7 @@ class _Census:
     is_forced: bool
     _wholes: list[Whole] = attrs.field(factory=list)
     _failed: set[str] = attrs.field(factory=set)
+    _places: dict[str, tuple[Place, str | None]] = attrs.field(factory=dict)
 
     def meet(self, pages: Iterator[Page]) -> None:
         """Walk the keys."""
@@ -125,10 +128,13 @@ class _Census:
                 )
             )
             marks.end_walks(t, "census:", owner=context.owner)
+            marks.put_places(t, self._places, owner=context.owner, now=self.inbound.clock.now())
         return self.inbound.load(iter(()))
 
     def _keep(self, keys_only: Typing, pages: Sequence[Page], version: str | None) -> None:
         """Store the keys of some pages, and note which of them the warehouse lacks."""
+        import pyarrow as pa
+
         inbound, context = self.inbound, self.inbound.context
         typed = [keys_only.rows(page.records, scope=page.scope) for page in pages if page.error is None]
         rejects = [reject for rows in typed for reject in rows.rejects]
@@ -138,13 +144,19 @@ class _Census:
                 rejects.append(Reject("", "", str(page.error), page.scope))
             elif page.whole is not None and page.whole.last:
                 self._wholes.append(page.whole)
+            if page.place is not None:
+                self._places[page.scope] = (page.place, page.mark)
         table = last_of_each_key(
             merged([rows.table for rows in typed] or [keys_only.rows([], scope="").table]), context.mapping.key, None
         )
+        told = {key_text(state.key): state.state for page in pages for state in page.states}
+        keys = zip(*(table[column].to_pylist() for column in context.mapping.key), strict=True)
+        states = pa.array([told.get(key_text(key), LIVE) for key in keys], pa.string())
         inbound.pulled = attrs.evolve(inbound.pulled, keys=inbound.pulled.keys + table.num_rows)
         types = context.table.types()
         with inbound.warehouse.transaction() as t:
-            t.stage(BATCH, table, {column: types[column] for column in table.column_names})
+            wanted = {column: types[column] for column in (*table.column_names, RECORD_STATE)}
+            t.stage(BATCH, table.append_column(RECORD_STATE, states), wanted)
             inbound.loading.remember(t, MET)
             inbound.loading.remember(t, WANTED, condition=inbound.loading.lacking(version))
             inbound.note_rejects(t, rejects)

@@ -19,7 +19,11 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, TextIO
 
-import typer
+try:
+    import typer
+except KeyboardInterrupt:  # it takes a tenth of a second, before `main` can catch anything
+    sys.stderr.write("syncer: interrupted.\n")
+    sys.exit(130)
 
 # Where each verb is, in `verbs/`, and what it does.
 VERBS = {
@@ -31,6 +35,7 @@ VERBS = {
     "sandbox": ("sandbox", "Run a Jira and a GitLab here, to rehearse with."),
     "demo": ("demo", "Show how it works; nothing needs to be set up."),
 }
+INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 HELP_NAMES = ["-h", "--help"]
 NAMED_SHELL = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"  # typer takes the shell's name then, and does not guess
 COMPLETION = "_SYNCER_COMPLETE"  # a shell asks for completions
@@ -51,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except typer.TyperException as error:
         return _tell_wrong_usage(error, is_json=_wants_json(given))
+    except KeyboardInterrupt:  # before the verb itself catches it
+        return _tell("SyncerError", "interrupted.", "Nothing was begun.", is_json=_wants_json(given), code=INTERRUPTED)
     except BrokenPipeError:
         # Whoever read us has gone (`syncer list | head -1`); Python would complain again when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -171,18 +178,22 @@ def _wants_json(arguments: Sequence[str]) -> bool:
 
 def _tell_wrong_usage(error: typer.TyperException, *, is_json: bool) -> int:
     """Say what is wrong with the command itself."""
-    from syncer.reports import documents
-
-    message = " ".join(error.format_message().split())
     context = getattr(error, "ctx", None)
     hint = f"See `{context.command_path if context is not None else 'syncer'} --help`."
+    return _tell("UsageError", " ".join(error.format_message().split()), hint, is_json=is_json, code=2)
+
+
+def _tell(kind: str, message: str, hint: str, *, is_json: bool, code: int) -> int:
+    """Say, where whoever called looks for it, why no verb ran; return the exit code."""
+    from syncer.reports import documents
+
     if is_json:
         document = documents.Document(sys.stdout)
-        document.put("error", documents.error("UsageError", message, hint))
+        document.put("error", documents.error(kind, message, hint))
         document.close()
     else:
         sys.stderr.write(f"syncer: {message} {hint}\n")
-    return 2
+    return code
 
 
 def _make_printable(stream: TextIO) -> None:

@@ -223,7 +223,7 @@ class _Verb:
         assert mapping.inbound is not None
         stream = mapping.inbound.stream
         if self.request.mode == CENSUS:
-            return census.take(inbound, self.source, stream, is_forced=self.request.is_forced)
+            return census.take(inbound, self.source, stream, places=places, is_forced=self.request.is_forced)
         known = {} if self.request.mode == FULL else places
         pages = self.source.read(stream, places=known, lookback=mapping.inbound.lookback, fields=mapping.fields)
         return inbound.load(pages)

@@ -62,7 +62,11 @@ class MappingError(UsageError):
 
 
 class Unavailable(SyncerError):
-    """No answer in time, or 429/5xx after the retries; safe to run again."""
+    """No answer in time, or 429/5xx after the retries; safe to run again. `status` is 0 where nothing was answered."""
+
+    def __init__(self, message: str, *, hint: str = "", status: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
 
 
 class RequestError(SyncerError):

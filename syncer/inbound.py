@@ -135,6 +135,8 @@ class Inbound:
             marks.put_places(t, group.places, owner=self.context.owner, now=now)
             marks.put_aliases(t, group.survivors(), owner=self.context.owner, now=now)
             self._count(group, loaded.fresh, loaded.inserted, loaded.updated, loaded.gone)
+            if ends_run and self.context.is_full:
+                marks.forget_places_of_others(t, owner=self.context.owner)
             if ends_run:
                 marks.end_walks(t, "run:", owner=self.context.owner)
                 self.pulled = attrs.evolve(self.pulled, status=journal.DONE)

@@ -121,6 +121,9 @@ class Base(Protocol):
     def is_live(self) -> str:
         """The condition of a row that is live, and ours."""
 
+    def is_present(self) -> str:
+        """The condition of a row that has not ended, live or archived, and is ours."""
+
     def same_key(self) -> str:
         """The condition that `b` and the batch's `s` are one record."""
 
@@ -140,7 +143,7 @@ class Base(Protocol):
         """The parameters that `differing` stands for."""
 
     def is_standing(self, version: str | None) -> str:
-        """The condition that `b` has not ended, and is of the version that `s` has."""
+        """The condition that `b` has the state and the version that `s` has."""
 
     def load(self, t: Transaction, now: dt.datetime) -> tuple[int, int]:
         """Bring the batch in; return how many rows were inserted and updated."""
@@ -296,18 +299,21 @@ class Loading:
             return
         braked = self._brake(t, ending, leaving)
         done.braked += braked
-        if braked:
-            self._stage_wholes(t, ending, but=frozenset(each.scope for each in braked))
-        done.gone += self._base.end(t, self._ends(ending), ending.absent, now)
+        spared = frozenset(each.scope for each in braked)
+        if spared:
+            self._stage_wholes(t, ending, but=spared)
+        self._base.end(t, self._ends(ending), ending.absent, now)
+        done.gone += sum(count for scope, count in leaving.items() if scope not in spared)
 
     def _absent_by_scope(self, t: Transaction, ending: Ending) -> dict[str, int]:
-        """Count the rows that would end, by the scope that the brake is measured in."""
+        """Count the rows that would leave `live`, by the scope that the brake is measured in; 0: all archived."""
+        live = f"SUM(CASE WHEN {self._base.is_live()} THEN 1 ELSE 0 END)"
         inside = self._base.in_whole(ending.columns, text="whole")
         query = (
-            f"SELECT w.within, COUNT(*) FROM {self._base.relation()} JOIN wholes AS w ON {inside} "
+            f"SELECT w.within, {live} FROM {self._base.relation()} JOIN wholes AS w ON {inside} "
             f"WHERE {self._absent(ending)} GROUP BY w.within"
         )
-        return dict(t.rows(sql.statement(query)))
+        return {within: int(count) for within, count in t.rows(sql.statement(query))}
 
     def _ends(self, ending: Ending) -> str:
         """The condition of a row of the staged wholes that is absent."""
@@ -315,7 +321,7 @@ class Loading:
         return f"EXISTS (SELECT 1 FROM wholes AS w WHERE {inside}) AND {self._absent(ending)}"
 
     def _absent(self, ending: Ending) -> str:
-        """The condition of a live row of the base that neither the batch nor the walk has met."""
+        """The condition of a row of the base that has not ended, and that neither the batch nor the walk has met."""
         met = f"NOT EXISTS (SELECT 1 FROM {BATCH} AS s WHERE {self._base.same_key()})"
         if ending.walk:
             known = ending.walk.replace("'", "''")
@@ -323,7 +329,7 @@ class Loading:
                 f" AND {self._base.key()} NOT IN (SELECT k.key FROM {sql.table_name(marks.WALKS)} AS k "
                 f"WHERE {self._context.owned('k')} AND k.walk = '{known}')"
             )
-        return f"{self._base.is_live()} AND {met}"
+        return f"{self._base.is_present()} AND {met}"
 
     def _stage_wholes(self, t: Transaction, ending: Ending, *, but: frozenset[str]) -> None:
         import pyarrow as pa
@@ -360,5 +366,5 @@ class Loading:
         return [
             Braked(scope=within, ending=count, live=live[within])
             for within, count in sorted(leaving.items())
-            if live[within] >= MIN_ROWS_FOR_SHARE and count > share * live[within]
+            if live.get(within, 0) >= MIN_ROWS_FOR_SHARE and count > share * live[within]
         ]

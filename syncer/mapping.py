@@ -80,6 +80,7 @@ class EntityMapping:
 
     def __attrs_post_init__(self) -> None:
         """Check what can be checked without a source or a warehouse."""
+        self._check_shapes()
         self._check_name()
         columns = [field.column for field in self.fields]
         for column in columns:
@@ -124,8 +125,22 @@ class EntityMapping:
             self, fields=(*self.fields, *(field for field in discovered if field.column not in declared))
         )
 
+    def _check_shapes(self) -> None:
+        """A comma is easily forgotten, and a text is a sequence of texts."""
+        if isinstance(self.key, str) or not isinstance(self.key, Sequence):
+            raise MappingError(f"Mapping {self.name}: key is {self.key!r}; it is a tuple, such as ('id',).")
+        wrong = (
+            [each for each in self.fields if not isinstance(each, Field)] if _is_row(self.fields) else [self.fields]
+        )
+        if wrong:
+            raise MappingError(
+                f"Mapping {self.name}: fields holds {type(wrong[0]).__name__}; it is a tuple of Field: (Field(…),)."
+            )
+        if self.inbound is not None and not isinstance(self.inbound, Inbound):
+            raise MappingError(f"Mapping {self.name}: inbound is {type(self.inbound).__name__}; it is an Inbound.")
+
     def _check_name(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise MappingError(
                 f"Mapping '{self.name}': a name is SOURCE.ENTITY in small letters, digits and _, such as jira.issues."
             )
@@ -161,18 +176,26 @@ class EntityMapping:
                 raise MappingError(
                     f"Mapping {self.name}: version column {inbound.version} must be bigint or timestamp."
                 )
+        if not isinstance(inbound.lookback, timedelta):
+            raise MappingError(f"Mapping {self.name}: lookback is {inbound.lookback!r}; it is a timedelta.")
         if inbound.lookback < timedelta(0) or inbound.misses < 1:
             raise MappingError(f"Mapping {self.name}: lookback must not be negative and misses at least 1.")
-        if inbound.max_gone_share is not None and not 0 <= inbound.max_gone_share <= 1:
+        share = inbound.max_gone_share
+        if share is not None and not (isinstance(share, int | float) and 0 <= share <= 1):
             raise MappingError(
-                f"Mapping {self.name}: max_gone_share is {inbound.max_gone_share}; it is a share between 0 and 1, "
-                "or None."
+                f"Mapping {self.name}: max_gone_share is {share!r}; it is a share between 0 and 1, or None."
             )
 
     def _check_columns(self, what: str, wanted: Sequence[str], columns: Sequence[str]) -> None:
+        if isinstance(wanted, str):
+            raise MappingError(f"Mapping {self.name}: {what} is {wanted!r}; it is a tuple, such as ('{wanted}',).")
         for column in wanted:
             if column not in columns:
                 raise MappingError(
                     f"Mapping {self.name}: {what} names column {column}, which it does not have. Known: "
                     f"{', '.join(columns)}."
                 )
+
+
+def _is_row(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)

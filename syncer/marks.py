@@ -143,6 +143,17 @@ def forget_places(t: Transaction, scopes: Iterable[str], *, owner: Owner) -> Non
         )
 
 
+def forget_places_of_others(t: Transaction, *, owner: Owner) -> None:
+    """
+    Forget the places that this run, which reloaded everything, did not write: what it could not see (a project that is
+    hidden just now) must be read whole when it is back.
+    """
+    t.run(
+        sql.statement(f"DELETE FROM {sql.table_name(MARKS)} WHERE mapping = ? AND environment = ? AND run <> ?"),
+        [owner.mapping, owner.environment, owner.run],
+    )
+
+
 def has_lost_its_base(t: Transaction, owner: Owner, *, is_delta: bool, is_new: bool) -> bool:
     """
     Tell whether places speak of rows that are not there: the load table was dropped, or the load style is another one

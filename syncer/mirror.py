@@ -13,7 +13,7 @@ from typing import Any
 
 from syncer import sql
 from syncer.loading import BATCH, LOAD_DATE, MERGED_INTO, RECORD_SOURCE, RECORD_STATE, Context
-from syncer.sources import DELETED, GONE, LIVE
+from syncer.sources import ARCHIVED, LIVE
 from syncer.warehouses import Transaction
 
 
@@ -33,6 +33,10 @@ class Mirror:
     def is_live(self) -> str:
         """A live row."""
         return f"b.{RECORD_STATE} = '{LIVE}'"
+
+    def is_present(self) -> str:
+        """A row that has not ended."""
+        return f"b.{RECORD_STATE} IN ('{LIVE}', '{ARCHIVED}')"
 
     def same_key(self) -> str:
         """Equal key columns."""
@@ -59,8 +63,8 @@ class Mirror:
         return self._version_parameters()
 
     def is_standing(self, version: str | None) -> str:
-        """Neither gone nor deleted, and of the same version where the key came with one."""
-        standing = f"b.{RECORD_STATE} NOT IN ('{GONE}', '{DELETED}')"
+        """Of the same state, and of the same version where the key came with one."""
+        standing = f"b.{RECORD_STATE} = s.{RECORD_STATE}"
         if version is None:
             return standing
         name = sql.quoted(version)

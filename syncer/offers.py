@@ -3,8 +3,15 @@ The load style `delta`: the base is `syncer.seen`, and what differs is *offered*
 
 For a host that empties its load tables and carries them on itself. What differs goes, in the transaction of its place,
 into a table of offers (`syncer.offers_<source>_<stream>`: the load table's columns and the run; one row a key, the
-newest), and from there into the load table, by key, never twice. Each pull first puts all open offers back. `confirm`
-deletes the offers that the last pull put there; where nobody confirms, an offer ends when it is older than `reoffer`.
+newest), and from there into the load table, by key, never twice. Each pull first puts all open offers back.
+
+So after a pull the load table holds all offers made by it or before it. `syncer.offerings` numbers the pulls in the
+order they began: a counter, since clocks jump. `confirm` names the pull whose load table was carried, and deletes the
+offers that this pull or one before it made: a row that a later pull has made anew is another offer. Where nobody
+confirms, an offer ends once pulls that finished have put it back for longer than `reoffer`; a clock that was wrong in
+one pull ends nothing.
+
+A mapping's version is kept in `seen`: an older record never replaces a newer one, but in a full run.
 """
 
 from __future__ import annotations
@@ -17,13 +24,29 @@ import attrs
 
 from syncer import journal, marks, sql
 from syncer.loading import BATCH, LOAD_DATE, MERGED_INTO, RECORD_SOURCE, RECORD_STATE, Context
-from syncer.sources import DELETED, GONE, LIVE
+from syncer.sources import ARCHIVED, LIVE
 from syncer.tables import STATE, Column, Table
-from syncer.values import BIGINT, TEXT
+from syncer.values import BIGINT, TEXT, TIMESTAMP
 from syncer.warehouses import Transaction
 
 OFFERED_BY = "dss_offered_by"  # the run that offered a row
 REOFFER = dt.timedelta(days=3)
+VERSIONS = {TIMESTAMP: ("version_at", "TIMESTAMPTZ"), BIGINT: ("version_number", "BIGINT")}  # columns of `seen`
+
+NEVER_PULLED = "it was never pulled in the style delta"
+
+OFFERINGS = Table(
+    schema=STATE,
+    name="offerings",
+    columns=(
+        Column("mapping", TEXT),
+        Column("environment", TEXT),
+        Column("run", TEXT),
+        Column("number", BIGINT),  # ascends in the order in which pulls began
+        Column("outdated", TIMESTAMP),  # an offer made before this was old for the pull; NULL: it put nothing back
+    ),
+    key=("mapping", "environment", "run"),
+)
 
 
 def offers_table(table: Table) -> Table:
@@ -42,6 +65,7 @@ class Delta:
         self._hash = t.row_hash("s", [*context.columns, RECORD_STATE, MERGED_INTO])
         inbound = context.mapping.inbound
         self._slice_by = inbound.slice_by if inbound else ()
+        self._version = inbound.version if inbound else None
         self._columns = [column.name for column in context.table.columns]
 
     def relation(self) -> str:
@@ -51,6 +75,10 @@ class Delta:
     def is_live(self) -> str:
         """Ours, and live."""
         return f"{self._context.owned('b')} AND b.state = '{LIVE}'"
+
+    def is_present(self) -> str:
+        """Ours, and not ended."""
+        return f"{self._context.owned('b')} AND b.state IN ('{LIVE}', '{ARCHIVED}')"
 
     def same_key(self) -> str:
         """Equal keys as text."""
@@ -71,16 +99,25 @@ class Delta:
         return "b.run = ?", [self._context.owner.run]
 
     def differing(self) -> str:
-        """Another hash or state."""
-        return f"(b.row_hash IS DISTINCT FROM {self._hash} OR b.state <> s.{RECORD_STATE})"
+        """Another hash or state, and the record is not older than what was seen."""
+        other = f"(b.row_hash IS DISTINCT FROM {self._hash} OR b.state <> s.{RECORD_STATE})"
+        if self._version is None:
+            return other
+        kept, incoming = self._versions(self._version)
+        healed = " OR b.run IS DISTINCT FROM ?" if self._context.is_full else ""
+        return f"({other} AND (({incoming} < b.{kept}) IS NOT TRUE{healed}))"
 
     def parameters_of_differing(self) -> list[Any]:
-        """None."""
-        return []
+        """The run, where it believes any version but those that it has read itself."""
+        return [self._context.owner.run] if self._context.is_full and self._version is not None else []
 
     def is_standing(self, version: str | None) -> str:
-        """Neither gone nor deleted; the version is not kept."""
-        return f"b.state NOT IN ('{GONE}', '{DELETED}')"
+        """Of the same state, and of the same version where both are known."""
+        standing = f"b.state = s.{RECORD_STATE}"
+        if version is None:
+            return standing
+        kept, incoming = self._versions(version)
+        return f"{standing} AND (({incoming} <> b.{kept}) IS NOT TRUE)"
 
     def load(self, t: Transaction, now: dt.datetime) -> tuple[int, int]:
         """Offer what differs, and put it into the load table."""
@@ -93,11 +130,20 @@ class Delta:
                 "dss_slice, "
                 f"{known}) AS dss_known FROM {BATCH} AS s WHERE NOT {known} AND NOT {self.differing()})"
             ),
+            self.parameters_of_differing(),
         )
         if not changed:
             return 0, 0
         updated = int(t.rows(sql.statement("SELECT COUNT(*) FROM changed AS s WHERE s.dss_known"))[0][0])
-        self._see(t, f"SELECT s.dss_key, s.dss_slice, s.dss_hash, s.{RECORD_STATE} FROM changed AS s")
+        versions = dict.fromkeys((kept for kept, _ in VERSIONS.values()), "NULL")
+        if self._version is not None:
+            kept, incoming = self._versions(self._version)
+            versions[kept] = incoming
+        self._see(
+            t,
+            f"SELECT s.dss_key, s.dss_slice, s.dss_hash, s.{RECORD_STATE}, {', '.join(versions.values())} "
+            "FROM changed AS s",
+        )
         self._offer(t, "changed", [*self._context.columns, RECORD_STATE, MERGED_INTO], now)
         return changed - updated, updated
 
@@ -142,26 +188,32 @@ class Delta:
         )
         self._see(
             t,
-            f"SELECT s.dss_key, b.slice, '', s.{RECORD_STATE} FROM {ended} AS s "
+            f"SELECT s.dss_key, b.slice, '', s.{RECORD_STATE}, b.version_at, b.version_number FROM {ended} AS s "
             f"JOIN {self.relation()} ON b.key = s.dss_key AND {self._context.owned('b')}",
         )
         self._offer(t, "buried", [*self._context.mapping.key, RECORD_STATE, MERGED_INTO], now)
 
+    def _versions(self, version: str) -> tuple[str, str]:
+        """The column of `seen` that keeps the version, and what `s` has for it, whose column may be a wider one."""
+        kept, kind = VERSIONS[self._context.mapping.field(version).type]
+        return kept, f"TRY_CAST(s.{sql.quoted(version)} AS {kind})"
+
     def _see(self, t: Transaction, query: str) -> None:
-        """Remember keys with their slice, hash and state."""
+        """Remember keys with their slice, hash, state and version."""
         owner = self._context.owner
-        t.derive("seen_now", sql.statement(f"SELECT v.* FROM ({query}) AS v (key, slice, row_hash, state)"))
+        columns = ("slice", "row_hash", "state", "version_at", "version_number")
+        t.derive("seen_now", sql.statement(f"SELECT v.* FROM ({query}) AS v (key, {', '.join(columns)})"))
         t.run(
             sql.statement(
-                f"UPDATE {self.relation()} SET slice = s.slice, row_hash = s.row_hash, state = s.state, run = ? "
+                f"UPDATE {self.relation()} SET {', '.join(f'{column} = s.{column}' for column in columns)}, run = ? "
                 f"FROM seen_now AS s WHERE {self._context.owned('b')} AND b.key = s.key"
             ),
             [owner.run],
         )
         t.run(
             sql.statement(
-                f"INSERT INTO {sql.table_name(marks.SEEN)} (mapping, environment, key, slice, row_hash, state, run) "
-                f"SELECT ?, ?, s.key, s.slice, s.row_hash, s.state, ? FROM seen_now AS s "
+                f"INSERT INTO {sql.table_name(marks.SEEN)} (mapping, environment, key, {', '.join(columns)}, run) "
+                f"SELECT ?, ?, s.key, {', '.join(f's.{column}' for column in columns)}, ? FROM seen_now AS s "
                 "WHERE NOT EXISTS "
                 f"(SELECT 1 FROM {self.relation()} WHERE {self._context.owned('b')} AND b.key = s.key)"
             ),
@@ -195,46 +247,139 @@ class Delta:
 
 def put_back(t: Transaction, context: Context, *, reoffer: dt.timedelta = REOFFER, now: dt.datetime) -> int:
     """
-    End offers older than *reoffer*; put the others into the load table where they are not there. Return how many were
-    put back.
+    Put open offers into the load table where they are not there; then end those that were put back for longer than
+    *reoffer*. Return how many were put back.
+
+    So an offer that ends stands in the load table once more.
     """
-    offers = offers_table(context.table)
-    t.run(sql.statement(f"DELETE FROM {sql.table_name(offers)} WHERE {LOAD_DATE} < ?"), [now - reoffer])
+    _number(t, context, outdated=now - reoffer)
     columns = [column.name for column in context.table.columns]
-    return t.run(
+    count = t.run(
         sql.statement(
             f"INSERT INTO {sql.table_name(context.table)} ({sql.names(columns)}) "
-            f"SELECT {sql.names(columns, of='s')} FROM {sql.table_name(offers)} AS s "
+            f"SELECT {sql.names(columns, of='s')} FROM {sql.table_name(offers_table(context.table))} AS s "
             f"WHERE NOT EXISTS (SELECT 1 FROM {sql.table_name(context.table)} AS t "
             f"WHERE {sql.equal('t', 's', context.table.key)})"
         )
+    )
+    _end_old(t, context, outdated=now - reoffer)
+    return count
+
+
+def _number(t: Transaction, context: Context, *, outdated: dt.datetime) -> None:
+    """
+    Give this pull the next number. Pulls that began before it and have none get one between its and the last: they
+    failed before they put anything back, had the other style, or made an offer and stand in no other table any more.
+    """
+    if not t.columns(OFFERINGS):
+        t.create(OFFERINGS)
+    name, owner = sql.table_name(OFFERINGS), context.owner
+    whose = [owner.mapping, owner.environment]
+    last = f"SELECT COALESCE(MAX(o.number), 0) FROM {name} AS o WHERE {context.owned('o')}"
+    number = t.rows(sql.statement(last))[0][0]
+    makers = f"SELECT f.{OFFERED_BY} AS run FROM {sql.table_name(offers_table(context.table))} AS f"
+    t.run(
+        sql.statement(
+            f"INSERT INTO {name} (mapping, environment, run, number) SELECT ?, ?, s.run, ? "
+            f"FROM ({_unnumbered()} UNION {makers}) AS s WHERE s.run <> ? AND NOT EXISTS "
+            f"(SELECT 1 FROM {name} AS o WHERE {context.owned('o')} AND o.run = s.run)"
+        ),
+        [*whose, number + 1, *whose, owner.run],
+    )
+    t.run(sql.insert(OFFERINGS), [*whose, owner.run, number + 2, outdated])
+
+
+def _unnumbered() -> str:
+    """The pulls of a mapping, by two parameters, that no later pull has numbered: `run`."""
+    return (
+        f"SELECT r.run FROM {sql.table_name(journal.RUNS)} AS r "
+        "WHERE r.mapping = ? AND r.environment = ? AND r.verb = 'pull' AND NOT EXISTS "
+        f"(SELECT 1 FROM {sql.table_name(OFFERINGS)} AS n "
+        "WHERE n.mapping = r.mapping AND n.environment = r.environment AND n.run = r.run)"
+    )
+
+
+def _end_old(t: Transaction, context: Context, *, outdated: dt.datetime) -> None:
+    """
+    End offers made before *outdated* that a finished pull had put back before *outdated*, and one had found old.
+
+    So the clocks of three pulls agree that they are old: of the one that made them, of one between, and of this one.
+    """
+    offers, offerings = sql.table_name(offers_table(context.table)), sql.table_name(OFFERINGS)
+    t.derive(
+        "putting",
+        sql.statement(
+            f"SELECT m.run, MIN(r.started_at) AS first_at, MAX(n.outdated) AS outdated FROM {offerings} AS m "
+            f"JOIN {offerings} AS n ON n.number > m.number JOIN {sql.table_name(journal.RUNS)} AS r ON r.run = n.run "
+            f"WHERE {context.owned('m')} AND {context.owned('n')} AND NOT n.outdated IS NULL "
+            f"AND r.status = '{journal.DONE}' AND m.run IN (SELECT f.{OFFERED_BY} FROM {offers} AS f) GROUP BY m.run"
+        ),
+    )
+    t.run(
+        sql.statement(
+            f"DELETE FROM {offers} AS t WHERE t.{LOAD_DATE} < ? AND EXISTS (SELECT 1 FROM putting AS s "
+            f"WHERE s.run = t.{OFFERED_BY} AND s.first_at < ? AND t.{LOAD_DATE} < s.outdated)"
+        ),
+        [outdated, outdated],
     )
 
 
 @attrs.frozen(kw_only=True)
 class Confirmed:
-    """What `confirm` did: how many offers it ended, or why none."""
+    """What `confirm` did: how many offers it ended, of which pull's load table; or why none."""
 
     ended: int
+    run: str = ""
     reason: str = ""
 
 
-def confirm(t: Transaction, table: Table, *, mapping: str, environment: str) -> Confirmed:
+def confirm(t: Transaction, table: Table, *, mapping: str, environment: str, run: str | None = None) -> Confirmed:
     """
-    End the offers that the last pull had put into the load table: the host has carried them on.
+    End the offers that stood in the load table when the pull *run* had ended: the host has carried them on.
 
-    Confirms nothing, and says so, where that pull did not finish: what it offered may not have been complete when the
-    host read it.
+    *run* None is the last pull, where no other began after it. What a later pull has offered stays, also where it is a
+    newer form of a row that was carried. Confirms nothing, and says so, where the pull did not finish: what it offered
+    may not have been complete when the host read it.
     """
+    whose = [mapping, environment]
+    if not t.columns(journal.RUNS) or not t.columns(OFFERINGS):
+        return Confirmed(ended=0, reason=NEVER_PULLED)
+    if run is None:
+        run, reason = _last_pull(t, whose)
+        if reason:
+            return Confirmed(ended=0, reason=reason)
+    name = sql.table_name(OFFERINGS)
     query = (
-        f"SELECT run, status FROM {sql.table_name(journal.RUNS)} "
-        "WHERE mapping = ? AND environment = ? AND verb = 'pull' "
-        "ORDER BY started_at DESC LIMIT 1"
+        f"SELECT r.status, n.number, n.outdated FROM {sql.table_name(journal.RUNS)} AS r LEFT JOIN {name} AS n "
+        "ON n.mapping = r.mapping AND n.environment = r.environment AND n.run = r.run "
+        "WHERE r.mapping = ? AND r.environment = ? AND r.verb = 'pull' AND r.run = ?"
     )
-    last = t.rows(sql.statement(query), [mapping, environment])
-    if not last:
-        return Confirmed(ended=0, reason="it was never pulled")
-    run, status = last[0]
+    found = t.rows(sql.statement(query), [*whose, run])
+    if not found:
+        return Confirmed(ended=0, reason=f"it has no pull '{run}'")
+    status, number, outdated = found[0]
     if status != journal.DONE:
-        return Confirmed(ended=0, reason=f"its last pull, {run}, is {status}")
-    return Confirmed(ended=t.run(sql.statement(f"DELETE FROM {sql.table_name(offers_table(table))}")))
+        return Confirmed(ended=0, reason=f"its pull {run} is {status}")
+    if outdated is None:
+        return Confirmed(ended=0, reason=f"its pull {run} did not write down what it offered, as the style delta does")
+    carried = (
+        f"DELETE FROM {sql.table_name(offers_table(table))} AS t WHERE EXISTS (SELECT 1 FROM {name} AS n "
+        f"WHERE n.mapping = ? AND n.environment = ? AND n.run = t.{OFFERED_BY} AND n.number <= ?)"
+    )
+    return Confirmed(ended=t.run(sql.statement(carried), [*whose, number]), run=run)
+
+
+def _last_pull(t: Transaction, whose: Sequence[str]) -> tuple[str, str]:
+    """Return the run of the last pull of a mapping and environment, and why it cannot be meant, "" where it can."""
+    query = (
+        f"SELECT run FROM {sql.table_name(OFFERINGS)} WHERE mapping = ? AND environment = ? "
+        "ORDER BY number DESC LIMIT 1"
+    )
+    last = t.rows(sql.statement(query), whose)
+    if not last:
+        return "", NEVER_PULLED
+    run = str(last[0][0])
+    later = t.rows(sql.statement(_unnumbered()), whose)
+    if later:
+        return run, f"pull {later[0][0]} began after pull {run}: name the one whose load table was carried"
+    return run, ""

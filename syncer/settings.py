@@ -10,6 +10,7 @@ Not here: what a source needs (`NEEDS` in each file of `sources/`).
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import tomllib
@@ -25,7 +26,14 @@ from syncer.mapping import EntityMapping
 
 DEFAULT_ENVIRONMENT = "default"
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9_]*")
+_AT_LINE = re.compile(r"(.+) \(at line (\d+), column (\d+)\)$", re.DOTALL)
+_KEY = re.compile(r"""\s*([\w."'-]+)\s*=""")
+_MEMORY = re.compile(r"\d+(\.\d+)? ?([KMGT]i?B?|B|%)", re.IGNORECASE)
 _ACCOUNT_KEYS = ("url", "token", "user")
+_TABLES = ("warehouse", "syncer", "environments")
+LONGEST_WAIT_S = 86_400  # a day
+LONGEST_LOOKBACK_S = 3_660 * 86_400  # ten years: before that no API has anything, and dates end somewhere
+LONGEST_REOFFER_DAYS = 3_660
 
 Check = Callable[[Any], bool]
 
@@ -34,8 +42,8 @@ def _is_share(value: Any) -> bool:
     return value == "off" or (isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1)
 
 
-def _is_seconds(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+def _is_number(value: Any, most: int) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
 
 
 def _is_text(value: Any) -> bool:
@@ -44,25 +52,36 @@ def _is_text(value: Any) -> bool:
 
 WAREHOUSE_KEYS: Mapping[str, tuple[str, Check]] = {
     "url": ("a text such as duckdb:warehouse.duckdb", _is_text),
-    "wait_s": ("seconds, 0 or more", _is_seconds),
-    "memory_limit": ("a text such as 96MB", _is_text),
+    "wait_s": (f"seconds from 0 to {LONGEST_WAIT_S}", lambda value: _is_number(value, LONGEST_WAIT_S)),
+    "memory_limit": (
+        "a text such as 96MB or 2GB",
+        lambda value: _is_text(value) and _MEMORY.fullmatch(value.strip()) is not None,
+    ),
 }
 SYNCER_KEYS: Mapping[str, tuple[str, Check]] = {
     "folders": ("a list of folders", lambda value: isinstance(value, list) and all(_is_text(each) for each in value)),
 }
 MAPPING_KEYS: Mapping[str, tuple[str, Check]] = {
     "max_gone_share": ('a share between 0 and 1, or "off"', _is_share),
-    "lookback_s": ("seconds, 0 or more", _is_seconds),
+    "lookback_s": (
+        f"seconds from 0 to {LONGEST_LOOKBACK_S} (ten years)",
+        lambda value: _is_number(value, LONGEST_LOOKBACK_S),
+    ),
     "style": ('"mirror" or "delta"', lambda value: value in ("mirror", "delta")),
-    "reoffer_days": ("days, more than 0", lambda value: _is_seconds(value) and value > 0),
+    "reoffer_days": (
+        f"days, more than 0 and at most {LONGEST_REOFFER_DAYS}",
+        lambda value: _is_number(value, LONGEST_REOFFER_DAYS) and value > 0,
+    ),
 }
 
 
 @attrs.frozen(kw_only=True)
 class Account:
     """
-    One account of a source: where it is and how we get in. `options` is its table in `syncer.toml`, without url, token
-    and user.
+    One account of a source: where it is and how we get in.
+
+    options: its table in `syncer.toml`, without url, token and user.
+    places: where each option stands there, for messages: file, line and table.
     """
 
     source: str
@@ -70,7 +89,8 @@ class Account:
     url: str = ""
     token: str = attrs.field(default="", repr=False)
     user: str = ""
-    options: Mapping[str, Any] = attrs.field(factory=dict)
+    options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    places: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
     def variable(self, what: str) -> str:
         """Name the environment variable that holds URL, TOKEN or USER of this account."""
@@ -108,7 +128,7 @@ class Settings:
             for key in _ACCOUNT_KEYS
         }
         options = {key: value for key, value in table.items() if key not in _ACCOUNT_KEYS}
-        return attrs.evolve(bare, options=options, **found)
+        return attrs.evolve(bare, options=options, places=self._places(source, options), **found)
 
     def for_mapping(self, name: str) -> dict[str, Any]:
         """Return what the site set for a mapping, the environment's keys over the mapping's own."""
@@ -133,13 +153,35 @@ class Settings:
         """Check that each table of `syncer.toml` names a source or mapping that is known. Raises UsageError."""
         if self.file is None:
             return
-        for name in self.tables:
-            if name in ("warehouse", "syncer", "environments"):
-                continue
-            noun, known = ("mapping", mappings) if "." in name else ("source", sources)
-            if name not in (names := list(known)):
-                line = _Checker(self.file, self.file.read_text(encoding="utf-8")).line(name)
-                raise UsageError(f"{self.file}, line {line}: {UnknownName(noun, name, known=names)}")
+        checker = _Checker(self.file, _text_of(self.file))
+        known_sources, known_mappings = list(sources), list(mappings)
+        for name, table in self.tables.items():
+            if name == "environments":
+                for environment, named in table.items():
+                    inner = [key for key, value in named.items() if isinstance(value, dict)]
+                    for source in inner:
+                        checker.known((name, environment, source), "source", known_sources)
+            elif "." in name:
+                checker.known((name,), "mapping", known_mappings)
+            elif name not in _TABLES:
+                checker.known((name,), "source or table", [*known_sources, *_TABLES])
+                for key in table:
+                    if f"{name}.{key}" in known_mappings and isinstance(table[key], dict):
+                        checker.fail((name, key), f"table [{name}.{key}]", f'["{name}.{key}"], a mapping, in quotes')
+
+    def _places(self, source: str, options: Mapping[str, Any]) -> dict[str, str]:
+        """Say where each option of a source stands: file, line and table."""
+        if self.file is None or not options:
+            return {}
+        checker = _Checker(self.file, _text_of(self.file))
+        is_named = self.environment != DEFAULT_ENVIRONMENT
+        path: tuple[str, ...] = ("environments", self.environment, source) if is_named else (source,)
+        own = self.tables.get("environments", {}).get(self.environment, {}).get(source, {}) if is_named else options
+        found = {}
+        for key in options:
+            table = path if key in own else path[:-1]
+            found[key] = f"{self.file}, line {checker.line((*table, key))}, in [{'.'.join(table)}]"
+        return found
 
     def _account_table(self, source: str) -> dict[str, Any]:
         if self.environment == DEFAULT_ENVIRONMENT:
@@ -159,15 +201,20 @@ def load(
     """
     given = dict(os.environ if variables is None else variables)
     base = folder or Path.cwd()
-    named = environment or DEFAULT_ENVIRONMENT
+    named = DEFAULT_ENVIRONMENT if environment is None else environment
+    if not named:  # an unset variable in a script must not mean the default account
+        raise UsageError(
+            "The name of the environment is empty.", hint="Name one, or leave it out altogether for the default one."
+        )
     if not _ENVIRONMENT.fullmatch(named):
-        raise UsageError(f"Environment '{named}': a name is small letters, digits and _.")
+        raise UsageError(f"Environment '{named[:100]}': a name is small letters, digits and _.")
     file = Path(given["SYNCER_CONFIG"]) if given.get("SYNCER_CONFIG") else base / "syncer.toml"
-    if given.get("SYNCER_CONFIG") and not file.exists():
+    is_there = _exists(file)
+    if given.get("SYNCER_CONFIG") and not is_there:
         raise UsageError(
             f"SYNCER_CONFIG names {file}, which does not exist.", hint="`syncer init` writes one to begin with."
         )
-    tables = _read(file) if file.exists() else {}
+    tables = _read(file) if is_there else {}
     warehouse = tables.get("warehouse", {})
     folders = tuple((file.parent / name).resolve() for name in tables.get("syncer", {}).get("folders", ()))
     defaults = Settings()
@@ -177,82 +224,157 @@ def load(
         memory_limit=warehouse.get("memory_limit", defaults.memory_limit),
         environment=named,
         base=base,
-        file=file if file.exists() else None,
+        file=file if is_there else None,
         folders=folders,
         variables=given,
         tables=tables,
     )
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _exists(file: Path) -> bool:
     try:
-        text = file.read_text(encoding="utf-8")
+        return file.exists()
+    except (OSError, ValueError) as error:  # a name too long, a folder that may not be looked into
+        raise UsageError(f"{str(file)[:200]} cannot be read ({type(error).__name__}).") from error
+
+
+def _text_of(file: Path) -> str:
+    """Read *file*; an editor of Windows puts a byte order mark before UTF-8."""
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file} is not UTF-8.", hint="Save it as UTF-8.") from error
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read ({type(error).__name__}).") from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    text = _text_of(file)
+    try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{file}: {error}.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} cannot be read ({type(error).__name__}).") from error
+        raise UsageError(f"{file}{_place(str(error), text)}.") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists without end
+        raise UsageError(f"{file} holds a value that is too large ({type(error).__name__}).") from error
     _Checker(file, text).check(tables)
     return tables
 
 
+def _place(error: str, text: str) -> str:
+    """Write what tomllib says with its line first, and the key there; never the value, which may be a token."""
+    found = _AT_LINE.match(error)
+    if found is None:
+        return f": {error}"
+    what, line, column = found.groups()
+    key = _KEY.match(text.splitlines()[int(line) - 1])
+    return f", line {line}: {f'{key[1]}: ' if key else ''}{what} (column {column})"
+
+
 @attrs.frozen
 class _Checker:
-    """Says what in a `syncer.toml` is not known, with its line."""
+    """Says what in a `syncer.toml` is wrong, with its line; a text from there is not repeated: it may be a token."""
 
     file: Path
     text: str
 
     def check(self, tables: Mapping[str, Any]) -> None:
+        choices = "warehouse, syncer, environments, a source, or a mapping in quotes"
         for name, table in tables.items():
             if not isinstance(table, dict):
-                self._fail(
-                    name,
-                    f"{name} stands outside a table",
-                    "warehouse, syncer, environments, a source, or a mapping in quotes",
-                )
+                self.fail((name,), f"{name} stands outside a table", choices)
             if name == "warehouse":
-                self._keys(name, table, WAREHOUSE_KEYS)
+                self._keys((name,), table, WAREHOUSE_KEYS)
             elif name == "syncer":
-                self._keys(name, table, SYNCER_KEYS)
+                self._keys((name,), table, SYNCER_KEYS)
             elif name == "environments":
-                self._environments(table)
+                self._environments(name, table)
             elif "." in name:
                 self._mapping(name, table)
             elif not _ENVIRONMENT.fullmatch(name):
-                self._fail(
-                    name, f"table [{name}]", "warehouse, syncer, environments, a source's name, or a mapping in quotes"
-                )
+                self.fail((name,), f"table [{name}]", choices)
+            else:
+                self._account((name,), table)
 
-    def _environments(self, table: Mapping[str, Any]) -> None:
+    def known(self, path: tuple[str, ...], noun: str, names: Iterable[str]) -> None:
+        """Refuse the table *path* where its last step is none of *names*."""
+        if path[-1] not in (choices := list(names)):
+            wrong = UnknownName(noun, path[-1], known=choices)
+            raise UsageError(f"{self.file}, line {self.line(path)}: {wrong}")
+
+    def fail(self, path: tuple[str, ...], what: str, choices: str) -> None:
+        raise UsageError(f"{self.file}, line {self.line(path)}: {what}. Choices: {choices}.")
+
+    def line(self, path: tuple[str, ...]) -> int:
+        """Find the line that a table or key stands on: the first that has most of its *path*."""
+        table: tuple[str, ...] = ()
+        best, found = 0, 1
+        for number, line in enumerate(self.text.splitlines(), start=1):
+            bare = line.strip()
+            if bare.startswith("[") and (header := _path_of(bare)):
+                table = here = header
+            elif key := _KEY.match(line):
+                here = (*table, *_path_of(f"{key[1]} = 0"))
+            else:
+                continue
+            alike = sum(1 for _ in itertools.takewhile(bool, map(str.__eq__, here, path)))
+            if alike > best:
+                best, found = alike, number
+        return found
+
+    def _account(self, path: tuple[str, ...], table: Mapping[str, Any]) -> None:
+        for key in _ACCOUNT_KEYS:
+            if key in table and not isinstance(table[key], str):
+                self.fail((*path, key), f"{key} in [{'.'.join(path)}] is no text", "a text in quotes")
+
+    def _environments(self, top: str, table: Mapping[str, Any]) -> None:
         for name, named in table.items():
             if not isinstance(named, dict) or not _ENVIRONMENT.fullmatch(name):
-                self._fail(name, f"environment {name}", "a table, its name in small letters, digits and _")
+                self.fail((top, name), f"environment {name}", "a table, its name in small letters, digits and _")
+            self._account((top, name), named)
+            for source, inner in named.items():
+                if isinstance(inner, dict):
+                    self._account((top, name, source), inner)
 
     def _mapping(self, name: str, table: Mapping[str, Any]) -> None:
         own = {key: value for key, value in table.items() if key != "environments"}
-        self._keys(name, own, MAPPING_KEYS)
-        for environment, named in table.get("environments", {}).items():
-            if not isinstance(named, dict):
-                self._fail(environment, f"{name}.environments.{environment}", "a table")
-            self._keys(f"{name}.environments.{environment}", named, MAPPING_KEYS)
+        self._keys((name,), own, MAPPING_KEYS)
+        environments = table.get("environments", {})
+        if not isinstance(environments, dict):
+            self.fail((name, "environments"), f'environments in ["{name}"]', "tables, one for each environment")
+        for environment, named in environments.items():
+            path = (name, "environments", environment)
+            if not isinstance(named, dict) or not _ENVIRONMENT.fullmatch(environment):
+                self.fail(path, ".".join(path), "a table, its name in small letters, digits and _")
+            self._keys(path, named, MAPPING_KEYS)
 
-    def _keys(self, table_name: str, table: Mapping[str, Any], known: Mapping[str, tuple[str, Check]]) -> None:
+    def _keys(self, path: tuple[str, ...], table: Mapping[str, Any], known: Mapping[str, tuple[str, Check]]) -> None:
         for key, value in table.items():
             if key not in known:
-                wrong = UnknownName(f"key in [{table_name}]", key, known=known)
-                raise UsageError(f"{self.file}, line {self.line(key)}: {wrong}")
+                wrong = UnknownName(f"key in [{'.'.join(path)}]", key, known=known)
+                raise UsageError(f"{self.file}, line {self.line((*path, key))}: {wrong}")
             meaning, is_good = known[key]
             if not is_good(value):
-                self._fail(key, f"{key} in [{table_name}] is {value!r}", meaning)
+                self.fail((*path, key), f"{key} in [{'.'.join(path)}] is {_shown(value)}", meaning)
 
-    def _fail(self, key: str, what: str, choices: str) -> None:
-        raise UsageError(f"{self.file}, line {self.line(key)}: {what}. Choices: {choices}.")
 
-    def line(self, key: str) -> int:
-        """Find the line that *key* stands on."""
-        pattern = re.compile(rf"""(^|[\s\["'.{{,]){re.escape(key)}["'\]\s=.]""")
-        for number, line in enumerate(self.text.splitlines(), start=1):
-            if pattern.search(f"{line} ") and not line.lstrip().startswith("#"):
-                return number
-        return 1
+def _path_of(line: str) -> tuple[str, ...]:
+    """Read the names of a header (`[a."b.c"]`) or of a key; nothing where the line is none of them."""
+    try:
+        found: Any = tomllib.loads(line)
+    except ValueError:
+        return ()
+    names = []
+    while isinstance(found, dict | list) and len(found) == 1:
+        if isinstance(found, dict):
+            names += list(found)
+        found = next(iter(found.values())) if isinstance(found, dict) else found[0]
+    return tuple(names)
+
+
+def _shown(value: Any) -> str:
+    """Write a value of the wrong kind; a text, or what may hold one, only by its kind."""
+    if isinstance(value, str):
+        return "another text" if value else "an empty text"
+    return (
+        str(value)[:40] if isinstance(value, int | float) else "a list" if isinstance(value, list) else "no such value"
+    )

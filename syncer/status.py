@@ -29,6 +29,7 @@ from syncer.warehouses import Holder, Transaction, Warehouse
 Entry = TypeVar("Entry")
 
 FIRST_REJECTS = 20  # how many of a mapping are shown
+_CAME_LATER = ("keys", "braked")  # columns of `syncer.runs` that an older warehouse lacks
 RUN_ID = re.compile(r"[0-9a-f]{4,12}")
 
 
@@ -56,6 +57,8 @@ class Run:
     requests: int
     mark: str | None
     error: str | None
+    keys: int  # that a census walked
+    braked: int  # rows that would have ended and did not
     last_done: dt.datetime | None = None  # when a run of this mapping last ended as done
 
 
@@ -178,7 +181,8 @@ def read(settings: Settings, question: Question | None = None, *, clock: Clock |
     clock = clock or SystemClock()
     question = question or Question()
     warehouse = warehouses.find(settings, clock=clock)
-    used = budget.Budget(cache.folder(dict(settings.variables)), clock=clock).usage()
+    known = budget.Budget(cache.folder(dict(settings.variables)), clock=clock).usage()
+    used = [use for use in known if use.used or use.paused_s]
     bare = Standing(now=clock.now(), warehouse=warehouse.name, budget=tuple(used))
     with contextlib.closing(warehouse):
         reading = _Reading(settings, question, warehouse)
@@ -238,13 +242,13 @@ class _Reading:
 
     def _runs(self, t: Transaction) -> tuple[Run, ...]:
         """The last run of each mapping and environment, or the runs that are asked for by id."""
-        last = _entries(t, journal.RUNS, Run, _LAST_RUNS)
+        last = _run_entries(t, _LAST_RUNS)
         if not self.ids:
             return last
         done = {(run.mapping, run.environment): run.last_done for run in last}
         chosen = []
         for beginning in self.ids:
-            found = _entries(t, journal.RUNS, Run, _RUNS_BY_ID, [beginning])
+            found = _run_entries(t, _RUNS_BY_ID, beginning)
             if len(found) != 1:
                 raise _no_run(beginning, [run.run for run in found])
             chosen.append(attrs.evolve(found[0], last_done=done.get((found[0].mapping, found[0].environment))))
@@ -267,7 +271,7 @@ class _Reading:
         if not doubtful:
             return tuple(runs)
         with self.warehouse.transaction() as t:
-            again = {run.run: _entries(t, journal.RUNS, Run, _RUNS_BY_ID, [run.run]) for run in doubtful}
+            again = {run.run: _run_entries(t, _RUNS_BY_ID, run.run) for run in doubtful}
         self.warehouse.rest(waiting=True)
         settled = {run.run: told(run, again[run.run]) for run in doubtful}
         return tuple(settled.get(run.run, run) for run in runs)
@@ -319,6 +323,21 @@ def _entries(
     return tuple(kind(**dict(zip(names, row, strict=True))) for row in found)
 
 
+def _run_entries(t: Transaction, query: str, *parameters: str) -> tuple[Run, ...]:
+    """Read runs; a column that the warehouse does not have yet, or a run from before it, counts nothing."""
+    present = t.columns(journal.RUNS)
+    names = [field.name for field in attrs.fields(Run) if field.name != "last_done"]
+    columns = [
+        f"r.{sql.quoted(name)}"
+        if name not in _CAME_LATER
+        else f"COALESCE(r.{sql.quoted(name)}, 0)"
+        if name in present
+        else "0"
+        for name in names
+    ]
+    return _entries(t, journal.RUNS, Run, query.replace("{columns}", ", ".join(columns)), parameters)
+
+
 def told(run: Run, again: Sequence[Run]) -> Run:
     """Say what a run is whose lease was seen free, by its row as it was read afterwards."""
     now = attrs.evolve(again[0], last_done=run.last_done) if again else run
@@ -330,7 +349,11 @@ def told(run: Run, again: Sequence[Run]) -> Run:
 def _hits(pattern: str, known: set[str]) -> list[str]:
     hits = fnmatch.filter(sorted(known), pattern)
     if not hits:
-        raise UnknownName("mapping", pattern, known=known)
+        if "." in pattern:
+            raise UnknownName("mapping", pattern, known=known)
+        wrong = UnknownName("mapping or run", pattern, known=known)
+        wrong.hint += " The beginning of a run's id has at least 4 letters."
+        raise wrong
     return hits
 
 
@@ -355,9 +378,8 @@ def _held(name: str, holder: Holder) -> Held:
     )
 
 
-_RUN_COLUMNS = ", ".join(f"r.{sql.quoted(field.name)}" for field in attrs.fields(Run) if field.name != "last_done")
 _LAST_RUNS = f"""
-SELECT {_RUN_COLUMNS}, d.last_done
+SELECT {{columns}}, d.last_done
 FROM (
     SELECT *, ROW_NUMBER() OVER (PARTITION BY mapping, environment ORDER BY started_at DESC, run DESC) AS from_last
     FROM {{table}}
@@ -369,8 +391,8 @@ LEFT JOIN (
 WHERE r.from_last = 1
 ORDER BY r.mapping, r.environment
 """
-_RUNS_BY_ID = f"""
-SELECT {_RUN_COLUMNS}, NULL FROM {{table}} AS r WHERE r.run LIKE ? || '%' ORDER BY r.started_at
+_RUNS_BY_ID = """
+SELECT {columns}, NULL FROM {table} AS r WHERE r.run LIKE ? || '%' ORDER BY r.started_at
 """
 _PLACES = """
 SELECT mapping, environment, COUNT(*), MIN(mark), MAX(mark), MAX(updated_at)

@@ -11,8 +11,10 @@ Not here: what an answer means (`sources/`).
 
 from __future__ import annotations
 
+import datetime as dt
 import email.utils
 import random
+import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,13 +27,21 @@ from loguru import logger
 from syncer import values
 from syncer.budget import Bucket, Budget
 from syncer.clock import Clock
-from syncer.errors import AnswerError, NotAllowed, NotFound, RequestError, SyncerError, Unavailable
+from syncer.errors import AnswerError, NotAllowed, NotFound, RequestError, SyncerError, Unavailable, UsageError
+from syncer.settings import DEFAULT_ENVIRONMENT, Account
 
 if TYPE_CHECKING:
     import requests
 
 RETRIED = frozenset({429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+FIRST_TRIES = 2  # where nobody is there at all, and never was: a wrong URL does not mend itself while we wait
+SLICE_S = 1.0  # of a wait; after each, a transport that was closed ends it
 READ_BYTES = 1 << 20  # of an answer at once; in the 10 KB that `requests` takes, reading costs as much as parsing
+# Another Content-Type is not repeated: a server that echoes what it was sent may do so there.
+MEDIA_TYPES = frozenset(
+    {"text/html", "text/plain", "text/xml", "text/css", "text/javascript", "text/csv"}
+    | {f"application/{kind}" for kind in ("json", "problem+json", "xml", "xhtml+xml", "octet-stream", "javascript")}
+)
 
 Query = Mapping[str, Any] | Sequence[tuple[str, Any]]
 Send = Callable[["requests.PreparedRequest", "requests.Session", tuple[float, float]], "requests.Response"]
@@ -85,15 +95,31 @@ class Answer:
         try:
             return values.parse(self.body)
         except ValueError as error:
-            kind = self.headers.get("Content-Type", "no content type")
             raise AnswerError(
-                f"{self.where} answered {self.status} with {len(self.body)} bytes that are not JSON ({kind}).",
+                f"{self.where} answered {self.status} with {len(self.body)} bytes that are not JSON "
+                f"({_media_type(self.headers)}).",
                 hint="Check the base URL: a login page or a proxy answers like this.",
             ) from error
 
 
+@attrs.frozen
+class _Trouble:
+    """Why there is no answer."""
+
+    text: str = ""
+    is_nobody: bool = False  # there is no such host, or no server on it
+
+
+_NO_TROUBLE = _Trouble()
+
+
 class Transport:
-    """A session to one API; safe for threads. `requests` counts what was really sent."""
+    """
+    A session to one API; safe for threads. `requests` counts what was really sent.
+
+    The name before the colon of *owner* (`budget.owner_of`) is the source's: messages name its variables, those of
+    `environment` once a source has set that. Once closed, it ends its waits and sends nothing.
+    """
 
     def __init__(
         self,
@@ -105,15 +131,26 @@ class Transport:
         auth: tuple[str, str] | None = None,
         rules: Rules | None = None,
     ) -> None:
+        """
+        Make the session; nothing is sent.
+
+        Raises: UsageError: *base_url* is no URL or has a user in it, or a header cannot carry the token or user.
+        """
+        self.environment = DEFAULT_ENVIRONMENT
+        self._owner = owner
+        _check_url(base_url, self._variable("URL"))
+        self._check_secrets(headers or {}, auth)
         self.base_url = base_url.rstrip("/")
         self.requests = 0
         self.rules = rules or Rules()
         self.clock = doors.clock
-        self._owner = owner
         self._doors = doors
         self._count_lock = threading.Lock()
+        self._is_closed = False
+        self._was_answered = False
         self._session = self._open(headers or {}, auth)
         self._templates: dict[str, requests.PreparedRequest] = {}
+        self._try_url()
 
     def get(self, path: str, params: Query | None = None, *, bucket: Bucket | None = None) -> Answer:
         """Read by GET; *path* is below the base URL, or a whole URL on the same host (a `Link`)."""
@@ -136,29 +173,30 @@ class Transport:
         """
         Send, and send again by the rules where it is a read.
 
-        Raises: Unavailable, NotAllowed, NotFound, RequestError. A write (`is_read=False`) is asked again only after a
-        429.
+        Raises: Unavailable, NotAllowed, NotFound, RequestError; SyncerError where it is closed. A write
+        (`is_read=False`) is asked again only after a 429.
         """
         where = f"{method} {urlsplit(path).path if '://' in path else path}"
         request = self._prepare(method, path, params, body)
         for attempt in range(1, self.rules.tries + 1):
             if bucket is not None:
-                self._doors.budget.take(self._owner, bucket)
+                self._doors.budget.take(self._owner, bucket, sleep=self._sleep)
             answer, trouble = self._attempt(request, where)
             if answer is not None and answer.status not in self.rules.retried:
                 return self._judged(answer)
             told = self._told_to_wait(answer)
             status = answer.status if answer is not None else 0
             wait = self._wait_before_next(attempt, status=status, told=told, bucket=bucket)
-            if attempt == self.rules.tries or wait > self.rules.longest_wait_s or (not is_read and status != 429):
+            if attempt >= self._tries(trouble) or wait > self.rules.longest_wait_s or (not is_read and status != 429):
                 raise self._gave_up(where, answer, trouble, attempt=attempt, wait=wait if told else 0.0)
-            logger.info("{}: {}; asked again in {:.1f} s", where, trouble or status, wait)
+            logger.info("{}: {}; asked again in {:.1f} s", where, trouble.text or status, wait)
             if status != 429 or bucket is None:
-                self.clock.sleep(wait)
+                self._sleep(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; whoever waits, or asks from now on, gets an error."""
+        self._is_closed = True
         self._session.close()
 
     def _open(self, headers: Mapping[str, str], auth: tuple[str, str] | None) -> requests.Session:
@@ -204,10 +242,11 @@ class Transport:
             self._templates[method] = self._session.prepare_request(requests.Request(method, self.base_url))
         return self._templates[method]
 
-    def _attempt(self, request: requests.PreparedRequest, where: str) -> tuple[Answer | None, str]:
+    def _attempt(self, request: requests.PreparedRequest, where: str) -> tuple[Answer | None, _Trouble]:
         """Send once; the answer, or what went wrong on the way."""
         import requests
 
+        self._check_open()
         with self._count_lock:
             self.requests += 1
         timeout = (self.rules.connect_timeout_s, self.rules.read_timeout_s)
@@ -225,15 +264,48 @@ class Transport:
                 f"{where}: the certificate of {self.base_url} was not accepted.",
                 hint="Set REQUESTS_CA_BUNDLE to the authority's file.",
             ) from error
+        except requests.exceptions.ConnectTimeout:
+            return None, _Trouble(f"no connection in {self.rules.connect_timeout_s:g} s")
         except requests.exceptions.Timeout:
-            return None, f"no answer in {self.rules.read_timeout_s:g} s"
-        except requests.exceptions.ChunkedEncodingError:
-            return None, "the answer was cut short"
+            return None, _Trouble(f"no answer in {self.rules.read_timeout_s:g} s")
+        except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
+            return None, _Trouble("the answer was cut short")
         except requests.exceptions.ConnectionError as error:
-            return None, f"the connection failed ({_cause(error)})"
+            return None, self._trouble_of(error)
+        self._was_answered = True
         return Answer(
             status=response.status_code, headers=response.headers, body=body, url=response.url or "", where=where
-        ), ""
+        ), _NO_TROUBLE
+
+    def _trouble_of(self, error: requests.exceptions.ConnectionError) -> _Trouble:
+        import requests
+
+        cause = _cause(error)
+        if isinstance(error, requests.exceptions.ProxyError):
+            return _Trouble(f"the proxy did not let us through ({type(cause).__name__})")
+        parts = urlsplit(self.base_url)
+        if isinstance(cause, socket.gaierror):
+            return _Trouble(f"the host name {parts.hostname} is not known", is_nobody=True)
+        if isinstance(cause, ConnectionRefusedError):
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            return _Trouble(f"nobody answers at {parts.hostname}:{port}", is_nobody=True)
+        return _Trouble(f"the connection failed ({type(cause).__name__})")
+
+    def _tries(self, trouble: _Trouble) -> int:
+        is_wrong_url = trouble.is_nobody and not self._was_answered
+        return min(FIRST_TRIES, self.rules.tries) if is_wrong_url else self.rules.tries
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait, and look now and then whether anybody still wants us to."""
+        while seconds > 0:
+            self._check_open()
+            self.clock.sleep(min(seconds, SLICE_S))
+            seconds -= SLICE_S
+        self._check_open()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise SyncerError(f"The session to {self.base_url} is closed.")
 
     def _told_to_wait(self, answer: Answer | None) -> float | None:
         """Read `Retry-After`, in seconds or as a date; None where the answer does not say."""
@@ -243,12 +315,8 @@ class Transport:
         try:
             return max(0.0, float(text))
         except ValueError:
-            pass
-        try:
-            moment = email.utils.parsedate_to_datetime(text)
-        except ValueError:
-            return None
-        return max(0.0, (moment - self.clock.now()).total_seconds())
+            moment = moment_of(text)
+        return None if moment is None else max(0.0, (moment - self.clock.now()).total_seconds())
 
     def _wait_before_next(self, attempt: int, *, status: int, told: float | None, bucket: Bucket | None) -> float:
         jitter = self._doors.random.uniform(0.7, 1.3)
@@ -261,40 +329,124 @@ class Transport:
             wait = told
         return wait
 
-    def _gave_up(self, where: str, answer: Answer | None, trouble: str, *, attempt: int, wait: float) -> SyncerError:
-        what = trouble or f"status {answer.status if answer is not None else 0}"
+    def _gave_up(
+        self, where: str, answer: Answer | None, trouble: _Trouble, *, attempt: int, wait: float
+    ) -> SyncerError:
+        what = trouble.text or f"status {answer.status if answer is not None else 0}"
         tried = "once" if attempt == 1 else f"{attempt} times"
         hint = f"The server asks to wait {wait:.0f} s. " if wait else ""
+        if not self._was_answered:
+            hint = f"Check {self._variable('URL')}, and that this machine may reach it. "
         return Unavailable(
-            f"{where} at {self.base_url}: {what}, asked {tried}.", hint=f"{hint}It is safe to run again."
+            f"{where} at {self.base_url}: {what}, asked {tried}.",
+            hint=f"{hint}It is safe to run again.",
+            status=answer.status if answer is not None else 0,
         )
 
-    @staticmethod
-    def _judged(answer: Answer) -> Answer:
+    def _judged(self, answer: Answer) -> Answer:
         """Return a good answer; raise for a bad one, without its text, which may repeat what was sent."""
         if answer.status < 300 or answer.status == 304:
             return answer
         body = answer.body[:10_000].decode("utf-8", "replace")
-        if answer.status in (401, 403):
+        token = self._variable("TOKEN")
+        if answer.status == 401:
             raise NotAllowed(
-                f"{answer.where} was refused with status {answer.status}.", status=answer.status, body=body
+                f"{answer.where} at {self.base_url}: the token in {token} is not accepted (401); it may have "
+                "expired or been revoked.",
+                status=401,
+                body=body,
+            )
+        if answer.status == 403:
+            raise NotAllowed(
+                f"{answer.where} at {self.base_url} is not allowed (403): the token in {token}, or its user, has no "
+                "right to read it.",
+                status=403,
+                body=body,
             )
         if answer.status == 404:
             raise NotFound(f"{answer.where} was not found (404).", status=404, body=body)
-        if answer.status < 400:
+        if answer.status >= 400:
             raise RequestError(
-                f"{answer.where} was answered with a redirect ({answer.status}), which is not followed: the token "
-                "would go along.",
-                hint="Check the base URL (http or https, the host's present name).",
-                status=answer.status,
-                body=body,
+                f"{answer.where} was refused with status {answer.status}.", status=answer.status, body=body
             )
-        raise RequestError(f"{answer.where} was refused with status {answer.status}.", status=answer.status, body=body)
+        raise RequestError(
+            f"{answer.where} was answered with a redirect ({answer.status}), which is not followed: the token "
+            "would go along.",
+            hint=f"Check {self._variable('URL')} (http or https, the host's present name).",
+            status=answer.status,
+            body=body,
+        )
+
+    def _variable(self, what: str) -> str:
+        """Name the variable that holds URL, TOKEN or USER of the source that this is a session of."""
+        source = self._owner.partition(":")[0]
+        words = {"URL": "the base URL", "TOKEN": "the token", "USER": "the user"}
+        return Account(source=source, environment=self.environment).variable(what) if source else words[what]
+
+    def _check_secrets(self, headers: Mapping[str, str], auth: tuple[str, str] | None) -> None:
+        user, token = auth or ("", "")
+        for what, texts in (("USER", [user]), ("TOKEN", [token, *headers.values()])):
+            if not all(text.isascii() and text.isprintable() and text[:1] != " " for text in texts):
+                raise UsageError(
+                    f"{self._variable(what)} has a letter that no header of a request can carry.",
+                    hint="Only plain ASCII is possible, in one line: copy it again.",
+                )
+
+    def _try_url(self) -> None:
+        """Let `requests` look at the base URL, as it does at the first request. Raises UsageError."""
+        try:
+            self._template("GET")
+        except ValueError:
+            raise _wrong_url(self._variable("URL"), "is no URL") from None
 
 
-def _cause(error: BaseException) -> str:
-    """Name the innermost cause by its class: its text may hold the URL with what was sent."""
+def moment_of(text: str) -> dt.datetime | None:
+    """Read a date as headers have it, in UTC; None where it is none."""
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+        return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _check_url(url: str, variable: str) -> None:
+    """Raise UsageError where *url* cannot be a base URL. It is not repeated: a password may stand in it."""
+    if not url.isprintable() or " " in url:
+        raise _wrong_url(variable, "has a blank or a control character in it")
+    try:
+        parts = urlsplit(url)
+        is_usable = parts.port != 0
+        host = parts.hostname or ""
+        if host.isascii():
+            host.encode("idna")
+    except ValueError:
+        is_usable, parts, host = False, urlsplit(""), ""
+    if "@" in (parts.netloc or url):
+        raise _wrong_url(variable, "has a user or a password in it, which would stand in logs")
+    if not is_usable or not host:
+        raise _wrong_url(variable, "is no URL")
+    if parts.scheme not in ("http", "https") or "?" in url or "#" in url:
+        raise _wrong_url(variable, "is no base URL")
+
+
+def _wrong_url(variable: str, why: str) -> UsageError:
+    return UsageError(
+        f"{variable[:1].upper()}{variable[1:]} {why}.",
+        hint="http:// or https://, the host, its port and path where it needs them: https://host.example.com",
+    )
+
+
+def _media_type(headers: Mapping[str, str]) -> str:
+    kind = headers.get("Content-Type")
+    if kind is None:
+        return "no content type"
+    named = kind.partition(";")[0].strip().lower()
+    return named if named in MEDIA_TYPES else "another content type"
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return the innermost cause. Only its class is named: its text may hold the URL with what was sent."""
     inner: BaseException = error
     while (inner.__cause__ or inner.__context__) is not None:
         inner = inner.__cause__ or inner.__context__  # type: ignore[assignment]  # checked by the loop
-    return type(inner).__name__
+    return inner

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import signal
+import subprocess
+import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -113,3 +118,69 @@ def test_closing_starts_nothing_more_and_ends_the_threads() -> None:
     time.sleep(0.05)
     assert len(calls) == begun <= 4
     assert threads() == []
+
+
+def test_closing_does_not_wait_for_a_call_that_takes_its_time() -> None:
+    """A server that lets us wait must not hold up the next mapping, or Ctrl+C."""
+    answered = threading.Event()
+    results = ahead(lambda number: number or answered.wait(30), [1, 0, 1, 0, 1], workers=2)
+    assert next(results) == 1
+    began = time.monotonic()
+    results.close()  # type: ignore[attr-defined]  # a generator, told as an iterator
+    assert time.monotonic() - began < 5
+    answered.set()
+    while threads():
+        time.sleep(0.01)
+
+
+HANGER = """
+import threading
+from syncer.ahead import ahead
+def read():
+    for result in ahead(lambda number: number or threading.Event().wait(), [1, 0, 1], workers=2):
+        print(result, flush=True)
+threading.Thread(target=read, daemon=True).start()
+threading.Event().wait()
+"""
+
+
+def test_no_thread_keeps_the_process_alive() -> None:
+    """Ctrl+C ends it, and once is enough."""
+    hanger = subprocess.Popen(
+        [sys.executable, "-c", HANGER], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert hanger.stdout is not None and hanger.stdout.readline() == "1\n"
+    time.sleep(0.2)
+    hanger.send_signal(signal.SIGINT)
+    _, told = hanger.communicate(timeout=20)
+    assert told.count("Traceback") == 1 and told.strip().endswith("KeyboardInterrupt")
+
+
+@pytest.mark.parametrize("items", [0, 1, 2])
+def test_no_more_threads_than_items(items: int) -> None:
+    """Most windows of an incremental pull hold a request or none."""
+    most = 0
+
+    def count(_: int) -> None:
+        nonlocal most
+        most = max(most, len(threads()))
+
+    list(ahead(count, range(items), workers=4))
+    assert most <= items
+
+
+def test_results_are_not_kept_by_idle_threads() -> None:
+    """An answer has megabytes."""
+
+    class Large:
+        pass
+
+    def make(_: int) -> Large:
+        return Large()
+
+    results = ahead(make, range(3), workers=2)
+    kept = [weakref.ref(next(results)) for _ in range(3)]
+    time.sleep(0.1)
+    gc.collect()
+    assert [reference() for reference in kept] == [None, None, None]
+    results.close()  # type: ignore[attr-defined]  # a generator, told as an iterator

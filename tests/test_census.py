@@ -17,7 +17,9 @@ def loaded(site: Site, count: int = 20, name: str = "scripted.things") -> None:
 
 def census(site: Site, present: list[int], *, answers: list[Page] | None = None, **request: Any) -> Any:
     """Take a census in which the API has *present*; asked by key, it has *answers*."""
-    site.script.keys = lambda stream: iter([Page(records=[{"id": number} for number in present], whole=Whole())])
+    site.script.keys = lambda stream, places: iter(
+        [Page(records=[{"id": number} for number in present], whole=Whole())]
+    )
     site.script.fetch = lambda stream, keys: iter(answers or [])
     return site.pull(mode="census", **request)
 
@@ -75,7 +77,7 @@ def test_a_census_reads_another_version(site: Site) -> None:
     say(site, Page(records=records))
     site.pull("scripted.versioned")
     newer = {"id": 1, "name": "new", "updated": "2026-01-02T00:00:00Z"}
-    site.script.keys = lambda stream: iter([Page(records=[records[0], newer, {"id": 2}], whole=Whole())])
+    site.script.keys = lambda stream, places: iter([Page(records=[records[0], newer, {"id": 2}], whole=Whole())])
     asked: list[Any] = []
     site.script.fetch = lambda stream, keys: (asked.extend(keys), iter([Page(records=[newer])]))[1]
     assert site.pull("scripted.versioned", mode="census").updated == 1
@@ -99,7 +101,7 @@ def test_rows_of_a_scope_that_failed_do_not_end(site: Site) -> None:
     say(site, Page(records=notes))
     site.pull("scripted.notes")
     whole = Whole(columns=("thing_id",), values=[(2,)], within=("thing_id",))
-    site.script.keys = lambda stream: iter(
+    site.script.keys = lambda stream, places: iter(
         [Page(scope="1", error=NotAllowed("project 1: no")), Page(scope="2", whole=whole)]
     )
     done = site.pull("scripted.notes", mode="census")
@@ -110,11 +112,54 @@ def test_rows_of_a_scope_that_failed_do_not_end(site: Site) -> None:
     ]
 
 
+def test_an_archived_record_that_is_not_there_any_more_is_gone(site: Site) -> None:
+    """It has left `live` already, so it is not counted once more."""
+    loaded(site)
+    census(site, list(range(1, 20)), answers=[Page(states=[State(key=(0,), state=ARCHIVED)])])
+    assert site.rows(STATES) == [(0, "archived")]
+    done = census(site, list(range(1, 20)))
+    assert (site.rows(STATES), done.gone) == ([(0, "gone")], 0)
+
+
+def test_an_archived_record_that_the_api_lists_as_live_is_read_again(site: Site) -> None:
+    """Restored, and nothing else of it changed."""
+    loaded(site)
+    census(site, list(range(1, 20)), answers=[Page(states=[State(key=(0,), state=ARCHIVED)])])
+    census(site, list(range(20)), answers=[Page(records=[thing(0)])])
+    assert site.rows(STATES) == []
+
+
+def test_a_place_that_a_census_made_untrue_is_replaced_when_it_is_done(site: Site) -> None:
+    """A project that is out of sight must be read whole when it is back."""
+    loaded(site)
+    seen: dict[str, Any] = {}
+
+    def keys(stream: str, places: Any) -> Any:
+        seen.update(places)
+        yield Page(records=[{"id": n} for n in range(20)], scope="hidden", place={"hidden": True}, whole=Whole())
+
+    site.script.keys = keys
+    assert site.pull(mode="census").status == "done"
+    assert seen == {"": {"n": 1}}
+    assert dict(site.rows("SELECT scope, place FROM syncer.marks")) == {"": '{"n":1}', "hidden": '{"hidden":true}'}
+
+
+def test_a_reload_forgets_the_places_that_it_did_not_write(site: Site) -> None:
+    """A project that is hidden while everything is reloaded is read whole when it is back."""
+    say(site, Page(scope="a", place={"n": 1}), Page(scope="b", place={"n": 1}))
+    site.pull()
+    say(site, Page(scope="a", place={"n": 2}))
+    site.pull()
+    assert site.rows("SELECT scope FROM syncer.marks ORDER BY scope") == [("a",), ("b",)]
+    site.pull(mode="full")
+    assert site.rows("SELECT scope, place FROM syncer.marks") == [("a", '{"n":2}')]
+
+
 def test_where_one_census_is_not_enough_the_second_ends_it_a_day_later(site: Site) -> None:
     """A key missed once stands in the findings until it is seen or missed again."""
     say(site, Page(records=[{"id": 1}, {"id": 2}]))
     site.pull("scripted.careful")
-    site.script.keys = lambda stream: iter([Page(records=[{"id": 2}], whole=Whole())])
+    site.script.keys = lambda stream, places: iter([Page(records=[{"id": 2}], whole=Whole())])
 
     def gone() -> int:
         return site.pull("scripted.careful", mode="census").gone
@@ -132,7 +177,7 @@ def test_a_key_that_is_seen_again_is_no_longer_missed(site: Site) -> None:
     say(site, Page(records=[{"id": 1}, {"id": 2}]))
     site.pull("scripted.careful")
     for present in ([2], [1, 2]):
-        site.script.keys = lambda stream, present=present: iter(
+        site.script.keys = lambda stream, places, present=present: iter(
             [Page(records=[{"id": n} for n in present], whole=Whole())]
         )
         site.pull("scripted.careful", mode="census")
@@ -145,7 +190,7 @@ def test_a_census_of_several_groups_meets_every_key(site: Site, monkeypatch: Any
     monkeypatch.setattr("syncer.census.KEYS_A_FETCH", 2)
     loaded(site)
     present = [number for number in range(20) if number not in (3, 9, 15)]
-    site.script.keys = lambda stream: iter(
+    site.script.keys = lambda stream, places: iter(
         [Page(records=[{"id": n}], whole=Whole(first=i == 0, last=i == 16)) for i, n in enumerate(present)]
     )
     assert site.pull(mode="census").gone == 3
@@ -155,6 +200,6 @@ def test_a_census_of_several_groups_meets_every_key(site: Site, monkeypatch: Any
 def test_a_census_that_does_not_say_what_it_is_all_of_ends_nothing(site: Site) -> None:
     """Absence needs a whole to be absent from."""
     loaded(site)
-    site.script.keys = lambda stream: iter([Page(records=[{"id": 1}])])
+    site.script.keys = lambda stream, places: iter([Page(records=[{"id": 1}])])
     done = site.pull(mode="census")
     assert done.status == "failed" and site.rows(STATES) == []

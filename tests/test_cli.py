@@ -12,26 +12,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from syncer import settings
-from syncer.verbs import worst
+from syncer.verbs import listing, worst
 from tests.conftest import query_file
-from tests.shop import TOKEN, Shop, Syncer, passed, started
+from tests.shop import TOKEN, Shop, Syncer, one_line, passed, started
 
 pytest_plugins = ["tests.shop.fixtures"]
+OWN = Path(__file__).parent / "shop"
 RUN_KEYS = {
     "run", "mapping", "environment", "status", "read", "inserted", "updated", "unchanged", "gone", "rejected",
     "requests", "mark",
 }  # fmt: skip
-
-
-def one_line(text: str) -> bool:
-    return text.endswith("\n") and text.count("\n") == 1
 
 
 def test_pull_prints_one_line_a_mapping(syncer: Syncer) -> None:
@@ -105,6 +99,44 @@ def test_part_that_may_not_be_read_exits_3(syncer: Syncer, shop: Shop) -> None:
     assert "the cellar is locked. Ask for the key." in syncer("status", "--rejects").out
 
 
+def test_census_says_what_it_walked_and_ended(syncer: Syncer, shop: Shop) -> None:
+    """`0 read` alone would look as if nothing had been done."""
+    syncer("pull", "shop.*s")
+    del shop.records["items"][10:15]
+    result = syncer("pull", "shop.items", "shop.orders", "--census")
+    assert result.code == 0 and "115 keys" in result.out.splitlines()[0]
+    assert result.out.splitlines()[2].startswith("2 mappings: 0 rows written, 5 ended, ")
+    run = syncer("pull", "shop.items", "--census", "--output", "json").json["runs"][0]
+    assert (run["mode"], run["keys"], run["read"], run["braked"]) == ("census", 115, 0, 0)
+    text = syncer("status", run["run"]).out
+    assert "mode       census, 115 keys met" in text
+    table = syncer("status").out.splitlines()
+    assert "keys" in table[0].split() and "115" in table[1].split()
+
+
+def test_census_that_ended_nothing_names_the_finding(syncer: Syncer, shop: Shop) -> None:
+    """Rejects are something else; the finding is shown with them, where a person looks."""
+    syncer("pull", "shop.items")
+    del shop.records["items"][10:]
+    result = syncer("pull", "shop.items", "--census")
+    assert result.code == 3 and "max_gone_share" in result.out and "`syncer status shop.items`" in result.out
+    assert "`syncer pull shop.items --census --force`" in result.out and "--rejects" not in result.out
+    run = syncer("status", "shop.items", "--output", "json").json["runs"][0]
+    assert run["braked"] == 110
+    assert "110 of 120 live rows would end" in syncer("status", "shop.items", "--rejects").out
+    assert "110 would have ended and did not" in syncer("status", run["run"]).out
+    assert "10 keys" in syncer("pull", "shop.items", "--census", "--force").out
+
+
+def test_rejects_are_named_beside_a_brake(syncer: Syncer, shop: Shop) -> None:
+    """A value that could not be loaded is not explained by rows that did not end."""
+    syncer("pull", "shop.items")
+    del shop.records["items"][10:]
+    shop.records["items"].append({"id": 500, "name": "new", "price": "a lot"})
+    result = syncer("pull", "shop.items", "--census")
+    assert result.code == 3 and "--census --force" in result.out and "--rejects" in result.out
+
+
 def test_quiet_says_nothing_when_all_is_well(syncer: Syncer) -> None:
     """For cron."""
     result = syncer("pull", "shop.*rs", "-q")
@@ -139,6 +171,9 @@ def test_mapping_that_another_process_pulls(syncer: Syncer, shop: Shop) -> None:
     [
         (["pull"], "NAME"),
         (["pull", "shop.itms"], "shop.items"),
+        (["pull", "shop"], "'shop.*'"),
+        (["list", "shop"], "'shop.*'"),
+        (["status", "shop"], "'shop.*'"),
         (["pull", "shop.items", "--ful"], "--full"),
         (["pul"], "pull"),
         (["pull", "shop.items", "--full", "--census"], "--census"),
@@ -146,12 +181,17 @@ def test_mapping_that_another_process_pulls(syncer: Syncer, shop: Shop) -> None:
         (["pull", "shop.items", "--wait", "soon"], "soon"),
         (["pull", "shop.items", "--output", "xml"], "json"),
         (["pull", "shop.items", "--environment", "No!"], "No!"),
-        (["pull", "shop.items", "--warehouse", "oracle:x"], "duckdb"),
+        (["pull", "shop.items", "--warehouse", "oracle:x"], "--warehouse is 'oracle:…'"),
+        (["status", "--warehouse", "x.duckdb"], "--warehouse is 'x.duckdb'; duckdb:PATH"),
+        (["status", "--warehouse", "duckdb:"], "--warehouse is"),
+        (["status", "--warehouse", "duckdb:not/there.duckdb"], "--warehouse names"),
         (["list", "nothing.*"], "nothing.*"),
         (["status", "shop.itms"], "shop.items"),
         (["status", "--max-age", "1y"], "26h"),
         (["check", "shp"], "shop"),
         (["sandbox", "--port", "70000"], "65535"),
+        (["sandbox", "--minutes", "0"], "--minutes"),
+        (["sandbox", "--minutes=nan"], "--minutes"),
         (["demo", "--folder", "not/there"], "not"),
     ],
 )
@@ -200,26 +240,6 @@ def test_warehouse_that_is_none(syncer: Syncer) -> None:
     assert Path("warehouse.duckdb").read_text(encoding="utf-8") == "a letter"
 
 
-@pytest.mark.parametrize(
-    ("toml", "told"),
-    [
-        ("[warehouse]\nurll = 'x'", "line 4"),
-        ("[shpo]\nurl = 'x'", "shop"),
-        ("['shop.itmes']\nlookback_s = 4", "shop.items"),
-        ("['shop.items']\nlookback_s = 'long'", "seconds"),
-        ("[warehouse\nurl = 'x'", "line 3"),
-        ("[shop]\naisles = 4", "aisle"),
-    ],
-)
-def test_typo_in_syncer_toml_names_file_line_and_choices(syncer: Syncer, toml: str, told: str) -> None:
-    """A key that nobody reads would be ignored for ever."""
-    file = Path("syncer.toml")
-    file.write_text(file.read_text(encoding="utf-8") + toml, encoding="utf-8")
-    result = syncer("pull", "shop.items")
-    assert result.code == 2 and one_line(result.err)
-    assert "syncer.toml" in result.err and told in result.err
-
-
 @pytest.fixture
 def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Set the faulty source up."""
@@ -227,11 +247,43 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNCER_FAULTY_TOKEN", TOKEN)
 
 
-def test_fault_of_a_source_is_one_line_without_its_text(syncer: Syncer, faulty: None) -> None:
-    """What a library raised may hold a record's values; a traceback helps nobody who did not write it."""
+def test_fault_of_a_persons_own_file_names_the_file_and_no_value(syncer: Syncer, faulty: None) -> None:
+    """Whoever wrote the source finds the line; what a library raised may hold a record's values."""
     result = syncer("pull", "faulty.values")
+    file = OWN / "sources" / "faulty.py"
+    line = 1 + file.read_text(encoding="utf-8").splitlines().index('            raise KeyError("a record\'s value")')
     assert result.code == 1 and one_line(result.err)
-    assert "KeyError in faulty.py" in result.err and "a record's value" not in result.err
+    assert f"KeyError in {file}, line {line}: the error is in that file" in result.err
+    assert "fault of syncer" not in result.err and "a record's value" not in result.err
+
+
+def test_fault_that_a_persons_own_file_causes_in_a_library_is_its_own(syncer: Syncer, faulty: None) -> None:
+    """The line of theirs that called the library."""
+    result = syncer("pull", "faulty.dates")
+    assert result.code == 1 and f"ValueError in {OWN / 'sources' / 'faulty.py'}, line" in result.err
+
+
+def test_fault_of_a_persons_own_file_while_it_is_loaded(syncer: Syncer, tmp_path: Path) -> None:
+    """Whatever it raises, file and line are told."""
+    folder = tmp_path / "own" / "mappings"
+    folder.mkdir(parents=True)
+    Path("syncer.toml").write_text(f"[syncer]\nfolders = ['{folder.parent.as_posix()}']\n", encoding="utf-8")
+    for wrong in ("1 / 0", "nothing", "(", "import nothing"):
+        (folder / "wrong.py").write_text(f"X = 1\n{wrong}\n", encoding="utf-8")
+        result = syncer("list")
+        assert result.code in (1, 2) and one_line(result.err)
+        assert f"{folder / 'wrong.py'}, line 2" in result.err and "fault of syncer" not in result.err
+
+
+def test_fault_of_syncer_is_called_one(syncer: Syncer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks for it in a file of their own."""
+
+    def broken(*given: object) -> None:
+        raise KeyError("a record's value")
+
+    monkeypatch.setattr(listing, "_entry", broken)
+    result = syncer("list")
+    assert result.code == 1 and "KeyError in listing.py, line" in result.err and "fault of syncer" in result.err
 
 
 def test_fault_after_a_run_leaves_the_document_whole(syncer: Syncer, faulty: None) -> None:
@@ -268,31 +320,6 @@ def test_what_starts_quickly_imports_no_engine(variables: dict[str, str], argume
     )
     found = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert (found.returncode, found.stderr) == (0, "")
-
-
-def test_init_writes_a_file_that_loads_and_names_every_key(
-    syncer: Syncer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """It is made from what the code knows; taken out of its comments, it is still right."""
-    monkeypatch.chdir(tmp_path)
-    assert syncer("init").code == 0
-    text = Path("syncer.toml").read_text(encoding="utf-8")
-    settings.load(folder=tmp_path, variables={})
-    for keys in (settings.WAREHOUSE_KEYS, settings.SYNCER_KEYS, settings.MAPPING_KEYS):
-        assert all(f"\n# {key} = " in text for key in keys)
-    bare = [line.removeprefix("# ") for line in text.splitlines() if line.startswith("# ") and (" = " in line)]
-    fixed = [line for line in bare if line.split(" = ")[0] in settings.MAPPING_KEYS]
-    Path("syncer.toml").write_text("\n".join(["['jira.issues']", *fixed]), encoding="utf-8")
-    settings.load(folder=tmp_path, variables={})
-    assert "[jira]" in text and "SYNCER_GITLAB_TOKEN" in text
-
-
-def test_init_leaves_a_file_alone(syncer: Syncer) -> None:
-    """It may hold a year's settings."""
-    before = Path("syncer.toml").read_text(encoding="utf-8")
-    assert syncer("init").code == 2
-    assert Path("syncer.toml").read_text(encoding="utf-8") == before
-    assert syncer("init", "--force").code == 0
 
 
 def test_status_without_a_warehouse_says_so_and_makes_none(syncer: Syncer) -> None:
@@ -362,47 +389,3 @@ def test_max_age_tells_what_has_not_finished(syncer: Syncer, shop: Shop) -> None
     assert never.code == 1 and "shop.orders never finished a run" in never.err
     late = syncer("status", "--max-age", "0s", "--output", "json")
     assert late.code == 1 and [each["mapping"] for each in late.json["stale"]] == ["shop.items"]
-
-
-def test_check_tells_what_works(syncer: Syncer) -> None:
-    """Nothing is written, and no warehouse is made."""
-    result = syncer("check", "shop")
-    assert (result.code, result.err) == (0, "")
-    assert "as the baker (account the corner shop)" in result.out
-    assert "can be read: shop.items, shop.orders" in result.out
-    assert not Path("warehouse.duckdb").exists()
-
-
-@pytest.mark.parametrize(
-    ("break_it", "told"),
-    [
-        (lambda shop, env: shop.forbidden.add("orders"), "shop.orders cannot be read"),
-        (lambda shop, env: shop.locked.add("orders"), "the cellar is locked"),
-        (lambda shop, env: env.setenv("SYNCER_SHOP_TOKEN", "wrong"), "the one on the wall"),
-        (lambda shop, env: env.setenv("SYNCER_SHOP_URL", "ftp://x"), "SYNCER_SHOP_URL"),
-        (lambda shop, env: env.setenv("SYNCER_SHOP_TOKN", "x"), "Did you mean SYNCER_SHOP_TOKEN?"),
-        (lambda shop, env: env.setenv("SYNCER_WAREHOUSE", "duckdb:not/there.duckdb"), "no file can be made"),
-        (lambda shop, env: Path("warehouse.duckdb").write_text("a letter"), "not a DuckDB file"),
-        (lambda shop, env: Path("syncer.toml").write_text("[wharehouse]"), "syncer.toml, line 1"),
-    ],
-)
-def test_check_tells_what_does_not_work(
-    syncer: Syncer, shop: Shop, monkeypatch: pytest.MonkeyPatch, break_it: Callable[..., Any], told: str
-) -> None:
-    """What is wrong, and what to do."""
-    break_it(shop, monkeypatch)
-    result = syncer("check", "--output", "json")
-    bad = [check for check in result.json["checks"] if check["status"] in ("failed", "warning")]
-    assert result.code == any(check["status"] == "failed" for check in bad)
-    assert any(told in f"{check['about']} {check['detail']} {check['hint']}" for check in bad)
-
-
-def test_source_that_is_not_set_up_is_an_error_only_when_it_is_named(
-    syncer: Syncer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Most sites have one or two of them."""
-    monkeypatch.delenv("SYNCER_SHOP_URL")
-    monkeypatch.delenv("SYNCER_SHOP_TOKEN")
-    every = syncer("check")
-    assert every.code == 0 and "set SYNCER_SHOP_URL, SYNCER_SHOP_TOKEN" in every.out
-    assert syncer("check", "shop").code == 1

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shlex
+import signal
 import subprocess
+import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -19,12 +22,14 @@ import pytest
 from syncer import cli
 from syncer.journal import Pulled
 from syncer.reports import progress, terminal
+from syncer.sandbox.faults import Fault, wished
 from syncer.verbs import demo, seconds_of
 from syncer.verbs.sandbox import Amount
 from tests.conftest import query_file
 from tests.shop import Shop, Syncer, started
 
 pytest_plugins = ["tests.shop.fixtures"]
+ROOT = Path(__file__).parents[1]
 
 
 def test_console_that_lacks_a_letter_shows_its_code(variables: dict[str, str], shop: Shop) -> None:
@@ -141,15 +146,69 @@ def test_sandbox_says_what_to_set_and_ends_by_itself(variables: dict[str, str]) 
         "sandbox", "--port", "0", "--issues", "5", "--projects", "2", "--minutes", "0.05", "--output", "json"
     )
     assert process.stdout is not None
-    document = b""
-    while not document.rstrip().endswith(b'Z"'):
-        document += process.stdout.read1(10_000)  # type: ignore[attr-defined]  # a BufferedReader has it
-    found = json.loads(document + b"}")
+    found = json.loads(process.stdout.readline())
     with urllib.request.urlopen(f"{found['control']}/counts") as answer:
         assert json.load(answer)["sites"] == {}
     assert set(found["environment"]) >= {"SYNCER_JIRA_URL", "SYNCER_GITLAB_TOKEN", "SYNCER_WAREHOUSE"}
-    process.communicate(timeout=60)
-    assert process.returncode == 0
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and rest == b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process group is sent Ctrl-C in another way there")
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_ctrl_c_ends_what_start_py_runs_without_a_traceback(
+    variables: dict[str, str], tmp_path: Path, output: str
+) -> None:
+    """A terminal sends it to both; start.py waits, and returns what the command returned."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); import pathlib, start;"
+        "start.installed = lambda requirements: pathlib.Path(sys.executable);"
+        "sys.exit(start.main(sys.argv[1:]))"
+    )
+    arguments = ["sandbox", "--port=0", "--issues=2", "--projects=2", "--minutes=1", f"--output={output}"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    begun = process.stdout.readline()
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0 and b"Traceback" not in err
+    if output == "json":
+        assert set(json.loads(begun)) == {"environment", "control", "until"} and out == b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals there")
+@pytest.mark.parametrize("module", ["typer", "typer.main", "syncer.verbs", "syncer.verbs.pull", "syncer.engine"])
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_ctrl_c_while_syncer_starts_is_one_line(variables: dict[str, str], module: str, output: str) -> None:
+    """A third of a second, in which a person sees the typo."""
+    code = (
+        "import signal, sys\n"
+        "class Interrupts:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}: signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupts())\n"
+        "from syncer.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "pull", "shop.items", "--output", output]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 130
+    told = json.loads(found.stdout)["error"]["message"] if found.stdout else found.stderr
+    assert "interrupted." in told and found.stderr.count("\n") <= 1 and "Traceback" not in found.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals there")
+def test_start_py_returns_the_exit_code_of_a_command_that_was_killed() -> None:
+    """As a shell does: 128 and the number of the signal; never a negative number."""
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import start; sys.exit(start.run(sys.argv[1:]))"
+    for ends, expected in (("sys.exit(7)", 7), ("os.kill(os.getpid(), 9)", 137)):
+        command = [sys.executable, "-c", code, sys.executable, "-c", f"import os, sys; {ends}"]
+        assert subprocess.run(command, check=False).returncode == expected
 
 
 def test_demo_shows_that_only_changes_are_written(syncer: Syncer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,3 +235,68 @@ def test_demo_leaves_a_file_of_another_alone(syncer: Syncer) -> None:
     result = syncer("demo")
     assert result.code == 2 and "no demo made it" in result.err
     assert query_file(Path("demo.duckdb"), "SELECT COUNT(*) FROM load.shop_items") == [(120,)]
+
+
+def test_demo_says_what_helps_where_its_file_is_no_warehouse(syncer: Syncer) -> None:
+    """Not SYNCER_WAREHOUSE, which it does not read."""
+    Path("demo.duckdb").write_text("a letter", encoding="utf-8")
+    result = syncer("demo")
+    assert result.code == 2 and "--folder" in result.err and "SYNCER_WAREHOUSE" not in result.err
+    assert Path("demo.duckdb").read_text(encoding="utf-8") == "a letter"
+
+
+def test_demo_says_what_helps_where_its_file_is_held(syncer: Syncer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person looks at the last demo's file; wait_s is no setting of the demo."""
+    monkeypatch.setattr(demo, "WAIT_S", 0.1)
+    code = "import duckdb, sys; held = duckdb.connect('demo.duckdb'); print('open', flush=True); sys.stdin.read()"
+    holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert holder.stdout is not None and holder.stdout.readline()
+    result = syncer("demo")
+    holder.communicate(b"")
+    assert result.code == 1 and "--folder" in result.err and "wait_s" not in result.err
+    assert str(holder.pid) in result.err or "another process" in result.err
+
+
+def test_sandbox_says_only_where_it_is_when_it_is_to_be_quiet(syncer: Syncer) -> None:
+    """What must be set differs from start to start; the rest is in the docs."""
+    result = syncer("sandbox", "-q", "--port=0", "--issues=2", "--projects=2", "--minutes=0.001")
+    assert (result.code, result.err) == (0, "")
+    assert [line.partition("=")[0] for line in result.out.splitlines()] == ["SYNCER_JIRA_URL", "SYNCER_GITLAB_URL"]
+
+
+def test_sandbox_prints_commands_of_the_python_that_runs_it(syncer: Syncer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who came by start.py has no `syncer` on the PATH."""
+    arguments = ("sandbox", "--port=0", "--issues=2", "--projects=2", "--minutes=0.001")
+    monkeypatch.setenv("PATH", "")
+    assert f"  {sys.executable} -m syncer pull 'jira.*' 'gitlab.*'\n" in syncer(*arguments).out
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    assert "  syncer check\n" in syncer(*arguments).out
+
+
+@pytest.mark.parametrize(
+    ("wish", "told"),
+    [
+        ({"kind": "zap"}, 'kind is "zap"; known: reset_before, reset_after, timeout, truncate, status, html'),
+        ({}, "kind is missing; known: reset_before,"),
+        ({"kind": "status", "tims": 1}, "no key tims; did you mean times? Known: kind, match, times,"),
+        ({"kind": "status", "times": "3"}, 'times is "3"; wanted: a whole number, 0 or more, or null: for ever'),
+        ({"kind": "status", "times": True}, "times is true; wanted:"),
+        ({"kind": "status", "match": "("}, 'match is "("; wanted: a regular expression'),
+        ({"kind": "status", "match": None}, "match is null; wanted: a regular expression"),
+        ({"kind": "status", "probability": 2}, "probability is 2; wanted: a number between 0 and 1"),
+        ({"kind": "status", "status": 42}, "status is 42; wanted: a status from 100 to 599"),
+        ({"kind": "status", "headers": ["x"]}, 'headers is ["x"]; wanted: an object of texts'),
+        ({"kind": "status", "site": "jirra"}, 'site is "jirra"; known: gitlab, jira'),
+    ],
+)
+def test_fault_that_is_none_is_told_in_the_words_of_who_asked(wish: dict[str, object], told: str) -> None:
+    """Whoever types JSON into curl knows nothing of Python."""
+    with pytest.raises(ValueError) as raised:
+        wished(wish, sites=("gitlab", "jira"))
+    assert str(raised.value).startswith(f"not a fault: {told}")
+
+
+def test_fault_that_is_one_is_taken_as_it_was_asked_for() -> None:
+    """All that is not said stays as it is."""
+    wish = {"kind": "status", "times": None, "status": 429, "headers": {"Retry-After": "2"}, "site": "jira"}
+    assert wished(wish, sites=("jira",)) == Fault(**wish)

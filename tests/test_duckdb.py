@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import threading
+import time
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 
 from syncer.clock import SystemClock
-from syncer.errors import UsageError, WarehouseBusy, WarehouseError
+from syncer.errors import LeaseHeld, UsageError, WarehouseBusy, WarehouseError
 from syncer.settings import Settings
 from syncer.sql import statement
+from syncer.tables import Column, Table
+from syncer.values import BIGINT, DECIMAL
 from syncer.warehouses import find
 
 HOLDER = "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print('open', flush=True); time.sleep(60)"
@@ -93,16 +96,232 @@ except WarehouseError as error:
     print("told:", error)
 """
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=120)
-    assert done.stdout.startswith("told:") and "Traceback" not in done.stderr, done.stderr[-500:]
+    assert "may not grow" in done.stdout and "Traceback" not in done.stderr, done.stderr[-500:]
+
+
+PRESSED = """
+import os, signal, sys, threading
+from pathlib import Path
+from syncer.clock import SystemClock
+from syncer.settings import Settings
+from syncer.sql import statement
+from syncer.warehouses import find
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a worker of pytest-xdist ignores it, and so do its children
+warehouse = find(Settings(warehouse="duckdb:w.duckdb", base=Path(sys.argv[1])), clock=SystemClock())
+rows = statement("SELECT i, md5(CAST(i AS TEXT)) AS m FROM range(60000) AS r(i)")
+try:
+    with warehouse.transaction() as t:
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        while True:  # one long statement might not look at signals for many seconds
+            t.derive("x", rows)
+except KeyboardInterrupt:
+    print("interrupted")
+with warehouse.transaction() as t:
+    print(t.rows(statement("SELECT 1")))
+warehouse.close()
+"""
 
 
 def test_ctrl_c_while_duckdb_works_is_an_interruption(tmp_path: Path) -> None:
-    """DuckDB turns it into an error of its own; it must not look like a fault of ours."""
-    file = find(Settings(warehouse="duckdb:w.duckdb", base=tmp_path), clock=SystemClock())
-    slow = statement("SELECT COUNT(*) FROM range(1000000) AS a, range(1000000) AS b WHERE a.range + b.range = 1")
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt), file.transaction() as t:
-        t.rows(slow)
-    with file.transaction() as t:
+    """DuckDB turns it into an error of its own; it must not look like a fault of ours, and the file goes on."""
+    done = subprocess.run([sys.executable, "-c", PRESSED, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines() == ["interrupted", "[(1,)]"], done.stderr[-500:]
+
+
+class Pressed:
+    """A connection on which the first statement that begins with *word* is interrupted, as DuckDB tells it."""
+
+    def __init__(self, connection: Any, word: str, error: Exception) -> None:
+        self._connection, self._word, self._error = connection, word, error
+
+    def execute(self, text: str, *rest: Any) -> Any:
+        self._interrupt(text)
+        return self._connection.execute(text, *rest)
+
+    def close(self) -> None:
+        self._connection.close()
+        self._interrupt("close")
+
+    def _interrupt(self, text: str) -> None:
+        if self._word and text.startswith(self._word):
+            self._word = ""
+            raise self._error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Query interrupted"), duckdb.InterruptException("Interrupted!")])
+@pytest.mark.parametrize("word", ["SET", "BEGIN", "COMMIT", "ROLLBACK", "close"])
+def test_ctrl_c_at_any_statement_is_an_interruption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, error: Exception
+) -> None:
+    """Otherwise the engine would go on with the next mapping; and the file can be opened again afterwards."""
+    warehouse = find(Settings(warehouse="duckdb:w.duckdb", base=tmp_path), clock=SystemClock())
+    real = duckdb.connect
+    monkeypatch.setattr(duckdb, "connect", lambda *given, **named: Pressed(real(*given, **named), word, error))
+    with pytest.raises(KeyboardInterrupt):
+        with warehouse.transaction():
+            if word == "ROLLBACK":
+                raise KeyError
+        warehouse.close()
+    monkeypatch.undo()
+    with warehouse.transaction() as t:
         assert t.rows(statement("SELECT 1")) == [(1,)]
-    file.close()
+    warehouse.close()
+
+
+@pytest.mark.parametrize("place", ["block", "a Conflicting lock is held folder"])
+def test_only_the_engines_own_words_mean_that_the_file_is_held(tmp_path: Path, place: str) -> None:
+    """A folder named `block`, or a damaged block, is no lock: it is told at once, and for what it is."""
+    (tmp_path / place).mkdir()
+    file = tmp_path / place / "clock.duckdb"
+    file.write_text("Dear Ada, " * 500)
+    began = time.monotonic()
+    with pytest.raises(WarehouseError, match="is not a DuckDB file"):
+        open_it(file, wait_s=20)
+    assert time.monotonic() - began < 10
+
+
+def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+    """DuckDB's words have `block` in them."""
+    file = tmp_path / "w.duckdb"
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("CREATE TABLE x AS SELECT i, md5(CAST(i AS TEXT)) FROM range(60000) AS r(i)")
+    whole = file.read_bytes()
+    for broken in (whole[:20_000], whole[:12_288] + os.urandom(8_000) + whole[20_288:]):
+        file.write_bytes(broken)
+        with pytest.raises(WarehouseError, match="is damaged") as caught:
+            open_it(file, wait_s=20)
+        assert not isinstance(caught.value, WarehouseBusy)
+
+
+WORDS = [
+    'IO Error: Could not set lock on file "{file}": Conflicting lock is held in /usr/bin/python3 (PID 71). See also',
+    'IO Error: Could not set lock on file "{file}": Conflicting lock is held in PID 71',
+    'IO Error: Cannot open file "{file}": Le processus\n\nFile is already open in \nC:\\python.exe (PID 71)',
+]
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_who_holds_the_file_is_read_off_each_systems_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    """Linux with and without the right to see the program, and a Windows that speaks French."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise duckdb.IOException(words.format(file=tmp_path / "w.duckdb"))
+
+    monkeypatch.setattr(duckdb, "connect", refuse)
+    with pytest.raises(WarehouseBusy, match="held by process 71"):
+        open_it(tmp_path / "w.duckdb", wait_s=0)
+
+
+def test_a_file_that_is_held_is_waited_for_once(tmp_path: Path) -> None:
+    """The run that failed is written down too, and that must not wait as long again."""
+    file = tmp_path / "w.duckdb"
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(file)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None and holder.stdout.readline()
+    warehouse = find(Settings(warehouse=f"duckdb:{file}", base=tmp_path, wait_s=2), clock=SystemClock())
+    took = []
+    for _ in range(2):
+        began = time.monotonic()
+        with pytest.raises(WarehouseBusy, match="waited 2 s"), warehouse.transaction():
+            pass
+        took.append(time.monotonic() - began)
+    holder.kill()
+    holder.wait()
+    assert took[0] >= 2 and took[1] < 1.5
+    with warehouse.transaction():
+        pass
+    warehouse.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "value"),
+    [
+        ("INSERT INTO load.t VALUES (1, 'Ada Lovelace'), (2, 'Ada Lovelace')", "Ada"),
+        ("""INSERT INTO load.t VALUES (1, 'Ada "the 1st" Lovelace'), (2, 'Ada "the 1st" Lovelace')""", "1st"),
+        ("INSERT INTO load.t VALUES (1, 'Ada\nLINE 1: Lovelace'), (2, 'Ada\nLINE 1: Lovelace')", "Lovelace"),
+        ("SELECT CAST(3000000000 AS INTEGER)", "3000000000"),
+        ("SELECT CAST(123456.123 AS DECIMAL(5, 2))", "123456"),
+        ("SELECT CAST('Ada Lovelace' AS DATE)", "Ada"),
+        ("SELECT CAST('Ada Lovelace' AS BIGINT)", "Ada"),
+        ("SELECT CAST(-123456.5 AS DOUBLE) :: UTINYINT", "123456"),
+    ],
+)
+def test_what_duckdb_refused_is_told_without_a_rows_values(tmp_path: Path, query: str, value: str) -> None:
+    """Messages stand in logs and in syncer.runs."""
+    warehouse = find(Settings(warehouse="duckdb:w.duckdb", base=tmp_path), clock=SystemClock())
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as connection:
+        connection.execute("CREATE SCHEMA load")
+        connection.execute("CREATE TABLE load.t (id BIGINT, name TEXT UNIQUE)")
+    with pytest.raises(WarehouseError) as caught, warehouse.transaction() as t:
+        t.rows(statement(query))
+    warehouse.close()
+    told = str(caught.value)
+    assert value not in told and "\n" not in told and "Exception: " in told
+
+
+def test_a_link_to_the_file_is_the_file(tmp_path: Path) -> None:
+    """Two names must not mean two sets of leases, and so two pulls of one mapping at once."""
+    open_it(tmp_path / "w.duckdb")
+    (tmp_path / "link.duckdb").symlink_to(tmp_path / "w.duckdb")
+    (tmp_path / "ring.duckdb").symlink_to(tmp_path / "ring.duckdb")
+    one, other = (
+        find(Settings(warehouse=f"duckdb:{name}.duckdb", base=tmp_path), clock=SystemClock()) for name in ("w", "link")
+    )
+    lease = one.lease("x@default", run="r1", wait_s=0)
+    with pytest.raises(LeaseHeld):
+        other.lease("x@default", run="r2", wait_s=0)
+    lease.release()
+    for name in ("ring.duckdb", "x" * 300, "a\0b"):
+        with pytest.raises(UsageError, match="cannot be a file"):
+            open_it(tmp_path / name)
+
+
+def test_where_no_lease_can_be_taken_that_is_one_line(tmp_path: Path) -> None:
+    """A read-only folder, a name that is too long."""
+    here = find(Settings(warehouse="duckdb:w.duckdb", base=tmp_path), clock=SystemClock())
+    with pytest.raises(WarehouseError, match="No lease can be taken in .*too long.*SYNCER_WAREHOUSE"):
+        here.lease("x@" + "y" * 300, run="r", wait_s=0)
+    (tmp_path / "w.duckdb.leases").rmdir()
+    (tmp_path / "w.duckdb.leases").write_text("a file")
+    with pytest.raises(WarehouseError, match="No lease can be taken in"):
+        here.lease("x@default", run="r", wait_s=0)
+    there = find(Settings(warehouse="duckdb:/proc/self/w.duckdb", base=tmp_path), clock=SystemClock())
+    with pytest.raises(WarehouseError, match="No lease can be taken in /proc"):
+        there.lease("x@default", run="r", wait_s=0)
+
+
+THINGS = Table(schema="load", name="things", columns=(Column("id", BIGINT), Column("size", BIGINT)), key=("id",))
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        ("CREATE INDEX mine ON load.things (size)", "Column size of load.things .*index load.mine .*Drop it, pull"),
+        (
+            "ALTER TABLE load.things ADD COLUMN mine TEXT; CREATE INDEX x ON load.things (mine)",
+            "index load.x .*Drop it",
+        ),
+    ],
+)
+def test_an_index_that_is_in_the_way_of_a_wider_column_is_named(tmp_path: Path, own: str, words: str) -> None:
+    """DuckDB cannot change a column of a table that something depends on; only its owner may drop that."""
+    warehouse = find(Settings(warehouse="duckdb:w.duckdb", base=tmp_path), clock=SystemClock())
+    with warehouse.transaction() as t:
+        t.create(THINGS)
+    warehouse.rest(waiting=True)
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as connection:
+        connection.execute(own)
+    with pytest.raises(WarehouseError, match=words), warehouse.transaction() as t:
+        t.widen(THINGS, "size", DECIMAL)
+    warehouse.close()
+
+
+def test_a_column_of_a_persons_own_that_must_not_be_empty_is_named(tmp_path: Path) -> None:
+    """We do not know what to write there; a default does."""
+    warehouse = find(Settings(warehouse="duckdb:w.duckdb", base=tmp_path), clock=SystemClock())
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as connection:
+        connection.execute('CREATE SCHEMA load; CREATE TABLE load.things (id BIGINT, "My note" TEXT NOT NULL)')
+    with pytest.raises(WarehouseError, match="column My note is NOT NULL.*default"), warehouse.transaction() as t:
+        t.run(statement("INSERT INTO load.things (id) VALUES (1)"))
+    warehouse.close()

@@ -38,6 +38,13 @@ GOOD: dict[str, Any] = {
         ({"inbound": Inbound(stream="books", max_gone_share=30)}, ["max_gone_share is 30", "between 0 and 1"]),
         ({"inbound": Inbound(stream="books", lookback=timedelta(seconds=-1))}, ["lookback"]),
         ({"inbound": Inbound(stream="books", misses=0)}, ["misses"]),
+        ({"key": "id"}, ["key is 'id'", "a tuple"]),
+        ({"fields": Field("id")}, ["fields holds Field", "a tuple"]),
+        ({"fields": ("id",)}, ["fields holds str"]),
+        ({"inbound": "books"}, ["inbound is str"]),
+        ({"inbound": Inbound(stream="books", slice_by="id")}, ["slice_by is 'id'", "a tuple"]),
+        ({"inbound": Inbound(stream="books", lookback=5)}, ["lookback is 5", "timedelta"]),
+        ({"inbound": Inbound(stream="books", max_gone_share="x")}, ["max_gone_share is 'x'"]),
     ],
 )
 def test_a_mapping_that_contradicts_itself_is_refused(change: dict[str, Any], words: list[str]) -> None:

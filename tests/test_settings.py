@@ -64,13 +64,28 @@ def test_a_mapping_has_keys_of_its_own_also_by_environment(tmp_path: Path) -> No
     ("toml", "words"),
     [
         ("[warehouse]\n\nwait = 5\n", ["line 3", "'wait'", "wait_s"]),
-        ('[warehouse]\nwait_s = "long"\n', ["line 2", "wait_s", "'long'", "seconds"]),
+        ('[warehouse]\nwait_s = "long"\n', ["line 2", "wait_s", "another text", "seconds"]),
         ('["jira.issues"]\nmax_gone_shar = 1\n', ["line 2", "max_gone_shar", "max_gone_share"]),
         ('["jira.issues"]\n# max_gone_share = 3\nmax_gone_share = 3\n', ["line 3", "between 0 and 1"]),
         ('["jira.issues".environments.voys]\nstyle = "x"\n', ["line 2", "mirror", "delta"]),
         ("[warehouse\n", ["line 1"]),
         ("wait_s = 5\n", ["line 1", "outside a table"]),
         ('["Jira"]\nx = 1\n', ["line 1", "Jira"]),
+        ('["jira.issues"]\nlookback_s = inf\n', ["line 2", "lookback_s", "inf", "from 0 to"]),
+        ('["jira.issues"]\nlookback_s = 1e15\n', ["line 2", "lookback_s", "from 0 to"]),
+        ('["jira.issues"]\nlookback_s = nan\n', ["line 2", "lookback_s", "from 0 to"]),
+        ('["jira.issues"]\nreoffer_days = inf\n', ["line 2", "reoffer_days", "at most"]),
+        ('["jira.issues"]\nreoffer_days = 1e7\n', ["line 2", "reoffer_days", "at most"]),
+        ('["jira.issues"]\nenvironments = 5\n', ["line 2", "environments", "tables"]),
+        ('["jira.issues".environments]\nvoys = 5\n', ["line 2", "voys", "a table"]),
+        ('["jira.issues".environments.Voys]\nstyle = "mirror"\n', ["line 1", "Voys", "small letters"]),
+        ("environments = 5\n", ["line 1", "outside a table"]),
+        ("[warehouse]\nwait_s = inf\n", ["line 2", "wait_s", "from 0 to"]),
+        ('[warehouse]\nmemory_limit = "lots"\n', ["line 2", "memory_limit", "96MB"]),
+        ("[jira]\nurl = 5\n", ["line 2", "url in [jira]", "text in quotes"]),
+        ("[environments.voys.jira]\ntoken = 123456\n", ["line 2", "token in [environments.voys.jira]"]),
+        ('["jira.issues"]\nstyle = "delta"\n["jira.boards"]\nstyle = "x"\n', ["line 4", "style in [jira.boards]"]),
+        ("[warehouse]\nwait_s = 1" + "0" * 5000 + "\n", ["too large"]),
     ],
 )
 def test_a_typo_is_one_line_with_file_line_and_choices(tmp_path: Path, toml: str, words: list[str]) -> None:
@@ -102,3 +117,54 @@ def test_a_secret_is_in_no_repr(tmp_path: Path) -> None:
     found = load(tmp_path, '[jira]\ntoken = "file-secret"\n', SYNCER_GITLAB_TOKEN="var-secret")
     text = repr(found) + repr(found.account("gitlab")) + repr(found.account("jira")) + str(found)
     assert "var-secret" not in text and "file-secret" not in text
+
+
+@pytest.mark.parametrize(
+    "toml", ['["jira.issues"]\nlookback_s = "SECRET"\n', '[warehouse]\nmemory_limit = "SECRET"\n']
+)
+def test_a_text_that_is_wrong_is_not_repeated(tmp_path: Path, toml: str) -> None:
+    """A token in the wrong line must not end up in a log."""
+    with pytest.raises(UsageError) as caught:
+        load(tmp_path, toml)
+    assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ('[warehous]\nurl = "x"\n', "line 1.*warehous.*Did you mean warehouse"),
+        ('[jira]\nuser = "x"\n[environments.voys.jria]\nurl = "x"\n', "line 3.*jria.*Did you mean jira"),
+        ('[jira]\nurl = "x"\n[jira.issues]\nstyle = "delta"\n', r'line 3.*\["jira.issues"\], a mapping, in quotes'),
+    ],
+)
+def test_a_table_under_any_name_is_told_with_its_line(tmp_path: Path, toml: str, words: str) -> None:
+    """Also one of an environment that is not in force."""
+    with pytest.raises(UsageError, match=words):
+        load(tmp_path, toml).check_names(sources=["jira", "gitlab"], mappings=["jira.issues"])
+
+
+def test_an_empty_environment_is_not_the_default_one(tmp_path: Path) -> None:
+    """`--environment "$ENV"` with ENV unset must not write the default account's records."""
+    with pytest.raises(UsageError, match="environment is empty.*leave it out"):
+        load(tmp_path, environment="")
+    assert load(tmp_path, environment=None).environment == "default"
+
+
+def test_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    """Editors of Windows write one; what is not UTF-8 at all is told."""
+    (tmp_path / "syncer.toml").write_text('[jira]\nuser = "é"\n', encoding="utf-8-sig")
+    found = load(tmp_path)
+    found.check_names(sources=["jira"], mappings=[])
+    assert found.account("jira").user == "é"
+    (tmp_path / "syncer.toml").write_text("[jira]\n", encoding="utf-16")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        load(tmp_path)
+
+
+def test_an_option_knows_where_it_stands(tmp_path: Path) -> None:
+    """A source that does not know it says so with file, line and table."""
+    toml = "[gitlab]\nworkers = 1\n[environments.voys]\ngroups = []\n[environments.voys.gitlab]\nworkers = 2\n"
+    places = load(tmp_path, toml, environment="voys").account("gitlab").places
+    assert places["workers"].endswith("syncer.toml, line 6, in [environments.voys.gitlab]")
+    assert places["groups"].endswith("syncer.toml, line 4, in [environments.voys]")
+    assert load(tmp_path).account("gitlab").places["workers"].endswith("line 2, in [gitlab]")

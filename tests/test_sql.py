@@ -26,7 +26,7 @@ def live(site: Site) -> None:
     site.pull()
     say(site, Page(records=[thing(3)], states=[State(key=(4,), state="merged", into="5")]))
     site.pull()
-    site.script.keys = lambda stream: iter([Page(records=[{"id": n} for n in range(10)], whole=Whole())])
+    site.script.keys = lambda stream, places: iter([Page(records=[{"id": n} for n in range(10)], whole=Whole())])
     site.pull(mode="census")
     say(site, Page(scope="s", records=[{"thing_id": 1, "name": "a"}, {"thing_id": 1, "name": "b"}], whole=whole))
     site.pull("scripted.notes")

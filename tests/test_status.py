@@ -160,10 +160,35 @@ def test_what_has_not_finished_a_run_for_too_long(
     assert [late.mapping for late in found.stale] == stale
 
 
+def test_warehouse_of_an_older_syncer_is_read(site: Site) -> None:
+    """Its next pull adds the columns that came since; until then they count nothing."""
+    from syncer import sql
+
+    yields(site, Page(records=[{"id": 1}], place={"at": 1}))
+    run = site.pull().run
+    warehouse = site.warehouse()
+    with warehouse.transaction() as t:
+        for column in ("keys", "braked"):
+            t.run(sql.statement(f"ALTER TABLE syncer.runs DROP COLUMN {column}"))
+    warehouse.close()
+    assert [(each.inserted, each.keys, each.braked) for each in standing(site, run).runs] == [(1, 0, 0)]
+    site.pull()
+    assert standing(site, run).runs[0].keys == 0
+
+
+@pytest.mark.parametrize("name", ["zzzzzz", "3d2"])
+def test_name_that_is_neither_a_mapping_nor_a_run(site: Site, name: str) -> None:
+    """A run's id was meant, or a mapping: both are answered."""
+    with pytest.raises(UnknownName, match="No mapping or run named .*at least 4"):
+        standing(site, name)
+
+
 def test_budget_is_shown(site: Site) -> None:
-    """Of every token that was used lately on this machine."""
+    """Of every token that was used just now on this machine; one that rests is left out."""
     from syncer.budget import Bucket
 
     site.doors.budget.take("scripted:1234", Bucket(name="GET things/one", limit=10, window_s=60))
     (use,) = standing(site).budget
     assert (use.used, use.limit) == (1, 10)
+    site.clock.advance(600)
+    assert standing(site).budget == ()

@@ -5,23 +5,54 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 from syncer import catalog
-from syncer.errors import UnknownName, UsageError
+from syncer.errors import MappingError, UnknownName
 from syncer.mapping import EntityMapping
 
 
 def known(*, folders: Sequence[Path] = ()) -> dict[str, EntityMapping]:
-    """Return all mappings by name, in the order in which a pull of several takes them."""
+    """
+    Return all mappings by name, in the order in which a pull of several takes them.
+
+    Raises: MappingError: a file cannot be loaded, holds no mappings, or two mappings fill one table.
+    """
     found: dict[str, EntityMapping] = {}
-    for file, load in catalog.modules("mappings", folders=folders).items():
-        for mapping in getattr(load(), "MAPPINGS", ()):
-            if not isinstance(mapping, EntityMapping):
-                raise UsageError(
-                    f"mappings/{file}.py: MAPPINGS holds a {type(mapping).__name__}; it is a tuple of EntityMapping."
-                )
-            found[mapping.name] = mapping
+    for name, load in catalog.modules("mappings", folders=folders).items():
+        found.update((mapping.name, mapping) for mapping in _declared(name, load()))
+    by_table: dict[str, str] = {}
+    for mapping in found.values():
+        table = mapping.table("default")
+        other = by_table.setdefault(table, mapping.name)
+        if other != mapping.name:
+            raise MappingError(f"The mappings {other} and {mapping.name} both fill load.{table}. Rename one of them.")
     return found
+
+
+def _declared(name: str, module: ModuleType) -> Sequence[EntityMapping]:
+    """Return the mappings that a file declares."""
+    file = getattr(module, "__file__", None) or f"mappings/{name}.py"
+    found = getattr(module, "MAPPINGS", None)
+    if found is None:
+        raise MappingError(f"{file}: it has no MAPPINGS.", hint="Write MAPPINGS = (…,), a tuple of EntityMapping.")
+    if not isinstance(found, tuple | list):
+        hint = "Put a comma behind it: MAPPINGS = (X,)." if isinstance(found, EntityMapping) else ""
+        raise MappingError(f"{file}: MAPPINGS is {_kind(found)}; it is a tuple of EntityMapping.", hint=hint)
+    names = []
+    for mapping in found:
+        if not isinstance(mapping, EntityMapping):
+            raise MappingError(f"{file}: MAPPINGS holds {_kind(mapping)}; it is a tuple of EntityMapping.")
+        names.append(mapping.name)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise MappingError(f"{file}: MAPPINGS holds {', '.join(twice)} more than once.")
+    return found
+
+
+def _kind(value: object) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 def choose(names: Sequence[str], *, folders: Sequence[Path] = ()) -> list[EntityMapping]:

@@ -1,4 +1,4 @@
 """
 What people and programs look at: text (`terminal`), JSON (`documents`), a pull under way (`progress`), how things
-stand (`standing`).
+stand (`standing`), commands to type (`commands`).
 """

@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 import attrs
 
 from syncer.clock import iso
-from syncer.errors import SyncerError
 
 if TYPE_CHECKING:
     from syncer.journal import Pulled
 
 RUN_NAMES = (
     "run", "mapping", "environment", "mode", "status", "read", "inserted", "updated", "unchanged", "gone", "rejected",
-    "requests", "mark",
+    "requests", "mark", "keys", "braked",
 )  # fmt: skip
 
 
@@ -46,7 +45,7 @@ def _plain(value: Any) -> Any:
 
 
 def run(pulled: Pulled) -> dict[str, Any]:
-    """Return the entry of one pull: the fixed names of DESIGN.md, `mode`, and `error` where it failed."""
+    """Return the entry of one pull: the fixed names, what came since, and `error` where it failed."""
     entry = {name: getattr(pulled, name) for name in RUN_NAMES}
     return {**entry, "error": pulled.error} if pulled.error else entry
 
@@ -54,11 +53,6 @@ def run(pulled: Pulled) -> dict[str, Any]:
 def error(type_name: str, message: str, hint: str = "") -> dict[str, str]:
     """Return the entry of an error."""
     return {"type": type_name, "message": message, "hint": hint}
-
-
-def error_of(failure: SyncerError) -> dict[str, str]:
-    """Return the entry of an error that syncer raised on purpose."""
-    return error(type(failure).__name__, failure.message, failure.hint)
 
 
 class Document:
@@ -79,6 +73,11 @@ class Document:
     def is_begun(self) -> bool:
         """Tell whether something was written."""
         return bool(self._keys)
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether it is whole; nothing can be added any more."""
+        return self._is_closed
 
     def put(self, key: str, value: Any) -> None:
         """Write one key with its value."""
@@ -104,9 +103,9 @@ class Document:
         """End the document; what is closed stays closed."""
         if self._is_closed:
             return
+        self._is_closed = True
         self._end_list()
         self._write("}\n" if self._keys else "{}\n")
-        self._is_closed = True
 
     def _key(self, key: str) -> None:
         if key in self._keys:

@@ -51,12 +51,13 @@ def one_run(run: Run, found: Standing, stream: TextIO) -> Iterable[str]:
     yield painted(f"run {run.run}: {run.verb} {_named(run.mapping, run.environment)}", "bold", stream)
     written = f"{run.inserted:,} inserted, {run.updated:,} updated, {run.unchanged:,} unchanged"
     yield f"  status     {painted(run.status, _COLOUR.get(run.status, 'bold'), stream)}"
-    yield f"  mode       {run.mode}"
+    yield f"  mode       {run.mode}{f', {run.keys:,} keys met' if run.keys else ''}"
     yield f"  began      {terminal.moment(run.started_at)}, {age(run.started_at, found.now)}"
     yield f"  ended      {terminal.moment(run.finished_at)}"
     yield f"  took       {_took(run, found.now)}, {counted(run.requests, 'request')}"
     yield f"  read       {run.read:,}: {written}"
-    yield f"  beside it  {run.gone:,} gone, {run.rejected:,} rejected"
+    braked = f", {run.braked:,} would have ended and did not" if run.braked else ""
+    yield f"  beside it  {run.gone:,} gone, {run.rejected:,} rejected{braked}"
     yield f"  mark       {clean(run.mark or '-')}"
     yield f"  process    {run.pid} on {clean(run.host)}"
     if run.error:
@@ -84,7 +85,7 @@ def _runs(found: Standing, stream: TextIO) -> Iterable[str]:
     """One line a mapping; what is nothing for all of them has no column."""
     numbers = [
         (name, [getattr(run, name) for run in found.runs])
-        for name in ("read", "inserted", "updated", "unchanged", "gone", "rejected", "requests")
+        for name in ("keys", "read", "inserted", "updated", "unchanged", "gone", "braked", "rejected", "requests")
     ]
     numbers = [(name, counts) for name, counts in numbers if name in _ALWAYS or any(counts)]
     rows = [
@@ -191,7 +192,6 @@ def _budget(found: Standing, stream: TextIO) -> Sequence[str]:
             f"paused for {duration(use.paused_s)}" if use.paused_s else "-",
         )
         for use in found.budget
-        if use.used or use.paused_s
     ]
     if not rows:
         return []

@@ -23,7 +23,7 @@ import attrs
 import orjson
 
 from syncer.sandbox.clock import Clock
-from syncer.sandbox.faults import Fault, Faults
+from syncer.sandbox.faults import Faults, wished
 from syncer.sandbox.messages import Editable, Request, Response, Site, json_response
 from syncer.sandbox.traffic import Traffic
 
@@ -85,10 +85,11 @@ class Control:
         return {}
 
     def _add_fault(self, request: Request) -> Any:
+        wish = _object(request)
         try:
-            fault = Fault(**_object(request))
-        except (TypeError, ValueError) as error:
-            raise ControlError(f"not a fault: {error}") from error
+            fault = wished(wish, sites=sorted(self.sites))
+        except ValueError as error:
+            raise ControlError(str(error)) from error
         self.faults.add(fault)
         return attrs.asdict(fault)
 

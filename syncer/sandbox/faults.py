@@ -6,12 +6,15 @@ Here: the decision. How a fault is carried out on a socket is in `server`.
 
 from __future__ import annotations
 
+import difflib
+import json
+import math
 import random
 import re
 import threading
 from collections import Counter
-from collections.abc import Mapping
-from typing import Literal, get_args
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, get_args
 
 import attrs
 
@@ -48,6 +51,63 @@ class Fault:
     body: str = ""
     hang_s: float = 30.0
     site: str | None = None  # None: every site
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: object, *, lowest: int = 0, highest: float = math.inf) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= highest
+
+
+def _is_expression(value: Any) -> bool:
+    try:
+        re.compile(value)
+    except (re.error, TypeError):
+        return False
+    return True
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
+
+
+_WANTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "match": ("a regular expression", lambda value: isinstance(value, str) and _is_expression(value)),
+    "times": ("a whole number, 0 or more, or null: for ever", lambda value: value is None or _is_whole(value)),
+    "skip": ("a whole number, 0 or more", _is_whole),
+    "probability": ("a number between 0 and 1", lambda value: _is_number(value) and 0 <= value <= 1),
+    "status": ("a status from 100 to 599", lambda value: _is_whole(value, lowest=100, highest=599)),
+    "headers": ("an object of texts", _are_texts),
+    "body": ("a text", lambda value: isinstance(value, str)),
+    "hang_s": ("seconds, 0 or more", lambda value: _is_number(value) and value >= 0),
+}
+
+
+def wished(wish: Mapping[str, Any], *, sites: Iterable[str]) -> Fault:
+    """
+    Make the fault that JSON asks for.
+
+    Raises: ValueError: its text is for who wrote the JSON: the key, what was found, what is known.
+    """
+    choices = {"kind": get_args(Kind), "site": (None, *sites)}
+    names = [field.name for field in attrs.fields(Fault)]
+    for name in wish:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            meant = f"did you mean {near[0]}? Known" if near else "known"
+            raise ValueError(f"not a fault: no key {name}; {meant}: {', '.join(names)}")
+    if "kind" not in wish:
+        raise ValueError(f"not a fault: kind is missing; known: {', '.join(choices['kind'])}")
+    for name, value in wish.items():
+        found = f"not a fault: {name} is {json.dumps(value)}"
+        if name in choices:
+            if value not in choices[name]:
+                raise ValueError(f"{found}; known: {', '.join(each for each in choices[name] if each)}")
+        elif not _WANTED[name][1](value):
+            raise ValueError(f"{found}; wanted: {_WANTED[name][0]}")
+    return Fault(**wish)
 
 
 class Faults:

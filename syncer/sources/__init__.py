@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -29,6 +30,8 @@ Key = tuple[Any, ...]  # values of a mapping's key columns, in their order
 
 LIVE, ARCHIVED, MERGED, DELETED, GONE = "live", "archived", "merged", "deleted", "gone"
 STATES = (LIVE, ARCHIVED, MERGED, DELETED, GONE)
+_PORT = ("name", "requests", "check", "describe", "read", "keys", "fetch", "close")
+_SEE = "docs/add-a-source.md shows a whole one."
 
 
 @attrs.frozen(kw_only=True)
@@ -139,12 +142,13 @@ class Source(Protocol):
         commit's project id). A record that changes while it is read may come twice.
         """
 
-    def keys(self, stream: str) -> Iterator[Page]:
+    def keys(self, stream: str, *, places: Mapping[str, Place]) -> Iterator[Page]:
         """
         Yield every key that the API has now, for a census: records that hold at least the key's fields, under a
         `Whole`.
 
-        The place is None: a census moves no place.
+        places: as `read` gets them. A census moves no place, but where what it ends or does not meet makes one untrue
+        (a project that is out of sight), a page may carry that scope's new one; it is stored when the census is done.
         """
 
     def fetch(self, stream: str, keys: Sequence[Key]) -> Iterator[Page]:
@@ -185,11 +189,27 @@ def names(*, folders: Sequence[Path] = ()) -> list[str]:
 
 
 def module(name: str, *, folders: Sequence[Path] = ()) -> ModuleType:
-    """Return the module of a source: it has `connect` and `NEEDS`. Raises UnknownName."""
+    """
+    Return the module of a source: it has `connect` and `NEEDS`.
+
+    Raises: UnknownName; UsageError where the file cannot be loaded, or has none of these.
+    """
     found = catalog.modules("sources", folders=folders)
     if name not in found:
         raise UnknownName("source", name, known=found)
-    return found[name]()
+    made = found[name]()
+    missing = [
+        what
+        for what, is_there in (
+            ("NEEDS, a syncer.sources.Needs", isinstance(getattr(made, "NEEDS", None), Needs)),
+            ("connect, a function", getattr(made, "connect", connect) is not connect),  # `import *` brings ours
+        )
+        if not is_there
+    ]
+    if missing:
+        file = getattr(made, "__file__", None) or f"The source {name}"
+        raise UsageError(f"{file}: a source needs {' and '.join(missing)}.", hint=_SEE)
+    return made
 
 
 def connect(account: Account, *, doors: Doors, streams: Sequence[str], folders: Sequence[Path] = ()) -> Source:
@@ -199,6 +219,10 @@ def connect(account: Account, *, doors: Doors, streams: Sequence[str], folders: 
     """
     made = module(account.source, folders=folders)
     needs: Needs = made.NEEDS
+    unknown = sorted(set(account.options) - set(needs.options))
+    if unknown:
+        place = account.places.get(unknown[0], f"in [{account.source}] of syncer.toml")
+        raise UsageError(f"{place}: {UnknownName('key', unknown[0], known=[*needs.options, 'url', 'token', 'user'])}")
     wanted = {
         "URL": (account.url, needs.url),
         "TOKEN": (account.token, needs.token),
@@ -212,11 +236,44 @@ def connect(account: Account, *, doors: Doors, streams: Sequence[str], folders: 
             f"{needs.title} needs {', '.join(missing)}.",
             hint="Set it in the environment or in syncer.toml; `syncer check` tries it.",
         )
-    if not account.url.startswith(("http://", "https://")):
-        raise UsageError(f"{account.variable('URL')} must begin with http:// or https://, such as {needs.url}.")
-    unknown = sorted(set(account.options) - set(needs.options))
-    if unknown:
-        wrong = UnknownName(f"key in [{account.source}] of syncer.toml", unknown[0], known=needs.options)
-        raise UsageError(str(wrong))
-    source: Source = made.connect(account, doors=doors, streams=tuple(streams))
+    _check_url(account, needs)
+    source = _made(made, account, doors=doors, streams=streams)
+    lacking = [name for name in _PORT if not hasattr(source, name)]
+    if lacking:
+        file = getattr(made, "__file__", None) or f"The source {account.source}"
+        raise UsageError(f"{file}: what connect returns lacks {', '.join(lacking)}.", hint=_SEE)
     return source
+
+
+def _made(made: ModuleType, account: Account, *, doors: Doors, streams: Sequence[str]) -> Source:
+    """Call a source's `connect`; what it says about a wrong option does not repeat a text, which may be a token."""
+    try:
+        source: Source = made.connect(account, doors=doors, streams=tuple(streams))
+    except UsageError as error:
+        message = str(error.message)
+        for value in account.options.values():
+            if isinstance(value, str):
+                message = message.replace(repr(value), "another text")
+        if message == error.message:
+            raise
+        raise UsageError(message, hint=error.hint) from None
+    return source
+
+
+def _check_url(account: Account, needs: Needs) -> None:
+    """Refuse a URL that cannot be one, and one with a password, which would end up in messages and logs."""
+    variable = account.variable("URL")
+    if not account.url.startswith(("http://", "https://")):
+        raise UsageError(f"{variable} must begin with http:// or https://, such as {needs.url}.")
+    try:
+        parts = urlsplit(account.url)
+        is_whole = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        parts, is_whole = None, False
+    if (parts is not None and "@" in parts.netloc) or (not is_whole and "@" in account.url):
+        raise UsageError(
+            f"{variable} has a user or password in it.",
+            hint=f"Take them out: the token has a place of its own, {account.variable('TOKEN')}.",
+        )
+    if not is_whole:
+        raise UsageError(f"{variable} is no URL; it is such as {needs.url}.")

@@ -18,6 +18,7 @@ import sys
 import traceback
 import typing
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Annotated, Any
 
 import attrs
@@ -27,6 +28,7 @@ from syncer.errors import SyncerError, UsageError
 from syncer.reports import documents, terminal
 from syncer.settings import Settings, load
 
+PACKAGE = Path(__file__).parents[1]
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 SHORTEST_SECRET = 4  # a shorter one is no secret, and would be found in every other word
 _SEVERITY = (1, 4, 3, 0)
@@ -75,6 +77,8 @@ class Session:
     has_runs: bool = False  # what fails from now on did not fail before the first run
     before_note: Callable[[], None] | None = None  # takes a progress line away
     _secrets: set[str] = attrs.field(factory=set, repr=False)
+    _has_warehouse: bool = False  # --warehouse was given
+    _folders: tuple[Path, ...] = ()  # where a person's own sources and mappings stand
 
     @property
     def is_json(self) -> bool:
@@ -85,8 +89,11 @@ class Session:
         """Load the settings. Raises UsageError, also for a table of `syncer.toml` that nobody reads."""
         settings = load(environment=where.environment)
         if where.warehouse is not None:
+            _check_warehouse(where.warehouse)
             settings = attrs.evolve(settings, warehouse=where.warehouse)
+            self._has_warehouse = True
         self._secrets.update(_secrets_of(settings))
+        self._folders = settings.folders
         check_names(settings)
         return settings
 
@@ -128,8 +135,9 @@ class Session:
 
     def fail(self, error: SyncerError, *, cause: Exception | None = None) -> int:
         """Say what failed, once, where whoever called looks for it; return the exit code."""
-        if self.is_json:
-            self.document.put("error", documents.error_of(error))
+        if self.is_json and not self.document.is_closed:
+            message, hint = self.hidden(error.message), self.hidden(error.hint)
+            self.document.put("error", documents.error(type(error).__name__, message, hint))
         else:
             self.note(f"syncer: {self.hidden(str(error))}")
         if self.shared.debug:
@@ -137,23 +145,47 @@ class Session:
         return 1 if self.has_runs else error.exit_code
 
     def fail_unexpectedly(self, error: Exception) -> int:
-        """Say that syncer itself is wrong, without the error's text, which may hold a record's values."""
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        file = re.split(r"[\\/]", frame.filename)[-1]
+        """Say whose file is wrong, ours or a person's own; not the error's text, which may hold a record's values."""
+        frames = traceback.extract_tb(error.__traceback__)
+        # What a library raises was caused by who called it.
+        known = [frame for frame in frames if _is_within(frame.filename, (PACKAGE, *self._folders))] or frames
+        file, line = known[-1].filename, known[-1].lineno
+        if _is_within(file, self._folders):
+            what = f"{file}, line {line}: the error is in that file."
+        else:
+            name = re.split(r"[\\/]", file)[-1]
+            what = f"{name}, line {line}: this is a fault of syncer."
         told = SyncerError(
-            f"unexpected {type(error).__name__} in {file}, line {frame.lineno}: this is a fault of syncer.",
+            f"unexpected {type(error).__name__} in {what}",
             hint="What was committed stands; it is safe to run again. --debug shows more.",
         )
         return self.fail(told, cause=error)
 
     def hidden(self, text: str) -> str:
-        """Take every token out of *text*."""
+        """Take every token out of *text*; name the option where it blames the variable that the option overrules."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return text
+        return text.replace("SYNCER_WAREHOUSE", "--warehouse") if self._has_warehouse else text
 
     def _log_line(self, message: str) -> None:
         self.note(self.hidden(str(message)).rstrip("\n"))
+
+
+def _check_warehouse(given: str) -> None:
+    """Refuse a `--warehouse` that is none; what stands behind its kind may hold a password, and is not shown."""
+    from syncer.warehouses import BACKENDS
+
+    kind, colon, rest = given.partition(":")
+    if kind not in BACKENDS or not rest:
+        known = " or ".join(f"{name}:PATH" for name in BACKENDS)
+        raise UsageError(
+            f"--warehouse is '{terminal.clean(kind)}{':…' if rest else colon}'; {known} is wanted.",
+            hint="Such as --warehouse duckdb:warehouse.duckdb.",
+        )
+
+
+def _is_within(file: str, folders: Iterable[Path]) -> bool:
+    return any(Path(file).is_relative_to(folder) for folder in folders)
 
 
 def command(run: Callable[..., int]) -> Callable[..., None]:

@@ -74,21 +74,30 @@ def run(options: Options, where: Where, session: Session) -> int:
     wanted = options.sources or []
     for name in wanted:
         sources.module(name, folders=_folders(session, where))
-    failed = False
+    statuses = []
     for found in _all(wanted, where, session):
-        failed = failed or found.status == FAILED
+        statuses.append(found.status)
         _tell(session, found)
     if session.is_json:
         session.document.open_list("checks")
     else:
         session.say()
-        session.say("Something does not work; see above." if failed else "All is well.")
-    return 1 if failed else 0
+        session.say(_verdict(statuses))
+    return 1 if FAILED in statuses else 0
+
+
+def _verdict(statuses: Sequence[str]) -> str:
+    if FAILED in statuses:
+        return "Something does not work; see above."
+    warnings = statuses.count(WARNING)
+    if not warnings:
+        return "All is well."
+    return f"Nothing failed; {terminal.counted(warnings, 'warning')} deserve{'s' * (warnings == 1)} a look, see above."
 
 
 def _tell(session: Session, found: Found) -> None:
     if session.is_json:
-        session.document.add("checks", attrs.asdict(found))
+        session.document.add("checks", {key: session.hidden(text) for key, text in attrs.asdict(found).items()})
         return
     say = session.show if found.status in (FAILED, WARNING) else session.say
     text = session.hidden(f"{found.about}: {terminal.clean(found.detail)}")
@@ -280,7 +289,7 @@ def _not_set_up(name: str, account: Account, needs: sources.Needs, *, is_named: 
     return Found(
         about=name,
         status=FAILED if is_named else NOT_SET_UP,
-        detail=f"{needs.title}: set {', '.join(variables)}",
+        detail=f"set {', '.join(variables)}",
         hint=f"Token: {needs.token}." if is_named else "",
     )
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import random
-import re
-import shlex
 import shutil
 import sys
 import tempfile
@@ -23,8 +21,8 @@ from typing import TYPE_CHECKING, Annotated
 import attrs
 import typer
 
-from syncer.errors import SyncerError, UsageError
-from syncer.reports import terminal
+from syncer.errors import SyncerError, UsageError, WarehouseBusy, WarehouseError
+from syncer.reports import commands, terminal
 from syncer.tables import STATE, Column, Table
 from syncer.values import TIMESTAMP
 from syncer.verbs import Session, pull, worst
@@ -41,11 +39,13 @@ FILE = "demo.duckdb"
 AMOUNT = Amount(12, 400)
 EDITS = 12  # of each API
 SEED = 7
-# Without a quote in them: they stand within quotes within quotes.
+# Without a double quote in them, and no quote at the end: they stand within three single quotes, within double ones.
 QUERIES = (
-    "SELECT project_key, status_name, COUNT(*) AS issues FROM load.jira_issues GROUP BY ALL ORDER BY ALL",
-    "SELECT project_id, COUNT(*) AS merged, AVG(merged_at - created_at) AS took FROM load.gitlab_merge_requests "
-    "WHERE merged_at IS NOT NULL GROUP BY ALL ORDER BY took DESC",
+    "SELECT project_key, status_name, COUNT(*) AS issues FROM load.jira_issues "
+    "WHERE dss_record_state = 'live' GROUP BY ALL ORDER BY ALL",
+    "SELECT project_id, COUNT(*) AS merged, ROUND(AVG(epoch(merged_at - created_at)) / 86400, 1) AS days "
+    "FROM load.gitlab_merge_requests WHERE merged_at IS NOT NULL AND dss_record_state = 'live' "
+    "GROUP BY ALL ORDER BY days DESC",
 )
 SAMPLES = {
     "load.jira_issues": ("key", "status_name", "first_in_progress", "summary"),
@@ -53,6 +53,7 @@ SAMPLES = {
 }
 SAMPLE_COLUMNS = 60  # of a title
 MADE_BY_DEMO = Table(schema=STATE, name="demo", columns=(Column("made_at", TIMESTAMP),))
+WAIT_S = 5.0  # for a program that has the file open
 LATER_S = 300.0  # longer than Jira's search lags behind
 
 
@@ -72,6 +73,14 @@ def run(options: Options, session: Session) -> int:
     Nothing needs to be set up, and nothing but 127.0.0.1 is asked. A demo.duckdb of an earlier demo is made anew.
     """
     session.log()
+    try:
+        return _run(options, session)
+    except WarehouseError as error:  # its hint names settings that the demo does not read
+        hint = "Close what has it open, or give another folder with --folder."
+        raise SyncerError(error.message, hint=hint) from error
+
+
+def _run(options: Options, session: Session) -> int:
     file = (options.folder or Path()) / FILE
     _clear_the_way(session, file)
     with _opened(file) as t:
@@ -85,13 +94,13 @@ def run(options: Options, session: Session) -> int:
     if session.is_json:
         session.document.put("edits", show.edits)
         session.document.put("warehouse", str(file))
-        session.document.put("try", commands(file))
+        session.document.put("try", to_try(file))
         return code
     if code == 1:
         session.show("\nSomething failed; see above.")
         return code
     session.say(f"\nThe records stand in {file}. Three commands to try next:\n")
-    for command in commands(file):
+    for command in to_try(file):
         session.say(f"  {command}")
     return code
 
@@ -196,7 +205,9 @@ def _clear_the_way(session: Session, file: Path) -> None:
     if not file.exists():
         return
     if not _is_of_a_demo(file):
-        raise UsageError(f"{file} is there, and no demo made it.", hint="Give another folder with --folder.")
+        raise UsageError(
+            f"{file} is there, and no demo made it; it is left alone.", hint="Give another folder with --folder."
+        )
     session.say(f"{file} is of an earlier demo; it is made anew.\n")
     try:
         file.unlink()
@@ -209,9 +220,16 @@ def _clear_the_way(session: Session, file: Path) -> None:
 
 
 def _is_of_a_demo(file: Path) -> bool:
-    """Tell whether a demo made the file: it leaves a table of its own there."""
-    with _opened(file) as t:
-        return bool(t.columns(MADE_BY_DEMO))
+    """Tell whether a demo made the file: it leaves a table of its own there. Raises WarehouseBusy."""
+    if not file.is_file():
+        return False
+    try:
+        with _opened(file) as t:
+            return bool(t.columns(MADE_BY_DEMO))
+    except WarehouseBusy:
+        raise
+    except WarehouseError:  # it cannot even be read as one
+        return False
 
 
 @contextlib.contextmanager
@@ -220,36 +238,15 @@ def _opened(file: Path) -> Iterator[Transaction]:
     from syncer.clock import SystemClock
     from syncer.settings import Settings
 
-    warehouse = warehouses.find(Settings(warehouse=f"duckdb:{file.resolve()}", wait_s=5), clock=SystemClock())
+    warehouse = warehouses.find(Settings(warehouse=f"duckdb:{file.resolve()}", wait_s=WAIT_S), clock=SystemClock())
     with contextlib.closing(warehouse), warehouse.transaction() as t:
         yield t
 
 
-def commands(file: Path) -> list[str]:
+def to_try(file: Path) -> list[str]:
     """Write commands that work as they are printed, in sh and in PowerShell."""
     path = file.as_posix()
-    status = f"{_program('syncer')} status --warehouse {_argument(f'duckdb:{path}')}"
-    ask = f"{_program('python')} -c"
-    return [
-        status,
-        *(f"{ask} {_argument(f'import duckdb; duckdb.connect({path!r}).sql({query!r}).show()')}" for query in QUERIES),
-    ]
-
-
-def _argument(text: str) -> str:
-    """Quote an argument where it must be: in double quotes, which both shells know, unless it holds what they obey."""
-    if re.fullmatch(r"[\w./:\\+-]+", text):
-        return text
-    return shlex.quote(text) if re.search(r"[\"$`!]", text) else f'"{text}"'
-
-
-def _program(name: str) -> str:
-    """Name a program of the Python that runs us: by its name where a shell finds this very one, else by path."""
-    here = Path(sys.executable)
-    found = shutil.which(name)
-    if found is not None and Path(found).parent.resolve() == here.parent.resolve():
-        return name
-    python = str(here.relative_to(Path.cwd())) if here.is_relative_to(Path.cwd()) else str(here)
-    quoted = _argument(python)
-    called = f"& {quoted}" if sys.platform == "win32" and quoted != python else quoted
-    return called if name == "python" else f"{called} -m {name}"
+    status = f"{commands.program('syncer')} status --warehouse {commands.argument(f'duckdb:{path}')}"
+    ask = f"{commands.program('python')} -c"
+    asked = [f"import duckdb; duckdb.connect({path!r}).sql('''{query}''').show()" for query in QUERIES]
+    return [status, *(f"{ask} {commands.argument(code)}" for code in asked)]

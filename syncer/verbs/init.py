@@ -1,4 +1,9 @@
-"""`syncer init`: write a commented `syncer.toml`, made from what the settings and the sources say they know."""
+"""
+`syncer init`: write a commented `syncer.toml`, made from what the settings and the sources say they know.
+
+Any `#` at the beginning of a line may be taken away, and the file is still right: tables stand there already, and what
+is said to people has two of them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +21,7 @@ from syncer.errors import UsageError
 from syncer.settings import MAPPING_KEYS, SYNCER_KEYS, WAREHOUSE_KEYS, Account, Settings
 from syncer.verbs import Session
 
-# What each key is when nobody sets it, or an example; its meaning is the settings' own.
+# What each key is when nobody sets it, or an example; its meaning is the settings' or the source's own.
 EXAMPLES = {
     "url": '"duckdb:warehouse.duckdb"',
     "wait_s": "60",
@@ -26,7 +31,16 @@ EXAMPLES = {
     "lookback_s": "600",
     "style": '"mirror"',
     "reoffer_days": "7",
+    "groups": '["company", "company/tools"]',
+    "graphql": '"auto"',
+    "requests_per_minute": "2000",
+    "workers": "4",
+    "account": '"user"',
+    "limits": '"on"',
+    "auth": '"basic"',
+    "ids_a_page": "5000",
 }
+ELSE = '"..."'
 WHAT_FOR = {
     "url": "where records are loaded; SYNCER_WAREHOUSE goes before it",
     "wait_s": "how long to wait for a file that another process holds",
@@ -38,9 +52,9 @@ WHAT_FOR = {
     "reoffer_days": "how long a delta row that nobody confirmed is offered",
 }
 HEAD = """\
-# syncer.toml: what this site sets. Every line is commented out; take the # away where you want another value.
-# Environment variables go before it. Tokens are better there: this file is likely to be shared.
-# `syncer check` says what works and what does not.
+## syncer.toml: what this site sets. Every key is commented out; take its # away where you want another value.
+## Environment variables go before it. Tokens are better there: this file is likely to be shared.
+## `syncer check` says what works and what does not.
 """
 
 
@@ -81,31 +95,31 @@ def _sources() -> Iterator[str]:
     for name in sources.names():
         needs: sources.Needs = sources.module(name).NEEDS
         account = Account(source=name)
-        yield f"# {needs.title}"
-        yield f"# [{name}]"
+        yield f"## {needs.title}"
+        yield f"[{name}]"
         # An example may be followed by words, such as what else is possible.
         yield f'# url = "{re.split("[; ]", needs.url)[0]}"  # or {account.variable("URL")}: {needs.url}'
         if needs.user:
             yield f'# user = "..."  # or {account.variable("USER")}: {needs.user}'
         yield f'# token = "..."  # or {account.variable("TOKEN")}: {needs.token}'
         for option, meaning in needs.options.items():
-            yield f"# {option} =   # {meaning}"
+            yield f"# {option} = {EXAMPLES.get(option, ELSE)}  # {meaning}"
         yield ""
-    yield "# Another account of a source, chosen with --environment NAME. One key for all sources, or a table for one."
-    yield "# [environments.NAME.SOURCE]"
-    yield '# url = "..."'
+    yield "## Another account of a source, chosen with --environment NAME (here: other): a table for each source."
+    yield f"[environments.other.{sources.names()[0]}]"
+    yield '# url = "https://other.example.com"'
     yield ""
 
 
 def _mappings() -> Iterator[str]:
     known = list(mappings.known(folders=Settings().folders))
-    yield "# One mapping. The names that are known: " + ", ".join(known)
+    yield "## One mapping. The names that are known: " + ", ".join(known)
     yield from _table(f'["{known[0] if known else "source.entity"}"]', MAPPING_KEYS)
 
 
 def _table(header: str, keys: Mapping[str, tuple[str, Any]]) -> Iterator[str]:
-    yield f"# {header}"
+    yield header
     for key, (choices, _) in keys.items():
         purpose = f"{WHAT_FOR[key]}: " if key in WHAT_FOR else ""
-        yield f"# {key} = {EXAMPLES.get(key, '')}  # {purpose}{choices}"
+        yield f"# {key} = {EXAMPLES.get(key, ELSE)}  # {purpose}{choices}"
     yield ""

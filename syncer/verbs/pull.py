@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import attrs
@@ -88,18 +88,35 @@ def tell(session: Session, pulled: Pulled, *, indent: str = "") -> None:
         session.document.add("runs", documents.run(pulled))
     elif pulled.exit_code == 1:
         session.note(session.hidden(f"syncer: {pulled}"))
-    elif pulled.rejected:
-        session.show(f"{indent}{pulled}\n{indent}  Look with `syncer status {pulled.mapping} --rejects`.")
+    elif pulled.exit_code:
+        session.show("\n".join([f"{indent}{pulled}", *(f"{indent}  {line}" for line in _next_steps(pulled))]))
     else:
         session.say(f"{indent}{pulled}")
+
+
+def _next_steps(pulled: Pulled) -> Iterator[str]:
+    """Say where to look at what is left, and what then to do."""
+    name = pulled.mapping
+    if pulled.braked:
+        yield (
+            f"Too many to believe (finding max_gone_share): look with `syncer status {name}`; "
+            f"if they are gone indeed, `syncer pull {name} --census --force`."
+        )
+    if pulled.rejected and not (pulled.braked and pulled.rejected == 1):  # a brake counts as one
+        yield f"Look with `syncer status {name} --rejects`."
 
 
 def summary(runs: Sequence[Pulled], seconds: float) -> str:
     """Write what several pulls did together."""
     written = sum(pulled.inserted + pulled.updated for pulled in runs)
+    ended = sum(pulled.gone for pulled in runs)
+    braked = sum(pulled.braked for pulled in runs)
     requests = sum(pulled.requests for pulled in runs)
+    extra = "".join(
+        f", {count:,} {what}" for count, what in ((ended, "ended"), (braked, "would have ended and did not")) if count
+    )
     return (
-        f"{terminal.counted(len(runs), 'mapping')}: {terminal.counted(written, 'row')} written, "
+        f"{terminal.counted(len(runs), 'mapping')}: {terminal.counted(written, 'row')} written{extra}, "
         f"{terminal.counted(requests, 'request')}, {terminal.duration(float(seconds))}"
     )
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import attrs
 import typer
 
-from syncer.errors import SyncerError
+from syncer.errors import SyncerError, UsageError
+from syncer.reports import commands
 from syncer.verbs import Session
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ def run(options: Options, session: Session) -> int:
         amount.projects if options.projects is None else options.projects,
         amount.issues if options.issues is None else options.issues,
     )
-    if not session.is_json:
+    if not options.minutes > 0:
+        raise UsageError(f"--minutes is {options.minutes:g}: it would end at once.", hint="Give more than 0.")
+    if not session.is_json and not session.shared.quiet:
         session.note(f"Making {amount.issues:,} issues in {amount.projects:,} projects, twice ...")
     sandbox = built(amount, seed=options.seed, port=options.port)
     try:
@@ -78,8 +81,8 @@ def run(options: Options, session: Session) -> int:
         ) from error
     with sandbox:
         until = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=options.minutes)
-        _tell(session, sandbox, options, until)
         try:
+            _tell(session, sandbox, options, until)
             _wait(options.minutes * 60)
         except KeyboardInterrupt:
             session.say()
@@ -137,11 +140,16 @@ def _tell(session: Session, sandbox: Sandbox, options: Options, until: dt.dateti
         session.document.put("environment", needed)
         session.document.put("control", control)
         session.document.put("until", until)
+        session.document.close()  # who reads it waits for its end, not for ours
         return
     minutes = f"{options.minutes:g} minutes"
+    if session.shared.quiet:  # what differs from one start to the next
+        for name in [name for name in needed if name.endswith("_URL")]:
+            session.show(f"{name}={needed[name]}")
+        return
     session.say(f"Jira and GitLab answer on http://127.0.0.1:{sandbox.port} for {minutes}; Ctrl-C ends it.")
     for line in _how_to(needed, control):
-        session.show(line)
+        session.say(line)
 
 
 def _how_to(needed: Mapping[str, str], control: str) -> Iterator[str]:
@@ -151,8 +159,9 @@ def _how_to(needed: Mapping[str, str], control: str) -> Iterator[str]:
     yield "In PowerShell:"
     yield from (f"  $env:{name} = '{value}'" for name, value in needed.items())
     yield "Then:"
-    yield "  syncer check"
-    yield "  syncer pull 'jira.*' 'gitlab.*'"
+    syncer = commands.program("syncer")
+    yield f"  {syncer} check"
+    yield f"  {syncer} pull 'jira.*' 'gitlab.*'"
     yield "Change some records; put the clock on, since Jira's search sees an edit a minute later; let a request fail:"
     for route, wish in (
         ("edit", '{"site": "jira", "count": 10, "seed": 1}'),

@@ -13,9 +13,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
-import attrs
-
 from syncer.errors import UsageError
+from syncer.leases import Holder as Holder
 from syncer.sql import Statement
 from syncer.tables import Column, Table
 from syncer.values import Type
@@ -27,16 +26,6 @@ if TYPE_CHECKING:
     from syncer.settings import Settings
 
 BACKENDS = ("duckdb",)
-
-
-@attrs.frozen(kw_only=True)
-class Holder:
-    """Who holds a lease, and since when (ISO 8601)."""
-
-    pid: int
-    host: str
-    since: str
-    run: str = ""
 
 
 class Transaction(Protocol):

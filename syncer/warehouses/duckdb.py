@@ -6,28 +6,23 @@ process, readers too. So a loader lets go while it waits for the network, and wh
 the file polls for it, then says whose PID has it. Opening, one commit and closing cost about 20 ms at 500,000 rows
 (measured; closing more often would write half-full row groups again and again).
 
-Leases are operating system file locks beside the file, freed by the process's end; holder and since stand in a small
-JSON file.
+Not here: leases, which are file locks beside the file (`leases.py`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import os
 import re
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import duckdb
-import filelock
-import orjson
 
-from syncer.clock import Clock, iso
-from syncer.errors import LeaseHeld, OutOfMemory, UsageError, WarehouseBusy, WarehouseError
+from syncer import leases
+from syncer.clock import Clock
+from syncer.errors import OutOfMemory, UsageError, WarehouseBusy, WarehouseError
 from syncer.sql import Statement
 from syncer.tables import Column, Table
 from syncer.values import DECIMAL_DIGITS, DECIMAL_SCALE, Type
@@ -41,9 +36,6 @@ if TYPE_CHECKING:
 DIALECT = "duckdb"
 STRETCH_S = 1.5  # how long a busy loader keeps the file
 POLL_S = 0.02
-PROBE_S = (
-    0.5  # `leases` holds a free lock for a moment to see that it is free; a newcomer must not take that for a holder
-)
 
 TYPE_NAMES = {
     Type.TEXT: "VARCHAR",
@@ -67,38 +59,44 @@ CHECKPOINT_THRESHOLD = "64MB"
 MEMORY_LIMIT = "96MB"
 LARGER = ("256MB", "1GB", "4GB")  # taken where nobody set another limit and a group does not fit
 INTERRUPTED = "Query interrupted"
-_ENGINE_LOCK = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
+# The engine's words for a file that another process holds, on Linux and macOS and on Windows (where the system's own
+# words come in its language, so that only the engine's are looked for).
+_HELD = re.compile(
+    r"Could not set lock on file|Conflicting lock is held|being used by another process|already open in"
+)
+_HOLDER = re.compile(
+    r"(?:Conflicting lock is held|already open) in\s+(?:(?P<program>[^\n]*?) \()?PID (?P<pid>\d+)", re.IGNORECASE
+)
+_NOT_NULL = re.compile(r"NOT NULL constraint failed: (?:.*\.)?(?P<column>[^.\n]+)")
+_FULL = re.compile(r"No space left|File too large|Disk quota exceeded|disk (is )?full|not enough space", re.IGNORECASE)
+_DAMAGED = re.compile(r"Corrupt database file|Could not read enough bytes|Failed to deserialize")
+_NUMBER = re.compile(r"(?<![A-Za-z_\d])[-+]?\d[\d.,:]*(?:[eE][-+]?\d+)?")
+_ECHO = re.compile(r"\n+LINE \d+:")  # behind it the statement is repeated
 
 
 def connect(path: str, *, settings: Settings, clock: Clock) -> DuckDBWarehouse:
-    """Make the warehouse in the file *path*, relative to the settings' folder."""
-    file = Path(path)
-    if not file.is_absolute():
-        file = settings.base / file
-    if file.is_dir():
+    """
+    Make the warehouse in the file *path*, relative to the settings' folder.
+
+    Links are followed: a file with two names must have one set of leases, and one write-ahead log.
+    """
+    named = settings.base / path
+    try:
+        file = named.resolve()
+        is_folder, has_parent = file.is_dir(), file.parent.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:  # a name too long, links in a ring, a NUL
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise UsageError(f"SYNCER_WAREHOUSE names {str(named)[:200]!r}, which cannot be a file ({why}).") from error
+    if is_folder:
         raise UsageError(
             f"SYNCER_WAREHOUSE names {file}, which is a folder.", hint="Name a file, such as duckdb:warehouse.duckdb."
         )
-    if not file.parent.is_dir():
+    if not has_parent:
         raise UsageError(
             f"SYNCER_WAREHOUSE names {file}, but there is no folder {file.parent}.",
             hint="Make the folder, or name another.",
         )
     return DuckDBWarehouse(file, wait_s=settings.wait_s, memory_limit=settings.memory_limit, clock=clock)
-
-
-@attrs.define
-class FileLease:
-    """A held lease: a locked file, and the JSON beside it that says who."""
-
-    _lock: filelock.BaseFileLock
-    _note: Path
-
-    def release(self) -> None:
-        """Give the lease back."""
-        with contextlib.suppress(OSError):
-            self._note.unlink(missing_ok=True)
-        self._lock.release()
 
 
 class DuckDBTransaction:
@@ -171,9 +169,22 @@ class DuckDBTransaction:
 
     def widen(self, table: Table, column: str, to: Type) -> None:
         """Give a column a type that holds every value it has."""
-        self._connection.execute(
-            f"ALTER TABLE {_name(table)} ALTER COLUMN {_quote(column)} SET DATA TYPE {TYPE_NAMES[to]}"
-        )
+        found = self._connection.execute(
+            "SELECT index_name FROM duckdb_indexes() "
+            "WHERE database_name = current_database() AND schema_name = ? AND table_name = ? ORDER BY index_name",
+            [table.schema, table.name],
+        ).fetchall()
+        try:
+            self._connection.execute(
+                f"ALTER TABLE {_name(table)} ALTER COLUMN {_quote(column)} SET DATA TYPE {TYPE_NAMES[to]}"
+            )
+        except (duckdb.DependencyException, duckdb.CatalogException, duckdb.BinderException) as error:
+            indexes = ", ".join(f"the index {table.schema}.{name}" for (name,) in found)
+            raise WarehouseError(
+                f"Column {column} of {table.schema}.{table.name} must become {TYPE_NAMES[to]}, which "
+                f"{indexes or 'a view, index or constraint of your own'} on that table does not let DuckDB do.",
+                hint="Drop it, pull, and make it again.",
+            ) from error
 
     def drop_temporary(self) -> None:
         """Drop what was staged and derived: kept, it stands in memory beside the next group's until that commits."""
@@ -199,7 +210,9 @@ class DuckDBWarehouse:
         self._larger = list(LARGER) if memory_limit == MEMORY_LIMIT else []
         self._clock = clock
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._gate = leases.Gate(self._lease_folder())
         self._held_since = 0.0
+        self._waited_s: float | None = None  # how long the last opening waited in vain; None: it did not
 
     def exists(self) -> bool:
         """Tell whether the file is there."""
@@ -210,19 +223,15 @@ class DuckDBWarehouse:
         """Open a transaction: commits at the end of the block, rolls back on an exception."""
         connection = self._opened()
         try:
-            connection.execute("BEGIN TRANSACTION")
-            transaction = DuckDBTransaction(connection)
-            yield transaction
-            transaction.drop_temporary()
-            connection.execute("COMMIT")
+            with _interruptible():
+                connection.execute("BEGIN TRANSACTION")
+                transaction = DuckDBTransaction(connection)
+                yield transaction
+                transaction.drop_temporary()
+                connection.execute("COMMIT")
         except duckdb.Error as error:
             self._give_up(connection)
             raise self._refused(error) from error
-        except RuntimeError as error:
-            self._give_up(connection)
-            if str(error) == INTERRUPTED:  # DuckDB's word for a Ctrl-C that came while it worked
-                raise KeyboardInterrupt from error
-            raise
         except BaseException:
             self._give_up(connection)
             raise
@@ -235,47 +244,34 @@ class DuckDBWarehouse:
     def grow(self) -> bool:
         """Open the file anew with a larger limit: a row group of large values does not fit into the usual one."""
         self.close()
+        return self._has_grown()
+
+    def _has_grown(self) -> bool:
         if not self._larger:
             return False
         self._memory_limit = self._larger.pop(0)
         return True
 
-    def lease(self, name: str, *, run: str, wait_s: float) -> FileLease:
+    def lease(self, name: str, *, run: str, wait_s: float) -> leases.FileLease:
         """Lock the lease's file."""
-        folder = self._lease_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(str(folder / f"{name}.lock"), thread_local=False)
-        note = folder / f"{name}.json"
-        try:
-            lock.acquire(timeout=max(wait_s, PROBE_S), poll_interval=0.05)
-        except filelock.Timeout:
-            holder = _read_note(note)
-            who = f"process {holder.pid} on {holder.host} since {holder.since}" if holder else "another process"
-            raise LeaseHeld(
-                f"{name} is being run by {who}.", hint="Wait for it (--wait), or look at it with `syncer status`."
-            ) from None
-        holder = Holder(pid=os.getpid(), host=socket.gethostname(), since=iso(self._clock.now()), run=run)
-        note.write_bytes(orjson.dumps(attrs.asdict(holder)))
-        return FileLease(lock, note)
+        return leases.take(self._lease_folder(), name, run=run, wait_s=wait_s, clock=self._clock)
 
     def leases(self) -> dict[str, Holder]:
         """Return who holds which lease now: the files that are locked."""
-        found = {}
-        for file in sorted(self._lease_folder().glob("*.lock")):
-            probe = filelock.FileLock(str(file))
-            try:
-                probe.acquire(timeout=0)
-                probe.release()
-            except filelock.Timeout:
-                holder = _read_note(file.with_suffix(".json"))
-                found[file.stem] = holder or Holder(pid=0, host="?", since="?")
-        return found
+        return leases.held(self._lease_folder())
 
     def close(self) -> None:
         """Close the file."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            with _interruptible():
+                connection.close()
+        except duckdb.Error as error:
+            raise self._refused(error) from error
+        finally:
+            self._gate.leave()
 
     def _lease_folder(self) -> Path:
         return self.file.with_name(self.file.name + ".leases")
@@ -287,42 +283,80 @@ class DuckDBWarehouse:
         return self._connection
 
     def _open(self) -> duckdb.DuckDBPyConnection:
+        began = self._clock.monotonic()
+        inside = self._gate.enter(leases.PROBE_S if self._waited_s is not None else self._wait_s)
+        if inside is not None:
+            self._waited_s = max(self._clock.monotonic() - began, self._waited_s or 0.0)
+            raise self._busy(f"process {inside}" if inside else "another process")
+        try:
+            return self._open_behind_gate(began)
+        except BaseException:
+            self._gate.leave()
+            raise
+
+    def _open_behind_gate(self, began: float) -> duckdb.DuckDBPyConnection:
         config: dict[str, Any] = {
             "memory_limit": self._memory_limit,
             "preserve_insertion_order": False,
             "checkpoint_threshold": CHECKPOINT_THRESHOLD,
         }
-        deadline = self._clock.monotonic() + self._wait_s
         while True:
             try:
-                connection = duckdb.connect(str(self.file), config=config)
-                connection.execute("SET TimeZone = 'UTC'")
+                with _interruptible():
+                    connection = self._connect(config)
+                self._waited_s = None
                 return connection
             except duckdb.Error as error:
-                if isinstance(self._refused(error), OutOfMemory) and self.grow():
+                if isinstance(self._refused(error), OutOfMemory) and self._has_grown():
                     config["memory_limit"] = self._memory_limit
                     continue
-                held = _ENGINE_LOCK.search(str(error))
-                if held is None and "lock" not in str(error).lower():
+                text = self._text_of(error)
+                if _HELD.search(text) is None:
                     raise self._refused(error) from error
-                if self._clock.monotonic() >= deadline:
-                    who = f"process {held['pid']} ({Path(held['program']).name})" if held else "another process"
-                    raise WarehouseBusy(
-                        f"{self.name} is held by {who}; waited {self._wait_s:.0f} s.",
-                        hint="Close that program, or set wait_s in [warehouse] of syncer.toml higher.",
-                    ) from error
+                waited = self._clock.monotonic() - began
+                # Who waited in vain once comes again only to write that down, which must not take as long again.
+                if waited >= self._wait_s or self._waited_s is not None:
+                    self._waited_s = max(waited, self._waited_s or 0.0)
+                    held = _HOLDER.search(text)
+                    program = f" ({Path(held['program']).name})" if held and held["program"] else ""
+                    who = f"process {held['pid']}{program}" if held else "another process"
+                    raise self._busy(who) from error
             self._clock.sleep(POLL_S)
+
+    def _connect(self, config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(str(self.file), config=config)
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _busy(self, who: str) -> WarehouseBusy:
+        return WarehouseBusy(
+            f"{self.name} is held by {who}; waited {self._waited_s:.0f} s.",
+            hint="Close that program, or set wait_s in [warehouse] of syncer.toml higher.",
+        )
 
     def _give_up(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Roll back; close the file where even that fails, so that the next transaction begins afresh."""
         try:
-            connection.execute("ROLLBACK")
+            with _interruptible():
+                connection.execute("ROLLBACK")
         except duckdb.Error:
+            with contextlib.suppress(WarehouseError):  # why we give up is told by who called
+                self.close()
+        except BaseException:
             self.close()
+            raise
+
+    def _text_of(self, error: duckdb.Error) -> str:
+        """Return what DuckDB said without the file's path, whose words are not DuckDB's."""
+        return str(error).replace(str(self.file), self.file.suffix)
 
     def _refused(self, error: duckdb.Error) -> WarehouseError:
         """Tell what DuckDB refused, without the values that its text may quote."""
-        text = str(error)
+        text = self._text_of(error)
         if "not a valid DuckDB database file" in text:
             return WarehouseError(
                 f"{self.file} is not a DuckDB file.",
@@ -332,28 +366,55 @@ class DuckDBWarehouse:
             return WarehouseError(
                 f"{self.file} was written by another version of DuckDB.", hint="Install the version that wrote it."
             )
-        if "Permission denied" in text or "read-only" in text.lower() or "Read-only" in text:
+        if _DAMAGED.search(text):
+            return WarehouseError(
+                f"{self.file} is damaged: DuckDB cannot read it any more.",
+                hint="Put a backup of it in its place, or name a new file and pull again.",
+            )
+        if "Permission denied" in text or "read-only" in text.lower():
             return WarehouseError(
                 f"{self.file} cannot be written.", hint="Check the permissions of the file and of its folder."
             )
-        if "No space left" in text or "disk" in text.lower() and "full" in text.lower():
+        if _FULL.search(text):
+            why = "it may not grow any more (ulimit -f)" if "File too large" in text else "the disk is full"
             return WarehouseError(
-                f"{self.file}: the disk is full.", hint="Make room and run again; nothing of this group was kept."
+                f"{self.file}: {why}.", hint="Make room and run again; nothing of this group was kept."
             )
         if "No such file or directory" in text:
             return WarehouseError(
                 f"{self.file.parent} is not there.", hint="Make the folder, or name another in SYNCER_WAREHOUSE."
             )
+        return self._refused_statement(error, text)
+
+    def _refused_statement(self, error: duckdb.Error, text: str) -> WarehouseError:
         if isinstance(error, duckdb.OutOfMemoryException) or "failed to pin block" in text:
             return OutOfMemory(
                 f"{self.name}: DuckDB ran out of the {self._memory_limit} it may use.",
                 hint="Raise memory_limit in [warehouse] of syncer.toml.",
             )
-        first = text.splitlines()[0] if text else ""
-        return WarehouseError(
-            f"{self.name}: {type(error).__name__}: {_without_values(first)}",
-            hint="Nothing of the open transaction was kept.",
-        )
+        if not_null := _NOT_NULL.search(text):
+            column = not_null["column"].strip(' "')
+            return WarehouseError(
+                f"{self.name}: column {column} is NOT NULL, and a row came without it.",
+                hint="Give the column a default, or take its NOT NULL away, and pull again.",
+            )
+        kept = "Nothing of the open transaction was kept."
+        if isinstance(error, duckdb.IntegrityError):
+            kept += " Is there a constraint or a unique index of your own on the table? Then drop it."
+        return WarehouseError(f"{self.name}: {type(error).__name__}: {_without_values(text)}", hint=kept)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Turn DuckDB's own words for a Ctrl-C that came while it worked into what Python calls it."""
+    try:
+        yield
+    except duckdb.InterruptException as error:
+        raise KeyboardInterrupt from error
+    except RuntimeError as error:
+        if INTERRUPTED not in str(error):
+            raise
+        raise KeyboardInterrupt from error
 
 
 def _text(statement: Statement) -> str:
@@ -379,12 +440,11 @@ def _in_utc(value: Any) -> Any:
 
 
 def _without_values(text: str) -> str:
-    """Take out what stands in quotes: DuckDB's messages quote values of the row that failed."""
-    return re.sub(r"'[^']*'|\"[^\"]{40,}\"", "'…'", text)[:300]
-
-
-def _read_note(note: Path) -> Holder | None:
-    try:
-        return Holder(**orjson.loads(note.read_bytes()))
-    except (OSError, ValueError, TypeError):
-        return None
+    """
+    Take out what may be of a row: all from the first quote to the last (a value may hold quotes itself), and numbers.
+    """
+    echoes = list(_ECHO.finditer(text))
+    said = text[: echoes[-1].start()] if echoes else text
+    said = re.sub(r"(?<![A-Za-z])['\"].*(?:['\"]|$)|\".*(?:\"|$)", "…", said, flags=re.DOTALL)
+    said = re.sub(r"with value .* can't be", "with value … can't be", said, flags=re.DOTALL)
+    return " ".join(_NUMBER.sub("…", said).split())[:300]

@@ -59,7 +59,7 @@ def gitlab() -> Any:
 
 SOURCES = {
     "shelf": Contract(
-        site=lambda: ShelfSite.generate(seed=11, books=830),
+        site=lambda: ShelfSite(830),
         variables=lambda site: {"SYNCER_SHELF_TOKEN": TOKEN},
         spoil=lambda site: setattr(site, "token", "another"),
     ),

@@ -215,6 +215,8 @@ def test_a_lease_is_held_by_one(settings: Settings, warehouse: Warehouse) -> Non
     lease = warehouse.lease("x@default", run="r1", wait_s=0)
     with pytest.raises(LeaseHeld, match=r"x@default is being run by process \d+ on .* since 20"):
         other.lease("x@default", run="r2", wait_s=0)
+    with pytest.raises(LeaseHeld, match=r"since 20.*; waited 0\.6 s\. Wait longer"):
+        other.lease("x@default", run="r2", wait_s=0.6)
     assert set(other.leases()) == {"x@default"}
     other.lease("y@default", run="r3", wait_s=0).release()
     threading.Timer(0.5, lease.release).start()

@@ -102,3 +102,8 @@ def passed(gate: threading.Event, reached: threading.Event | None = None) -> Non
     if reached is not None:
         reached.set()
     gate.wait(60)
+
+
+def one_line(text: str) -> bool:
+    """Tell whether a text is just one line."""
+    return text.endswith("\n") and text.count("\n") == 1

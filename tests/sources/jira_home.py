@@ -18,6 +18,7 @@ from syncer.journal import Pulled
 from syncer.sandbox import Clock, JiraSite, Sandbox
 from syncer.sandbox.jira import EMAIL, TOKEN
 from syncer.sandbox.jira.data import Shape
+from syncer.sandbox.jira.model import Issue
 from syncer.sandbox.messages import Request, Site
 from syncer.settings import Settings
 from syncer.sources import Page, Source
@@ -116,6 +117,11 @@ def small_site(*, issues: int = 120, projects: int = 5, lag_s: float = 0.0, seed
     clock = Clock(START, is_frozen=True)
     shape = Shape(comments=1.0, histories=3.0, extra_fields=0)
     return JiraSite.generate(seed=seed, projects=projects, issues=issues, clock=clock, index_lag_s=lag_s, shape=shape)
+
+
+def busiest(site: JiraSite) -> Issue:
+    """The one issue that has more of everything than is embedded."""
+    return max(site.issues.values(), key=lambda issue: len(issue.comments))
 
 
 def read(source: Source, stream: str, place: Any = None, *, lookback: dt.timedelta | None = None) -> Iterator[Page]:

@@ -17,25 +17,19 @@ from syncer.mappings.jira import MAPPINGS
 from syncer.sandbox import Clock, Fault, JiraSite
 from syncer.sandbox.jira.catalogue import custom
 from syncer.sandbox.jira.data import Shape
-from syncer.sandbox.jira.model import Issue
 from syncer.sandbox.jira.words import document
 from syncer.sandbox.messages import Request, Site
 from syncer.sources.jira import definitions
 from syncer.sources.jira.adf import plain_text
 from syncer.sources.jira.issues import Issues
 from syncer.values import BIGINT, DATE, DOUBLE, JSON, TEXT, TIMESTAMP
-from tests.sources.jira_home import START, JiraHome, ids_of, read, running, small_site
+from tests.sources.jira_home import START, JiraHome, busiest, ids_of, read, running, small_site
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[JiraHome]:
     with running(small_site(issues=40), tmp_path) as running_home:
         yield running_home
-
-
-def busiest(site: JiraSite) -> Issue:
-    """The one issue that has more of everything than is embedded."""
-    return max(site.issues.values(), key=lambda issue: len(issue.comments))
 
 
 # Rich text
@@ -253,6 +247,7 @@ def test_what_an_issue_shows_of_others_is_cut_to_what_stays(home: JiraHome) -> N
     ]
     attachment = {
         "id": "1",
+        "created": "2026-03-01T00:30:00.000+0100",
         "filename": "a",
         "mimeType": "x",
         "content": "https://x",
@@ -260,10 +255,12 @@ def test_what_an_issue_shows_of_others_is_cut_to_what_stays(home: JiraHome) -> N
     }
     assert definitions.cleaned(attachment) == {
         "id": "1",
+        "created": "2026-02-28T23:30:00.000Z",
         "filename": "a",
         "mimeType": "x",
         "author": {"accountId": "5"},
     }
+    assert definitions.cleaned(["2026-03-01T00:30:00", "at 2026-03-01T00:30:00.000+0100"])[0][-2:] == "00"
     home.pull("issues")
     parents = [orjson.loads(json) for (json,) in home.live("issues", "subtasks").values()]
     assert any(parents) and all(set(other) == {"id", "key"} for subtasks in parents for other in subtasks)
@@ -384,28 +381,6 @@ def test_comments_beyond_the_embedded_ones_come_though_some_vanish(home: JiraHom
     assert len(found) == len(set(found))
 
 
-def test_comments_that_never_add_up_end_nothing_and_are_told(home: JiraHome) -> None:
-    """One issue of which Jira hides a comment but counts it must not block the others, nor lose its rows."""
-    home.pull("comments")
-    issue = busiest(home.site)
-    home.later()
-    home.site.update_issue(issue.id, {"summary": "changed"})
-    page = {"comments": [], "total": 130, "startAt": 0, "maxResults": 100}
-    home.sandbox.faults.add(
-        Fault(
-            kind="status", status=200, match=f"/issue/{issue.id}/comment", body=orjson.dumps(page).decode(), times=None
-        )
-    )
-    done = home.pull("comments")[0]
-    assert (done.rejected, done.gone, done.exit_code) == (1, 0, 3)
-    assert f"/issue/{issue.id}/comment: 0 comments came of 130" in home.rows("SELECT reason FROM syncer.rejects")[0][0]
-    failed = home.outcome("comments", mode="census")[0]
-    assert failed.status == "failed" and failed.gone == 0
-    home.sandbox.faults.clear()
-    assert home.pull("comments")[0].exit_code == 0
-    assert home.rows("SELECT * FROM syncer.rejects") == []
-
-
 def test_an_issue_of_an_archived_project_that_can_still_be_read_is_archived(home: JiraHome) -> None:
     """Archived, in the trash and no longer visible are different things, where Jira shows them."""
     issue = next(home.site.visible_issues())
@@ -415,6 +390,29 @@ def test_an_issue_of_an_archived_project_that_can_still_be_read_is_archived(home
     )
     pages = list(home.source("issues").fetch("issues", [(issue.id,)]))
     assert [(state.key, state.state) for page in pages for state in page.states] == [((issue.id,), "archived")]
+
+
+def test_issues_are_archived_with_their_project_and_live_again_with_it(tmp_path: Path) -> None:
+    """Where Jira gives them by id; one that is deleted meanwhile is gone, and stays so."""
+    with running(small_site(issues=120), tmp_path) as home:
+        home.site.shows_archived = True
+        home.pull("issues")
+        small = min(home.site.projects, key=lambda p: sum(i.project == p for i in home.site.issues.values()))
+        ids = [issue.id for issue in home.site.visible_issues() if issue.project == small]
+        home.site.archive_project(small)
+        home.pull("issues", mode="census")
+        assert home.states("issues") == dict.fromkeys(ids, "archived")
+        home.site.restore_project(small)
+        assert (home.pull("issues", mode="census")[0].exit_code, home.states("issues")) == (0, {})
+        home.site.archive_project(small)
+        home.pull("issues", mode="census")
+        lost = next(number for number in ids if not home.site.issues[number].subtasks)
+        home.site.delete_issue(lost)
+        home.pull("issues", mode="census")
+        assert home.states("issues") == {**dict.fromkeys(ids, "archived"), lost: "gone"}
+        home.site.restore_project(small)
+        home.pull("issues", mode="census")
+        assert home.states("issues") == {lost: "gone"}
 
 
 @pytest.mark.parametrize("stream", ["comments", "changelogs", "worklogs", "projects", "issues"])

@@ -61,7 +61,7 @@ class BenchSource:
             after = found["next"]
             yield Page(place={"after": records[-1]["id"]}, mark=records[-1]["updated"], records=records)
 
-    def keys(self, stream: str) -> Iterator[Page]:
+    def keys(self, stream: str, *, places: Mapping[str, Place]) -> Iterator[Page]:
         """Yield every record: nothing shorter is to be had."""
         for page in self.read(stream, places={}, lookback=timedelta(0), fields=()):
             yield Page(records=page.records, whole=Whole(first=page.records[0]["id"] == 1, last=False))

@@ -252,6 +252,7 @@ class _Routes:
             ("GET", "/issue/{}/changelog"): search.changelog_get,
             ("POST", "/changelog/bulkfetch"): search.changelogs_post,
             ("GET", "/issue/{}/comment"): reads.comments_get,
+            ("POST", "/comment/list"): reads.comments_post,
             ("GET", "/issue/{}/worklog"): reads.worklogs_get,
             ("GET", "/worklog/updated"): reads.worklogs_updated_get,
             ("GET", "/worklog/deleted"): reads.worklogs_deleted_get,

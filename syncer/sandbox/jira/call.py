@@ -42,7 +42,7 @@ class Call:
             issue = self.records.issue(ref)
         except KeyError as error:
             raise not_found() from error
-        if self.caller is None or not self.records.is_visible(issue):
+        if self.caller is None or not self.records.is_readable(issue):
             raise not_found()
         return issue
 

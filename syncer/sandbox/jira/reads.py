@@ -19,6 +19,7 @@ from syncer.sandbox.jira.search import Searcher
 from syncer.sandbox.messages import Response, json_response
 
 WORKLOG_PAGE = 1000
+COMMENT_LIST = 1_000
 PROJECT_CAP = 100
 NO_PROJECT = "No project could be found with that id or key."
 
@@ -155,6 +156,22 @@ def comments_get(call: Call, ref: str) -> Response:
     page = call.counted(comments, lambda comment: call.render.comment(issue, comment), default=100, cap=100)
     del page["isLast"]
     return json_response({**page, "comments": page.pop("values")})
+
+
+def comments_post(call: Call) -> Response:
+    """POST /comment/list: by id; those that are gone, or not to be seen, are left out."""
+    wanted = text_list(call.body(("ids",)), "ids")
+    if not 1 <= len(wanted) <= COMMENT_LIST:
+        raise JiraError(400, "ids must hold between 1 and 1,000 comment ids.")
+    seen = call.records.visible_issues() if call.caller is not None else ()
+    found = [
+        call.render.comment(issue, comment)
+        for issue in seen
+        for comment in issue.comments
+        if str(comment.id) in wanted
+    ]
+    page = {"isLast": True, "maxResults": COMMENT_LIST, "startAt": 0, "total": len(found), "values": found}
+    return json_response(page)
 
 
 def worklogs_get(call: Call, ref: str) -> Response:

@@ -66,6 +66,7 @@ class JiraRecords:
         self.clock = clock
         self.seed = seed
         self.index_lag_s = index_lag_s
+        self.shows_archived = False  # issues of archived projects by their ids; search has them never
         self.catalogue = Catalogue()
         self.projects: dict[int, Project] = {}
         self.issues: dict[int, Issue] = {}
@@ -104,6 +105,12 @@ class JiraRecords:
         """Tell whether the token may see *issue*: it is not hidden, and its project is live and not hidden."""
         project = self.projects[issue.project]
         return not issue.is_hidden and not project.is_hidden and project.state == "live"
+
+    def is_readable(self, issue: Issue) -> bool:
+        """Tell whether the token may read *issue* by its id."""
+        project = self.projects[issue.project]
+        is_shown = self.shows_archived and project.state == "archived"
+        return self.is_visible(issue) or (is_shown and not issue.is_hidden and not project.is_hidden)
 
     def visible_issues(self) -> Iterator[Issue]:
         """Yield the issues that the token may see now, whatever the index knows; by id."""

@@ -54,7 +54,7 @@ class Stream:
     """How one stream is read."""
 
     read: Callable[[Mapping[str, Place], timedelta], Iterator[Page]]
-    keys: Callable[[], Iterator[Page]]
+    keys: Callable[[Mapping[str, Place]], Iterator[Page]]
     fetch: Callable[[Sequence[Key]], Iterator[Page]]
     close: Callable[[], None] = lambda: None
 
@@ -98,9 +98,9 @@ class GitLab:
         """Yield pages of *stream* from its places on."""
         return self._stream(stream).read(places, lookback)
 
-    def keys(self, stream: str) -> Iterator[Page]:
+    def keys(self, stream: str, *, places: Mapping[str, Place]) -> Iterator[Page]:
         """Yield every key of *stream* for a census."""
-        return self._stream(stream).keys()
+        return self._stream(stream).keys(places)
 
     def fetch(self, stream: str, keys: Sequence[Key]) -> Iterator[Page]:
         """Yield what GitLab has for just these keys."""

@@ -8,8 +8,9 @@ Source: GitLab REST API docs ("REST API", "Authentication", "Personal access tok
 from __future__ import annotations
 
 import datetime as dt
-import email.utils
-from collections.abc import Mapping
+import re
+import threading
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -18,18 +19,25 @@ from requests.utils import parse_header_links
 
 from syncer.budget import Bucket, owner_of
 from syncer.clock import iso
-from syncer.errors import AnswerError, NotAllowed, NotFound, RequestError, SyncerError, UsageError
+from syncer.errors import AnswerError, NotAllowed, NotFound, RequestError, SyncerError, Unavailable, UsageError
 from syncer.settings import Account
 from syncer.sources import Identity, Record
 from syncer.spool import Spool
-from syncer.transport import Answer, Doors, Rules, Transport
+from syncer.transport import Answer, Doors, Rules, Transport, moment_of
 
 API = "/api/v4"
 PER_PAGE = 100  # the most that the API gives
 READ_SCOPES = frozenset({"api", "read_api"})
 EXPIRY_NOTE = dt.timedelta(days=14)
 REQUESTS_PER_MINUTE = 2000  # GitLab.com's limit of a user
+MAX_SICK = 3  # projects in a row whose own endpoints answer 5xx; one more, and it is the API that is ill
+STRIPPED = "a full page without a word of a next one, yet more follows: a proxy takes the Link header away"
 Params = Mapping[str, str | int]
+_OWN = re.compile(r"/projects/(\d+)(?:/|$)")
+
+
+class ProjectUnavailable(Unavailable):
+    """Inside this package: one project's own endpoint answers 5xx while the API is well; it fails alone."""
 
 
 def root_of(url: str) -> str:
@@ -42,9 +50,6 @@ class Api:
 
     def __init__(self, account: Account, *, doors: Doors) -> None:
         self.root = root_of(account.url)
-        parts = urlsplit(self.root)
-        self.host = f"{parts.netloc}{parts.path}".lower()
-        self.spool = Spool()
         self._account = account
         self._bucket = _bucket(account)
         self._opened: dt.datetime | None = None
@@ -55,6 +60,12 @@ class Api:
             headers={"Authorization": f"Bearer {account.token}"},
             rules=Rules(default_429_s=60.0),
         )
+        self._transport.environment = account.environment
+        parts = urlsplit(self.root)
+        self.host = f"{parts.netloc}{parts.path}".lower()
+        self.spool = Spool()
+        self._lock = threading.Lock()
+        self._sick: set[str] = set()  # projects that answered 5xx since another one answered
 
     @property
     def requests(self) -> int:
@@ -89,7 +100,7 @@ class Api:
         if not isinstance(user, dict) or not isinstance(user.get("id"), int):
             raise AnswerError(f"{self.root} answered GET {API}/user with no user: it is no GitLab, or a proxy speaks.")
         now = self._transport.clock.now()
-        self._opened = _date(answer) or now
+        self._opened = moment_of(answer.headers.get("Date") or "") or now
         notes = self._token_notes(now)
         account = self.host if self._account.options.get("account") == "host" else f"{self.host}/{user['id']}"
         skew = (self._opened - now).total_seconds()
@@ -103,7 +114,7 @@ class Api:
         again: which repetition of the question it is; another one than before is asked anew.
         """
         if not keep:
-            return self._transport.get(API + path, params, bucket=self._bucket)
+            return self._asked(path, params)
         key = orjson.dumps([path, sorted((params or {}).items()), again]).decode()
         return self.spool.once(key, lambda: self.get(path, params))
 
@@ -115,6 +126,30 @@ class Api:
         """Let go of connections and of what was kept."""
         self._transport.close()
         self.spool.close()
+
+    def _asked(self, path: str, params: Params | None) -> Answer:
+        """
+        Send a request.
+
+        Raises: ProjectUnavailable: 5xx of one project's own endpoint, whose repository may be broken for days; of more
+        than a few in a row it is Unavailable, as any other 5xx.
+        """
+        own = _OWN.match(path)
+        try:
+            answer = self._transport.get(API + path, params, bucket=self._bucket)
+        except Unavailable as error:
+            if own is None or error.status < 500:
+                raise
+            with self._lock:
+                self._sick.add(own[1])
+                is_alone = len(self._sick) <= MAX_SICK
+            if not is_alone:
+                raise
+            raise ProjectUnavailable(error.message, hint=error.hint, status=error.status) from error
+        if own is not None:
+            with self._lock:
+                self._sick.clear()
+        return answer
 
     def _refusal(self, error: NotAllowed) -> str:
         """Say in our words what is wrong with the token: the answer's own may repeat it."""
@@ -158,18 +193,6 @@ def _bucket(account: Account) -> Bucket | None:
     return Bucket(name="minute", limit=limit, window_s=60.0)
 
 
-def _date(answer: Answer) -> dt.datetime | None:
-    """Read the server's clock off an answer."""
-    text = answer.headers.get("Date")
-    if not text:
-        return None
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-
-
 def rows_of(answer: Answer) -> list[Record]:
     """Return the records of a list. Raises AnswerError where it is none."""
     rows = answer.data
@@ -193,11 +216,16 @@ def next_params(answer: Answer) -> dict[str, str] | None:
     return None
 
 
+def is_silent(answer: Answer, rows: Sequence[Record]) -> bool:
+    """Tell whether a page is full and has no word of a next one: an empty `X-Next-Page` is one, no header is none."""
+    return len(rows) >= PER_PAGE and "Link" not in answer.headers and "X-Next-Page" not in answer.headers
+
+
 def is_scoped(error: SyncerError) -> bool:
-    """Tell whether an error is of one project or group: refused, not found, or untrue; a bad token is everybody's."""
+    """Tell whether an error is of one project or group: refused, not found, 5xx, or untrue; a bad token is not."""
     if isinstance(error, RequestError):
         return error.status in (403, 404)
-    return isinstance(error, AnswerError)
+    return isinstance(error, AnswerError | ProjectUnavailable)
 
 
 def named(error: SyncerError, what: str) -> SyncerError:

@@ -35,6 +35,7 @@ from syncer.sources.gitlab.walks import (
 )
 
 CAME, LEFT, ALL = "came", "left", "all"
+GONE_KEPT = 200  # names of branches that went, which the place of a project keeps
 
 
 @attrs.frozen(kw_only=True)
@@ -58,8 +59,13 @@ class BranchCommits:
 
     def read(self, places: Mapping[str, Place]) -> Iterator[Page]:
         """Yield what changed in the branches of the projects that are due."""
+        self._projects.check_sight(places)
         mark = text_of(self._api.opened)
         present: set[int] = set()
+        for scope, place in places.items():
+            if place.get("gone"):
+                # `max_gone_share` may have kept their rows, though GitLab told that they went: so each pull tells it
+                yield Page(scope=_slice_scope(int(scope), ""), whole=_slices(int(scope), place["gone"]))
         for heads in ahead(
             lambda project: self._heads(project, known_heads(places.get(project.scope, {}))),
             self._due(places, present),
@@ -78,11 +84,13 @@ class BranchCommits:
         yield from self._projects.vanished(places, present)
         yield Page(place={"mark": mark}, mark=mark)
 
-    def keys(self) -> Iterator[Page]:
+    def keys(self, places: Mapping[str, Place]) -> Iterator[Page]:
         """Yield every commit of every branch."""
+        self._projects.check_sight(places)
+        present: set[int] = set()
         done: list[tuple[int]] = []
         has_failed = False
-        projects = (project for project in self._projects.each() if project.has_repository)
+        projects = self._projects.with_repository(present)
         for heads in ahead(lambda project: self._heads(project, {}), projects, workers=self._workers):
             try:
                 if heads.error is not None:
@@ -90,11 +98,13 @@ class BranchCommits:
                 for branch, shas in self._derived(heads.project, heads.now, list(heads.now)):
                     yield Page(records=_rows(heads.project.id, branch, shas))
                 done.append((heads.project.id,))
+                yield from _doubted(heads, places.get(heads.project.scope, {}))
             except SyncerError as error:
                 if not is_scoped(error):
                     raise
                 has_failed = True
                 yield Page(scope=heads.project.scope, error=named(error, f"{heads.project}, commits of branches"))
+        yield from self._projects.vanished(places, present)
         yield Page(whole=census_whole(done, has_failed=has_failed or bool(self._projects.failed)))
 
     def fetch(self, keys: Sequence[Key]) -> Iterator[Page]:
@@ -112,12 +122,10 @@ class BranchCommits:
                 yield Page(records=_rows(project.id, branch, [s for s in shas if (project.id, branch, s) in wanted]))
 
     def _due(self, places: Mapping[str, Place], present: set[int]) -> Iterator[Project]:
-        for project in self._projects.each():
-            if project.has_repository:
-                present.add(project.id)
-                place = places.get(project.scope, {})
-                if "walk" in place or is_due(project, place, self._api.opened):
-                    yield project
+        for project in self._projects.with_repository(present):
+            place = places.get(project.scope, {})
+            if "walk" in place or is_due(project, place, self._api.opened):
+                yield project
 
     def _heads(self, project: Project, known: Mapping[str, str]) -> Heads:
         proven = self._lists.prove(project, before=len(known))
@@ -129,29 +137,36 @@ class BranchCommits:
         """
         Bring one project's branches up to date.
 
-        A walk of a new project that was broken off and whose commits were collected since begins anew: it has met rows
-        that are no longer so.
+        A walk of a new project that was broken off begins anew where it has met rows that are no longer so: commits of
+        it were collected since, or the branch that it was in went or moved.
         """
         try:
-            yield from self._from(heads, place)
+            yield from self._from(heads, _anew(place, heads.now) if _is_stale(place, heads.now) else place)
         except NotFound:
             if place.get("open") is not True:
                 raise
-            yield from self._from(heads, {})
+            yield from self._from(heads, _anew(place, heads.now))
 
     def _from(self, heads: Heads, place: Place) -> Iterator[Page]:
         """Bring one project's branches up to date, from a place on."""
         project, now, mark = heads.project, heads.now, text_of(self._api.opened)
         known = known_heads(place)
         is_begun = place.get("open") is True
-        state = _State(
-            project=project, read=place.get("read"), known=known, is_open=is_begun or not known, is_begun=is_begun
-        )
         gone = [name for name in known if name not in now]
+        before = [name for name in place.get("gone", ()) if name not in now and name not in gone]
+        state = _State(
+            project=project,
+            read=place.get("read"),
+            known=known,
+            is_open=is_begun or not known,
+            is_begun=is_begun,
+            gone=[*before, *gone][-GONE_KEPT:],
+            writing=dict(place.get("writing", {})),
+        )
         if gone:
             for name in gone:
                 del known[name]
-            yield Page(scope=_slice_scope(project, ""), whole=_slices(project, gone))
+            yield Page(scope=_slice_scope(project.id, ""), whole=_slices(project.id, gone))
             yield Page(scope=project.scope, place=state.place())
         whole: set[str] = set()
         if "walk" in place and place["walk"]["branch"] in now:
@@ -162,7 +177,7 @@ class BranchCommits:
             elif move.branch not in whole:
                 yield from self._moved(state, move, whole)
         yield from self._written_whole(state, now, whole)
-        done: Place = {"read": mark, "mark": mark, "heads": dict(now)}
+        done: Place = {"read": mark, "mark": mark, "heads": dict(now), **state.kept()}
         yield Page(scope=project.scope, place=done, mark=mark, whole=state.whole(is_last=True))
 
     def _resumed(self, state: _State, walk: Place, whole: set[str]) -> Iterator[Page]:
@@ -214,8 +229,10 @@ class BranchCommits:
                 whole = whole - {default}
             for branch, pages in self._others(project, now, sorted(whole), graph):
                 if state.is_open:
+                    state.writing[branch] = now[branch]
                     for shas in pages:
-                        yield state.page(_rows(project.id, branch, shas))
+                        yield state.page(_rows(project.id, branch, shas), place=state.place())
+                    del state.writing[branch]
                 else:
                     yield from self._slice(project, branch, pages)
                 state.known[branch] = now[branch]
@@ -223,9 +240,12 @@ class BranchCommits:
 
     def _default(self, state: _State, move: Move, graph: Graph, *, page: int = 1) -> Iterator[Page]:
         """Walk the whole of one branch, each page with its place."""
+        state.writing[move.branch] = move.new
         for one in self._walks.pages(state.project, move.new, page=page):
             graph.add(one.records)
             rows = _rows(state.project.id, move.branch, [record["id"] for record in one.records])
+            if one.following is None:
+                del state.writing[move.branch]
             yield state.page(rows, place=state.place(move, ALL, one.following))
         state.known[move.branch] = move.new
 
@@ -233,8 +253,8 @@ class BranchCommits:
         """Yield one branch as a walk of a scope of its own."""
         is_first = True
         held: list[str] = []
-        base = _slices(project, [branch])
-        scope = _slice_scope(project, branch)
+        base = _slices(project.id, [branch])
+        scope = _slice_scope(project.id, branch)
         for shas in pages:
             if held:
                 rows = _rows(project.id, branch, held)
@@ -291,6 +311,8 @@ class _State:
     known: dict[str, str]
     is_open: bool  # the project is new: all that is read of it is one walk, which ends what is not in it
     is_begun: bool  # that walk has begun, in this run or in an earlier one
+    gone: Sequence[str]  # branches that went, the last one last
+    writing: dict[str, str]  # branches that the open walk holds half of, and their heads
 
     def page(
         self, records: Sequence[Record] = (), *, states: Sequence[State] = (), place: Place | None = None
@@ -314,9 +336,11 @@ class _State:
 
     def place(self, move: Move | None = None, part: str = "", following: int | None = None) -> Place:
         """The place: the heads that are done, and the walk under way; what came is followed by what left."""
-        place: Place = {"read": self.read, "mark": self.read, "heads": dict(self.known)}
+        place: Place = {"read": self.read, "mark": self.read, "heads": dict(self.known), **self.kept()}
         if self.is_open:
             place["open"] = True
+        if self.writing:
+            place["writing"] = dict(self.writing)
         if move is None:
             return place
         if following is None and part == CAME:
@@ -329,16 +353,50 @@ class _State:
             }  # fmt: skip
         return place
 
-
-def _slices(project: Project, branches: Sequence[str]) -> Whole:
-    return Whole(
-        columns=("project_id", "branch"), values=[(project.id, branch) for branch in branches], absent=DELETED
-    )
+    def kept(self) -> Place:
+        """What every place of the project keeps."""
+        return {"gone": list(self.gone)} if self.gone else {}
 
 
-def _slice_scope(project: Project, branch: str) -> str:
+def _is_stale(place: Place, now: Mapping[str, str]) -> bool:
+    """Tell whether an open walk was broken off in a branch that went, or that is another one than was half written."""
+    if place.get("open") is not True:
+        return False
+    walked = place["walk"]["branch"] if "walk" in place else None  # a walk goes on at its sha, then to the head
+    writing: Place = place.get("writing", {})
+    return any(name not in now or (now[name] != head and name != walked) for name, head in writing.items())
+
+
+def _anew(place: Place, now: Mapping[str, str]) -> Place:
+    """Return the place of a project that begins anew: only the branches that went are still known."""
+    names = [*place.get("gone", ()), *place.get("heads", ()), *place.get("writing", ())]
+    return {"gone": [name for name in dict.fromkeys(names) if name not in now]}
+
+
+def _doubted(heads: Heads, place: Place) -> Iterator[Page]:
+    """
+    Yield the place of a project of which a census met other heads than it knows.
+
+    The census leaves the rows of the heads that it met, so the heads before say nothing any more: a branch that is
+    back at its old one would never be read. These branches are written whole by the next pull.
+    """
+    known = known_heads(place)
+    same = {name: sha if heads.now.get(name) == sha else "" for name, sha in known.items()}
+    if same == known:
+        return
+    place = {**place, "read": None, "heads": same}
+    if "walk" in place and place["walk"]["part"] != ALL and not same.get(place["walk"]["branch"]):
+        del place["walk"]
+    yield Page(scope=heads.project.scope, place=place)
+
+
+def _slices(project_id: int, branches: Sequence[str]) -> Whole:
+    return Whole(columns=("project_id", "branch"), values=[(project_id, name) for name in branches], absent=DELETED)
+
+
+def _slice_scope(project_id: int, branch: str) -> str:
     """Name the scope of one branch's slice: several walks must not meet in one scope."""
-    return f"{project.id} {branch}"
+    return f"{project_id} {branch}"
 
 
 def _rows(project_id: int, branch: str, shas: Sequence[str]) -> list[Record]:

@@ -52,6 +52,7 @@ class Commits:
 
     def read(self, places: Mapping[str, Place]) -> Iterator[Page]:
         """Yield what is new in the projects that are due."""
+        self._projects.check_sight(places)
         mark = text_of(self._api.opened)
         present: set[int] = set()
         readies = ahead(
@@ -72,9 +73,11 @@ class Commits:
         yield from self._projects.vanished(places, present)
         yield Page(place={"mark": mark}, mark=mark)
 
-    def keys(self) -> Iterator[Page]:
+    def keys(self, places: Mapping[str, Place]) -> Iterator[Page]:
         """Yield every commit that a branch reaches; a census ends none, since they are kept."""
-        projects = (project for project in self._projects.each() if project.has_repository)
+        self._projects.check_sight(places)
+        present: set[int] = set()
+        projects = self._projects.with_repository(present)
         for ready in ahead(lambda project: self._ready(project, {}), projects, workers=self._workers):
             if ready.proven.error is not None:
                 yield Page(scope=ready.project.scope, error=ready.proven.error)
@@ -86,6 +89,7 @@ class Commits:
                 if not is_scoped(error):
                     raise
                 yield Page(scope=ready.project.scope, error=named(error, f"{ready.project}, commits"))
+        yield from self._projects.vanished(places, present)
         yield Page(whole=Whole(columns=("project_id",), values=()))
 
     def fetch(self, keys: Sequence[Key]) -> Iterator[Page]:
@@ -102,12 +106,10 @@ class Commits:
         return [{**row, "project_id": project_id}]
 
     def _due(self, places: Mapping[str, Place], present: set[int]) -> Iterator[Project]:
-        for project in self._projects.each():
-            if project.has_repository:
-                present.add(project.id)
-                place = _place(places, project)
-                if "walk" in place or is_due(project, place, self._api.opened):
-                    yield project
+        for project in self._projects.with_repository(present):
+            place = _place(places, project)
+            if "walk" in place or is_due(project, place, self._api.opened):
+                yield project
 
     def _ready(self, project: Project, place: Place) -> Ready:
         """List a project's branches, and begin the walks that they will need."""

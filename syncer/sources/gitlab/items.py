@@ -83,6 +83,7 @@ class Items:
 
     def read(self, places: Mapping[str, Place], lookback: dt.timedelta) -> Iterator[Page]:
         """Yield what was updated since the mark, then what other changes made new."""
+        self._projects.check_sight(places)
         new_parts = {part.scope for part in self._parts if part.scope not in places}
         if new_parts:
             yield from self._remember(new_parts)
@@ -97,8 +98,9 @@ class Items:
                 yield Page(scope=part.scope, error=named(error, f"{part}, {self._kind.words}"))
         yield from self._by_project(places, new_parts | failed)
 
-    def keys(self) -> Iterator[Page]:
+    def keys(self, places: Mapping[str, Place]) -> Iterator[Page]:
         """Yield every record there is, by the same walk as `read`."""
+        self._projects.check_sight(places)
         self.located.is_confirmed = False
         has_failed = False
         for part in self._parts:
@@ -110,8 +112,14 @@ class Items:
                     raise
                 has_failed = True
                 yield Page(scope=part.scope, error=named(error, f"{part}, {self._kind.words}"))
+        yield from self.vanished(places)
         if not has_failed:
             yield Page(whole=Whole(first=False))
+
+    def vanished(self, places: Mapping[str, Place]) -> Iterator[Page]:
+        """Yield, for each project that is not to be seen any more, a page that makes it new if it comes back."""
+        present = {project.id for project in self._projects.each() if self._kind.is_on(project)}
+        yield from self._projects.vanished(places, present)
 
     def fetch(self, keys: Sequence[Key]) -> Iterator[Page]:
         """Yield the records of some ids; those that no walk meets are not there."""
@@ -171,11 +179,9 @@ class Items:
 
     def _by_project(self, places: Mapping[str, Place], but: set[str]) -> Iterator[Page]:
         """Read the projects whole that came into sight, or whose path changed, since they were read."""
-        present = set()
         for project in self._projects.each():
             if not self._kind.is_on(project):
                 continue
-            present.add(project.id)
             place = places.get(project.scope, {})
             if project.part not in but and place.get("path") != project.path:
                 try:
@@ -184,7 +190,7 @@ class Items:
                     if not is_scoped(error):
                         raise
                     yield Page(scope=project.scope, error=named(error, f"{project}, {self._kind.words}"))
-        yield from self._projects.vanished(places, present)
+        yield from self.vanished(places)
 
     def _whole_project(self, project: Project, place: Place) -> Iterator[Page]:
         walk = place.get("walk")

@@ -18,7 +18,7 @@ import attrs
 from syncer import values
 from syncer.errors import AnswerError
 from syncer.sources import Record
-from syncer.sources.gitlab.api import PER_PAGE, next_params, number, rows_of
+from syncer.sources.gitlab.api import PER_PAGE, STRIPPED, is_silent, next_params, number, rows_of
 from syncer.transport import Answer
 
 STEP_BACK = 50  # rows to go back when the list has shifted under us
@@ -72,9 +72,10 @@ def _contradiction(count: int, follows: bool, total: int | None, *, page: int, s
 
 def by_link(ask: Ask, params: dict[str, str | int]) -> Iterator[list[Record]]:
     """
-    Yield the pages of a keyset list, each named by the one before it.
+    Yield the pages of a keyset list in ascending order of id, each named by the one before it.
 
-    Raises: AnswerError: an empty page that another one follows, or a link that leads back.
+    A full page that says nothing of a next one is the end only where nothing is behind its last id. Raises:
+    AnswerError: something is; an empty page that another one follows; a link that leads back.
     """
     now: dict[str, str | int] = {**params, "per_page": PER_PAGE}
     while True:
@@ -85,6 +86,8 @@ def by_link(ask: Ask, params: dict[str, str | int]) -> Iterator[list[Record]]:
         if rows:
             yield rows
         if following is None:
+            if is_silent(answer, rows) and rows_of(ask({**now, "id_after": rows[-1]["id"]}, 0)):
+                raise AnswerError(f"{answer.where}: {STRIPPED}.")
             return
         if following == {name: str(value) for name, value in now.items()}:
             raise AnswerError(f"{answer.where}: the next page is named as the same page again.")

@@ -22,7 +22,7 @@ from syncer.ahead import ahead
 from syncer.errors import NotFound, SyncerError
 from syncer.sources import DELETED, Key, Page, Place, Record, Whole
 from syncer.sources.gitlab.api import PER_PAGE, Api, is_scoped, named
-from syncer.sources.gitlab.graphql import MAX_QUERY, GraphQL, Size, TooLargeError, quoted
+from syncer.sources.gitlab.graphql import MAX_QUERY, GraphQL, Size, TooLargeError, last_segment, quoted
 from syncer.sources.gitlab.items import MERGE_REQUESTS, Items
 from syncer.sources.gitlab.lists import proven
 from syncer.sources.gitlab.projects import HIDDEN, Part, Projects
@@ -99,6 +99,7 @@ class MergeRequestCommits:
         self._workers = workers
         self._size = Size(30, most=100)
         self._known: dict[str, dict[int, str]] = {}  # by scope, id: head; the one that changed last stands last
+        self._projects = projects
         self._items = Items(
             MERGE_REQUESTS, api, projects=projects, parts=parts, is_shared=is_shared, settle=self._settle
         )
@@ -108,14 +109,19 @@ class MergeRequestCommits:
         self._known = {part.scope: dict(places.get(part.scope, {}).get("known", ())) for part in self._parts}
         yield from self._items.read(places, lookback)
 
-    def keys(self) -> Iterator[Page]:
+    def keys(self, places: Mapping[str, Place]) -> Iterator[Page]:
         """Yield the commits of every merge request."""
+        self._projects.check_sight(places)
         has_failed = False
         self._items.located.is_confirmed = False
         for part in self._parts:
+            known = dict(places.get(part.scope, {}).get("known", ()))
+            met: dict[int, str] = {}
             try:
                 for rows in self._items.rows(part):
-                    for found in self._all(rows):
+                    asked = [MergeRequest.of(row) for row in rows]
+                    met.update((one.id, one.head) for one in asked if one.id in known)
+                    for found in self._all(asked):
                         has_failed = has_failed or found.error is not None
                         yield from self._plain(found)
             except SyncerError as error:
@@ -123,6 +129,11 @@ class MergeRequestCommits:
                     raise
                 has_failed = True
                 yield Page(scope=part.scope, error=named(error, f"{part}, merge requests"))
+                continue
+            same = [(key, head) for key, head in known.items() if met.get(key) == head]
+            if len(same) < len(known):  # the census leaves the commits of another head: if the old one is back, ask
+                yield Page(scope=part.scope, place={**places[part.scope], "known": same})
+        yield from self._items.vanished(places)
         if not has_failed:
             yield Page(whole=Whole(first=False))
 
@@ -197,8 +208,8 @@ class MergeRequestCommits:
         whole = attrs.evolve(_slices([one.of]), first=is_first, last=is_last)
         return Page(scope=f"merge request {one.of.id}", records=records, whole=whole)
 
-    def _all(self, rows: list[Record]) -> Iterator[Commits]:
-        for found in self._asked([MergeRequest.of(row) for row in rows]):
+    def _all(self, asked: Sequence[MergeRequest]) -> Iterator[Commits]:
+        for found in self._asked(asked):
             yield from found
 
     def _plain(self, one: Commits) -> Iterator[Page]:
@@ -244,14 +255,15 @@ class MergeRequestCommits:
 
     def _query(self, batch: list[MergeRequest]) -> dict[int, Commits]:
         """Ask for a batch in one query; return what came back without a hole."""
-        by_path: dict[str, dict[str, MergeRequest]] = {}
+        by_path: dict[tuple[str, int], dict[str, MergeRequest]] = {}
         for one in batch:
             if one.path:
-                by_path.setdefault(one.path, {})[str(one.iid)] = one
+                by_path.setdefault((one.path, one.project_id), {})[str(one.iid)] = one
         parts = [
-            f"p{number}: project(fullPath: {quoted(path)}) {{ mergeRequests(iids: [{', '.join(map(quoted, rows))}], "
-            f"first: {len(rows)}) {{ nodes {{ iid commits(first: {FIRST}) {{ {CONNECTION} }} }} }} }}"
-            for number, (path, rows) in enumerate(by_path.items())
+            f"p{number}: project(fullPath: {quoted(path)}) {{ "
+            f"id mergeRequests(iids: [{', '.join(map(quoted, rows))}], first: {len(rows)}) {{ "
+            f"nodes {{ iid commits(first: {FIRST}) {{ {CONNECTION} }} }} }} }}"
+            for number, ((path, _), rows) in enumerate(by_path.items())
         ]
         query = " ".join(parts)
         if len(query) > MAX_QUERY:
@@ -261,9 +273,8 @@ class MergeRequestCommits:
         reply = self._graphql.ask(query)
         self._size.learn(reply, len(batch))
         found = {}
-        for number, rows in enumerate(by_path.values()):
-            listed = (reply.data.get(f"p{number}") or {}).get("mergeRequests") or {}
-            for node in listed.get("nodes") or ():
+        for number, ((_, project_id), rows) in enumerate(by_path.items()):
+            for node in _nodes(reply.data.get(f"p{number}"), project_id):
                 asked = rows.get(str((node or {}).get("iid")))
                 commits = _commits(asked, node.get("commits")) if asked is not None else None
                 if commits is not None:
@@ -301,14 +312,13 @@ class MergeRequestCommits:
             return _or_raise(self._by_rest(one.of, page=one.page))
         commits = f"commits(first: {PER_PAGE}, after: {quoted(one.cursor or '')}) {{ {CONNECTION} }}"
         query = (
-            f"project(fullPath: {quoted(one.of.path)}) {{ mergeRequests(iids: [{quoted(str(one.of.iid))}], first: 1) "
-            f"{{ nodes {{ iid {commits} }} }} }}"
+            f"project(fullPath: {quoted(one.of.path)}) {{ "
+            f"id mergeRequests(iids: [{quoted(str(one.of.iid))}], first: 1) {{ nodes {{ iid {commits} }} }} }}"
         )
         try:
-            listed = (self._graphql.ask(query).data.get("project") or {}).get("mergeRequests") or {}
+            nodes = _nodes(self._graphql.ask(query).data.get("project"), one.of.project_id) or [None]
         except TooLargeError:
-            listed = {}
-        nodes = listed.get("nodes") or [None]
+            nodes = [None]
         found = _commits(one.of, (nodes[0] or {}).get("commits"))
         # where GraphQL does not go on, REST begins anew: rows that come twice do no harm
         return found if found is not None else _or_raise(self._by_rest(one.of))
@@ -322,6 +332,13 @@ def _or_raise(found: Commits) -> Commits:
 
 def _slices(of: Sequence[MergeRequest]) -> Whole:
     return Whole(columns=("merge_request_id",), values=[(one.id,) for one in of], absent=DELETED)
+
+
+def _nodes(project: Any, project_id: int) -> Sequence[Any]:
+    """Return the merge requests of an answer; none where the path is another project's by now: REST asks by id."""
+    if not isinstance(project, dict) or last_segment(project["id"]) != project_id:
+        return ()
+    return (project.get("mergeRequests") or {}).get("nodes") or ()
 
 
 def _commits(of: MergeRequest, connection: Any) -> Commits | None:

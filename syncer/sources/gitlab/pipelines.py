@@ -97,9 +97,11 @@ class Pipelines:
         self._workers = workers
         self._located = Located()
         self._read_as: dict[int, str] = {}  # the path under which each project was read whole
+        self._counted: set[int] | None = None  # projects that this verb's census has read to their last page
 
     def read(self, places: Mapping[str, Place], lookback: dt.timedelta) -> Iterator[Page]:
         """Finish the window that is open, if one is, then open one for what came since."""
+        self._projects.check_sight(places)
         self._read_as = {
             int(scope): place["path"] for scope, place in places.items() if scope.isdigit() and place.get("path")
         }
@@ -118,30 +120,40 @@ class Pipelines:
         yield from self._finish(window, projects, lookback)
         yield from self._projects.vanished(places, {project.id for project in projects})
 
-    def keys(self) -> Iterator[Page]:
-        """Yield every pipeline of every project; the whole of those that could be read."""
+    def keys(self, places: Mapping[str, Place]) -> Iterator[Page]:
+        """Yield every pipeline of every project; the whole of those that were read to their last page."""
+        self._projects.check_sight(places)
         self._located.is_confirmed = False
-        failed = bool(self._projects.failed)
-        done: list[tuple[int]] = []
-        for project, pages in self._each_whole():
-            if isinstance(pages, SyncerError):
-                failed = True
-                yield Page(scope=project.scope, error=pages)
-                continue
-            done.append((project.id,))
-            yield Page(records=pages)
-        failed = failed or bool(self._projects.failed)
-        whole = Whole(columns=("project_id",), values=sorted(set(done))) if failed else Whole()
+        has_failed = False
+        done: set[int] = set()
+        for project, part in self._each_whole():
+            if part is None:
+                done.add(project.id)
+            elif isinstance(part, SyncerError):
+                has_failed = True
+                yield Page(scope=project.scope, error=part)
+            else:
+                yield Page(records=part)
+        self._counted = done
+        yield from self._projects.vanished(
+            places, {project.id for project in self._projects.each() if project.has_pipelines}
+        )
+        has_failed = has_failed or bool(self._projects.failed)
+        whole = Whole(columns=("project_id",), values=[(one,) for one in sorted(done)]) if has_failed else Whole()
         yield Page(whole=attrs.evolve(whole, first=False))
 
     def fetch(self, keys: Sequence[Key]) -> Iterator[Page]:
-        """Yield the pipelines of some ids; those that no walk meets are not there."""
+        """
+        Yield the pipelines of some ids; those that no walk meets are not there.
+
+        Raises: what a project answers now that the census had read: its pipelines may be there.
+        """
         ids = [key[0] for key in keys]
         found = self._located.find(ids)
         if len(found) < len(set(ids)) and not self._located.is_confirmed:
-            for _, records in self._each_whole():
-                if isinstance(records, SyncerError) and not isinstance(records, NotFound):
-                    raise records
+            for project, part in self._each_whole():
+                if isinstance(part, SyncerError) and self._unsettles(project, part):
+                    raise part
             self._located.is_confirmed = True
             found = self._located.find(ids)
         for at in found:
@@ -236,8 +248,16 @@ class Pipelines:
         yield Page(scope=project.scope, place=HIDDEN)
         yield Page(scope=project.scope, error=named(error, f"{project}, pipelines"))
 
-    def _each_whole(self) -> Iterator[tuple[Project, list[Record] | SyncerError]]:
-        """Yield all pipelines of all projects, page by page, and note where each is."""
+    def _unsettles(self, project: Project, error: SyncerError) -> bool:
+        """Tell whether what a project answers leaves open which pipelines are there."""
+        return not isinstance(error, NotFound) if self._counted is None else project.id in self._counted
+
+    def _each_whole(self) -> Iterator[tuple[Project, list[Record] | SyncerError | None]]:
+        """
+        Yield all pipelines of all projects, page by page, and note where each is.
+
+        Behind a project's last page comes None; where one failed, its error instead.
+        """
         asked = Filter()
         projects = (project for project in self._projects.each() if project.has_pipelines)
         batches: Iterator[Batch] = ahead(
@@ -265,8 +285,9 @@ class Pipelines:
                     continue
                 todo[:0] = [further] if further else []
                 yield project, self._noted(records)
-            for project, trouble in failed.items():
-                yield project, named(trouble, f"{project}, pipelines")
+            for project in batch.projects:
+                trouble = failed.get(project)
+                yield project, named(trouble, f"{project}, pipelines") if trouble is not None else None
 
     def _noted(self, records: list[Record]) -> list[Record]:
         self._located.put(Location(row["id"], row["project_id"], row["iid"]) for row in records)

@@ -79,6 +79,10 @@ class Projects:
         self._api = api
         self._parts = parts
         self.failed: set[str] = set()  # scopes of parts that could not be read in this verb
+        self._listed: set[int] = set()  # ids that a list had
+        self._relisted: set[int] | None = None  # ids that a second look at the lists had
+        self._trouble: SyncerError | None = None  # why that second look is not whole
+        self._gone: dict[int, bool] = {}
 
     def each(self) -> Iterator[Project]:
         """Yield every project once. A group that cannot be read is left out, and stands in `failed`."""
@@ -89,31 +93,74 @@ class Projects:
                     met.add(row["id"])
                     yield _project(row, part)
 
+    def with_repository(self, present: set[int]) -> Iterator[Project]:
+        """Yield every project that has a repository for us, and note it in *present*."""
+        for project in self.each():
+            if project.has_repository:
+                present.add(project.id)
+                yield project
+
     def vanished(self, places: Mapping[str, Place], present: set[int]) -> Iterator[Page]:
         """
         Yield, for each project that was read before and is not *present*, a page that makes it new if it comes back.
 
-        Its rows stay: only a census tells what became of them. Nothing where a part of the list failed.
+        Its rows stay: only a census tells what became of them. Where a group's list failed, the projects that are not
+        in the others are asked for one by one.
         """
-        if self.failed:
-            return
         for scope, place in places.items():
-            if scope.isdigit() and int(scope) not in present and place != HIDDEN:
+            if scope.isdigit() and int(scope) not in present and place != HIDDEN and self._is_gone(int(scope)):
                 yield Page(scope=scope, place=HIDDEN)
+
+    def check_sight(self, places: Mapping[str, Place]) -> None:
+        """
+        Look whether there is any project at all, before anything is read or ends.
+
+        Raises: AnswerError: there is none, but places know some: more likely a permission than the truth.
+        """
+        before = max(sum(scope.isdigit() for scope in places), places.get("", {}).get("count", 0))
+        if before and next(self.each(), None) is None and not self.failed:
+            raise AnswerError(
+                f"GitLab shows the token no project at all, where there were {before}; nothing was changed.",
+                hint="Look at the memberships of the token's user, or begin anew with --full.",
+            )
+
+    def is_asked_for(self, project_id: int) -> bool:
+        """
+        Tell whether a project is in the groups that are read; without groups every one is.
+
+        One that their lists did not have is looked for in them once more. Raises: what kept one from being read.
+        """
+        if not self._parts[0].group or project_id in self._listed:
+            return True
+        if self._relisted is None:
+            self._relisted = set()
+            for _, rows in self._lists(again=1):
+                if isinstance(rows, SyncerError):
+                    self._trouble = rows
+                else:
+                    self._relisted.update(row["id"] for row in rows)
+        if project_id not in self._relisted and self._trouble is not None:
+            raise self._trouble
+        return project_id in self._relisted
 
     def read(self, places: Mapping[str, Place]) -> Iterator[Page]:
         """Yield the whole list; what is not in it any more is gone, deleted or hidden, the API does not say which."""
+        self.check_sight(places)
         mark = text_of(self._api.opened)
-        place: Place = {"mark": mark}
-        yield from self._walk(Page(place=place, mark=mark))
+        yield from self._walk()
+        count = len(self._listed) if not self.failed else max(len(self._listed), places.get("", {}).get("count", 0))
+        yield Page(place={"mark": mark, "count": count}, mark=mark)
 
-    def keys(self) -> Iterator[Page]:
+    def keys(self, places: Mapping[str, Place]) -> Iterator[Page]:
         """Yield the whole list for a census."""
-        yield from self._walk(Page())
+        self.check_sight(places)
+        yield from self._walk()
 
     def fetch(self, keys: Sequence[Key]) -> Iterator[Page]:
-        """Ask for projects one by one."""
+        """Ask for projects one by one; one outside the groups that are asked for is not there."""
         for (key,) in keys:
+            if not self.is_asked_for(key):
+                continue
             try:
                 record = self._api.get(f"/projects/{key}").data
             except NotFound:
@@ -122,8 +169,23 @@ class Projects:
                 raise AnswerError(f"GET /projects/{key} answered with no project.")
             yield Page(records=[record], states=_states([record]))
 
-    def _walk(self, end: Page) -> Iterator[Page]:
-        """Yield the pages of all parts under one walk, the last of them *end*; no walk where a part failed."""
+    def _is_gone(self, project_id: int) -> bool:
+        """Tell whether a project that no list had is out of sight; where a list failed, only a 404 tells."""
+        if not self.failed or project_id in self._listed:
+            return True
+        if project_id not in self._gone:
+            try:
+                self._api.get(f"/projects/{project_id}")
+                is_gone = False
+            except SyncerError as error:
+                if not is_scoped(error):
+                    raise
+                is_gone = isinstance(error, NotFound)
+            self._gone[project_id] = is_gone
+        return self._gone[project_id]
+
+    def _walk(self) -> Iterator[Page]:
+        """Yield the pages of all parts under one walk; no walk where a part failed."""
         is_first, has_failed = True, False
         held: list[Record] = []
         for part, rows in self._lists():
@@ -137,25 +199,28 @@ class Projects:
                 is_first = False
             held = rows
         whole = None if has_failed else Whole(first=is_first, last=True)
-        yield attrs.evolve(end, records=held, states=_states(held), whole=whole)
+        yield Page(records=held, states=_states(held), whole=whole)
 
-    def _lists(self) -> Iterator[tuple[Part, list[Record] | SyncerError]]:
-        """Yield the raw pages of each part, or the error of a group that cannot be read."""
+    def _lists(self, *, again: int = 0) -> Iterator[tuple[Part, list[Record] | SyncerError]]:
+        """Yield the raw pages of each part, or the error of a group that cannot be read; *again*: a second look."""
         for part in self._parts:
             try:
-                for rows in self._pages(part):
+                for rows in self._pages(part, again):
+                    if not again:
+                        self._listed.update(row["id"] for row in rows)
                     yield part, rows
             except SyncerError as error:
                 if not part.group or not is_scoped(error):
                     raise
-                self.failed.add(part.scope)
+                if not again:
+                    self.failed.add(part.scope)
                 yield part, named(error, str(part))
 
-    def _pages(self, part: Part) -> Iterator[list[Record]]:
+    def _pages(self, part: Part, second: int) -> Iterator[list[Record]]:
         path = f"{part.prefix}/projects"
 
         def ask(params: dict[str, str | int], again: int) -> Answer:
-            return self._api.get(path, params, keep=True, again=again)
+            return self._api.get(path, params, keep=not second, again=again)
 
         params: dict[str, str | int] = {"order_by": "id", "sort": "asc"}
         if not part.group:

@@ -21,7 +21,17 @@ from syncer.ahead import ahead
 from syncer.clock import from_iso
 from syncer.errors import AnswerError, NotFound, RequestError, SyncerError
 from syncer.sources import DELETED, Key, Page, Place, Record, Whole
-from syncer.sources.gitlab.api import PER_PAGE, Api, is_scoped, named, next_params, rows_of, text_of
+from syncer.sources.gitlab.api import (
+    PER_PAGE,
+    STRIPPED,
+    Api,
+    is_scoped,
+    is_silent,
+    named,
+    next_params,
+    rows_of,
+    text_of,
+)
 from syncer.sources.gitlab.projects import Project, Projects
 
 ACTIVITY_LAG = dt.timedelta(minutes=90)  # last_activity_at stands still for up to an hour; and half an hour of doubt
@@ -106,6 +116,8 @@ class RefLists:
                 yield rows
                 last = names[-1]
             if following is None:
+                if is_silent(answer, rows) and rows_of(self._api.get(path, {**params, "page_token": last})):
+                    raise AnswerError(f"{STRIPPED}.")
                 return
             if len(rows) < PER_PAGE and rows:
                 raise AnswerError(f"a page of {len(rows)} names in the middle of the list; full ones have {PER_PAGE}.")
@@ -137,6 +149,7 @@ class Refs:
 
     def read(self, places: Mapping[str, Place]) -> Iterator[Page]:
         """Yield the lists of the projects that are due."""
+        self._projects.check_sight(places)
         mark = text_of(self._api.opened)
         present: set[int] = set()
         for proven in ahead(
@@ -156,12 +169,17 @@ class Refs:
         yield from self._projects.vanished(places, present)
         yield Page(place={"mark": mark}, mark=mark)
 
-    def keys(self) -> Iterator[Page]:
+    def keys(self, places: Mapping[str, Place]) -> Iterator[Page]:
         """Yield every list."""
+        self._projects.check_sight(places)
+        present: set[int] = set()
         done: list[tuple[int]] = []
         has_failed = False
-        projects = (project for project in self._projects.each() if project.has_repository)
-        for proven in ahead(lambda project: self._lists.prove(project, before=0), projects, workers=self._workers):
+        for proven in ahead(
+            lambda project: self._lists.prove(project, before=0),
+            self._projects.with_repository(present),
+            workers=self._workers,
+        ):
             if proven.error is not None:
                 has_failed = True
                 yield Page(scope=proven.project.scope, error=proven.error)
@@ -169,11 +187,14 @@ class Refs:
             done.append((proven.project.id,))
             for records in self._records(proven):
                 yield Page(records=records)
+        yield from self._projects.vanished(places, present)
         yield Page(whole=census_whole(done, has_failed=has_failed or bool(self._projects.failed)))
 
     def fetch(self, keys: Sequence[Key]) -> Iterator[Page]:
-        """Ask for refs one by one."""
+        """Ask for refs one by one; those of a project outside the groups that are asked for are not there."""
         for project_id, name in keys:
+            if not self._projects.is_asked_for(project_id):
+                continue
             path = f"/projects/{project_id}/repository/{self._lists.kind}/{quote(name, safe='')}"
             try:
                 row = self._api.get(path).data
@@ -184,10 +205,7 @@ class Refs:
             yield Page(records=[{**row, "project_id": project_id}])
 
     def _due(self, places: Mapping[str, Place], present: set[int]) -> Iterator[Project]:
-        for project in self._projects.each():
-            if not project.has_repository:
-                continue
-            present.add(project.id)
+        for project in self._projects.with_repository(present):
             place = places.get(project.scope, {})
             now = self._settings_of(project)
             if is_due(project, place, self._api.opened) or any(place.get(name) != now[name] for name in now):

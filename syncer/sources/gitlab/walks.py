@@ -18,7 +18,7 @@ import attrs
 
 from syncer.errors import AnswerError
 from syncer.sources import Place, Record
-from syncer.sources.gitlab.api import PER_PAGE, Api, next_params, rows_of
+from syncer.sources.gitlab.api import PER_PAGE, STRIPPED, Api, is_silent, next_params, rows_of
 from syncer.sources.gitlab.projects import Project
 from syncer.sources.gitlab.refs import Proven, RefLists
 
@@ -86,9 +86,12 @@ class Walks:
     def _page(self, project: Project, revision: str, page: int, *, keep: bool) -> CommitPage:
         which: dict[str, str | int] = {"ref_name": revision} if revision else {"all": "true"}
         params: dict[str, str | int] = {**which, "page": page, "per_page": PER_PAGE}
-        answer = self._api.get(f"/projects/{project.id}/repository/commits", params, keep=keep)
+        path = f"/projects/{project.id}/repository/commits"
+        answer = self._api.get(path, params, keep=keep)
         rows = rows_of(answer)
-        follows = next_params(answer) is not None
+        follows = next_params(answer) is not None or bool(answer.headers.get("X-Next-Page"))
+        if is_silent(answer, rows) and rows_of(self._api.get(path, {**params, "page": page + 1})):
+            raise AnswerError(f"page {page} of a walk over commits: {STRIPPED}.")
         if follows and len(rows) < PER_PAGE:
             raise AnswerError(f"page {page} of a walk over commits has {len(rows)} rows, yet another page follows.")
         records = [{**row, "project_id": project.id} for row in rows]
@@ -118,7 +121,9 @@ def moves(known: Mapping[str, str], heads: Mapping[str, str], default: str | Non
     """Return the branches that moved, the default one first: what it reaches need not be asked for again."""
     ordered = sorted(heads, key=lambda name: (name != default, name))
     return [
-        Move(branch=name, old=known.get(name), new=heads[name]) for name in ordered if known.get(name) != heads[name]
+        Move(branch=name, old=known.get(name) or None, new=heads[name])
+        for name in ordered
+        if known.get(name) != heads[name]
     ]
 
 
@@ -204,5 +209,5 @@ def is_cheaper(heads: int, default_pages: int | None) -> bool:
 
 
 def known_heads(place: Place) -> dict[str, str]:
-    """Return the heads that a place knows."""
+    """Return the heads that a place knows; an empty one is of a branch that must be written whole."""
     return dict(place.get("heads", {}))

@@ -5,6 +5,7 @@ Jira Cloud, read: projects, issues, their changelogs and comments, and worklogs.
     walk.py         which issues changed since a moment
     bulk.py         issues, changelogs and comments by id
     offsets.py      lists by offset that move while they are read
+    again.py        issues that could not be read, and are read first next time
     issues.py, parts.py (comments, changelogs), worklogs.py, projects.py      the streams
     definitions.py, adf.py      what a site defines; rich text as text
 
@@ -13,9 +14,10 @@ Source: Jira Cloud REST API v3 (OpenAPI), developer.atlassian.com/cloud/jira/pla
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+
+import attrs
 
 from syncer.errors import UnknownName
 from syncer.mapping import Field
@@ -25,7 +27,7 @@ from syncer.sources.jira import definitions
 from syncer.sources.jira.calls import Calls
 from syncer.sources.jira.issues import Issues
 from syncer.sources.jira.parts import Changelogs, Comments, Homes, Parts
-from syncer.sources.jira.projects import Projects
+from syncer.sources.jira.projects import Projects, nothing_visible
 from syncer.sources.jira.walk import Once, Window, ask_again
 from syncer.sources.jira.worklogs import Worklogs
 from syncer.spool import Spool
@@ -67,7 +69,8 @@ class Jira:
         self._opened: int | None = None  # the server's clock at the check, in milliseconds
         self._definitions: definitions.Definitions | None = None
         self._categories: Mapping[str, str] | None = None
-        self._ended: Mapping[str, str] | None = None  # projects that are not live
+        self._live: Mapping[str, str] | None = None  # the keys of projects that are live, by id
+        self._ended: Mapping[str, str] | None = None  # the states of those that are not
 
     @property
     def requests(self) -> int:
@@ -90,19 +93,24 @@ class Jira:
         place = places.get("")
         if stream == "projects":
             return Projects(calls=self._calls).read(place, self._now())
+        self._check_visible(place)
         if stream == "worklogs":
-            return self._logged().read(place, lookback=lookback)
+            return self._counted(self._logged().read(place, lookback=lookback))
         reader = self._issues() if stream == "issues" else self._parts(stream)
         windows = Window.since(place, now=self._now(), lookback=lookback)
-        return itertools.chain.from_iterable(reader.read(window) for window in windows)
+        return self._counted(reader.read(windows, place=place))
 
-    def keys(self, stream: str) -> Iterator[Page]:
+    def keys(self, stream: str, *, places: Mapping[str, Place]) -> Iterator[Page]:
         """Yield every key there is now."""
         if stream == "projects":
             return Projects(calls=self._calls).keys()
+        place = places.get("")
+        self._check_visible(place)
         if stream == "worklogs":
             return self._logged().keys()
-        return self._issues().keys(self._now()) if stream == "issues" else self._parts(stream).keys(self._now())
+        if stream == "issues":
+            return self._issues().keys(self._now())
+        return self._parts(stream).keys(self._now(), place=place)
 
     def fetch(self, stream: str, keys: Sequence[Key]) -> Iterator[Page]:
         """Yield what there is for *keys*."""
@@ -147,9 +155,27 @@ class Jira:
             once=self._once(),
             definitions=self._defined(),
             categories=self._categories,
+            project_keys=self._project_keys,
             ended_projects=self._ended_projects,
             shares_histories="changelogs" in self._streams,
         )
+
+    def _project_keys(self) -> Mapping[str, str]:
+        if self._live is None:
+            self._live = Projects(calls=self._calls).live()
+        return self._live
+
+    def _check_visible(self, place: Place | None) -> None:
+        """Raise AnswerError where there were projects, as *place* tells, and none at all is visible now."""
+        before = place.get("projects", 1) if place is not None else 0
+        if before and not self._project_keys() and not self._ended_projects():
+            raise nothing_visible(place.get("projects") if place is not None else None)
+
+    def _counted(self, pages: Iterator[Page]) -> Iterator[Page]:
+        """Put into each place how many projects there are."""
+        count = len(self._project_keys()) or len(self._ended_projects())
+        for page in pages:
+            yield page if page.place is None else attrs.evolve(page, place={**page.place, "projects": count})
 
     def _ended_projects(self) -> Mapping[str, str]:
         if self._ended is None:

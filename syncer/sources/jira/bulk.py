@@ -6,7 +6,7 @@ description of `issueErrors` speaks of retriable errors and payload constraints.
 more, then one by one. A 404 counts only while the token still works.
 
 Not here: which ids (`walk.py`), what becomes of the records (`issues.py`, `parts.py`).
-Source: Jira Cloud REST API v3, "Bulk fetch issues", "Bulk fetch changelogs", "Get comments".
+Source: Jira Cloud REST API v3, "Bulk fetch issues", "Bulk fetch changelogs", "Get comments", "Get comments by IDs".
 """
 
 from __future__ import annotations
@@ -16,34 +16,59 @@ from typing import Any
 
 import attrs
 
-from syncer.errors import AnswerError, NotFound
+from syncer.errors import AnswerError, NotFound, SyncerError, Unavailable
 from syncer.sources import Record
+from syncer.sources.jira.again import InARow
 from syncer.sources.jira.calls import Calls, a_count, a_list, an_object
 from syncer.sources.jira.offsets import Listed, listed
 from syncer.sources.jira.walk import Once
 
 HISTORIES_A_PAGE = 2_000  # of at most 10,000; some 2 MB
 COMMENTS_A_PAGE = 100
+COMMENTS_A_LIST = 1_000
 TRIES = 3  # of a reading that something moved under
 
 
-def issues(calls: Calls, ids: Sequence[str], *, fields: Sequence[str]) -> tuple[list[Record], list[str]]:
-    """Return the issues, and those of *ids* that are not there any more, or not for us."""
+@attrs.frozen(kw_only=True)
+class Fetched:
+    """Issues that came, ids of those that are not there any more, or not for us, and why others did not come."""
+
+    found: list[Record]
+    vanished: list[str]
+    failed: Mapping[str, Unavailable]
+
+
+def issues(calls: Calls, ids: Sequence[str], *, fields: Sequence[str], row: InARow | None = None) -> Fetched:
+    """
+    Return the issues of *ids*.
+
+    Raises: Unavailable; with *row* only where it is more than one issue's own.
+    """
     found = _asked(calls, ids, fields)
     left = _lacking(ids, found)
     if left:
         found += _asked(calls, left, fields)
         left = _lacking(left, found)
     vanished = []
+    failed: dict[str, Unavailable] = {}
     for number in left:
-        record = _one(calls, number, fields)
+        try:
+            record = _one(calls, number, fields)
+        except Unavailable as error:
+            if row is None:
+                raise
+            row.failed(error)
+            failed[number] = error
+            continue
+        if row is not None:
+            row.went_well()
         if record is None:
             vanished.append(number)
         else:
             found.append(record)
     if vanished:
         calls.still_us()
-    return found, vanished
+    return Fetched(found=found, vanished=vanished, failed=failed)
 
 
 def changelogs(calls: Calls, ids: Sequence[str], *, only: Sequence[str] = (), once: Once) -> dict[str, list[Record]]:
@@ -55,7 +80,7 @@ def changelogs(calls: Calls, ids: Sequence[str], *, only: Sequence[str] = (), on
     """
     for attempt in range(TRIES):
         found, pages = _histories(calls, ids, only=only, once=once, attempt=attempt)
-        if pages == 1 or not issues(calls, list(found), fields=["created"])[1]:
+        if pages == 1 or not issues(calls, list(found), fields=["created"]).vanished:
             return found
     raise AnswerError(f"POST /changelog/bulkfetch: issues vanished in each of {TRIES} readings of {len(ids)} issues.")
 
@@ -63,6 +88,15 @@ def changelogs(calls: Calls, ids: Sequence[str], *, only: Sequence[str] = (), on
 def comments(calls: Calls, number: str) -> Listed | None:
     """Return all comments of an issue; None where the issue is gone."""
     return listed(lambda start: _comment_page(calls, number, start))
+
+
+def comments_there(calls: Calls, ids: Sequence[str]) -> list[str]:
+    """Return those of *ids* that are comments which we may see, whatever their issue tells."""
+    there: list[str] = []
+    for at in range(0, len(ids), COMMENTS_A_LIST):
+        answer = calls.post("comment/list", {"ids": [int(number) for number in ids[at : at + COMMENTS_A_LIST]]})
+        there += [str(record.get("id")) for record in a_list(answer, "values")]
+    return there
 
 
 def _asked(calls: Calls, ids: Sequence[str], fields: Sequence[str]) -> list[Record]:
@@ -120,7 +154,7 @@ def _comment_page(calls: Calls, number: str, start: int) -> tuple[list[Record], 
     try:
         answer = calls.get(f"issue/{number}/comment", params, family="issue/comment")
     except NotFound:
-        if issues(calls, [number], fields=["created"])[1]:
+        if issues(calls, [number], fields=["created"]).vanished:
             return None
         raise
     page = an_object(answer)
@@ -133,7 +167,7 @@ class Slice:
 
     issue: int
     records: tuple[Record, ...]
-    error: AnswerError | None = None
+    error: SyncerError | None = None
     is_apart: bool = False
 
 

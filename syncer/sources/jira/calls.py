@@ -12,7 +12,6 @@ your Atlassian account".
 from __future__ import annotations
 
 import datetime as dt
-import email.utils
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +23,7 @@ from syncer.clock import iso
 from syncer.errors import AnswerError, NotAllowed, NotFound, RequestError, UsageError
 from syncer.settings import Account
 from syncer.sources import Identity
-from syncer.transport import Answer, Doors, Query, Rules, Transport
+from syncer.transport import Answer, Doors, Query, Rules, Transport, moment_of
 
 LOGIN_REASON = "X-Seraph-LoginReason"
 BURST_A_SECOND = 100  # by endpoint and method; these have more:
@@ -57,6 +56,7 @@ class Calls:
             auth=None if is_bearer else (account.user, account.token),
             rules=RULES,
         )
+        self.transport.environment = account.environment
 
     def get(self, path: str, params: Query | None = None, *, family: str = "") -> Answer:
         """Read by GET; *family* is the path without its ids, where it has some: a limit holds for all of them."""
@@ -76,7 +76,7 @@ class Calls:
         before = self.clock.now()
         answer = self._myself()
         ours = before + (self.clock.now() - before) / 2
-        theirs = email.utils.parsedate_to_datetime(answer.headers.get("Date") or _no_date(answer))
+        theirs = moment_of(answer.headers.get("Date") or "") or _no_date(answer)
         skew_s = (theirs - ours).total_seconds()
         me = an_object(answer)
         notes = []
@@ -196,8 +196,8 @@ def iso_of(ms: int) -> str:
     return iso(EPOCH + dt.timedelta(milliseconds=ms))
 
 
-def _no_date(answer: Answer) -> str:
-    raise AnswerError(f"{answer.where} came without a Date header; the mark of a pull is the server's time.")
+def _no_date(answer: Answer) -> dt.datetime:
+    raise AnswerError(f"{answer.where} came without a good Date header; the mark of a pull is the server's time.")
 
 
 def _choice(account: Account, key: str, choices: tuple[str, ...]) -> str:

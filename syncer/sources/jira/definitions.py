@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from syncer.mapping import MAX_COLUMN_BYTES, Field
-from syncer.sources.jira.calls import Calls, a_list
+from syncer.sources.jira.calls import Calls, a_list, iso_of, ms_of
 from syncer.values import BIGINT, BOOLEAN, DATE, DOUBLE, JSON, TEXT, TIMESTAMP, Type
 
 IN_PROGRESS = "indeterminate"  # the category's key; its name, and those of statuses, are translated and renamed
@@ -142,11 +142,14 @@ def cleaned(value: Any, depth: int = 0) -> Any:
 
     A link depends on the host that was asked, a picture's address changes by itself; a user is their account and name;
     an issue that another one shows is its id and key, since what else it shows moves without that one's `updated`.
+    Times, which the API writes in the zone of whoever asks, are UTC.
     """
     if depth > DEEPEST:
         return value
     if isinstance(value, list):
         return [cleaned(inner, depth + 1) for inner in value]
+    if isinstance(value, str):
+        return _utc(value)
     if not isinstance(value, dict):
         return value
     if "accountId" in value:
@@ -158,8 +161,14 @@ def cleaned(value: Any, depth: int = 0) -> Any:
 
 
 DEEPEST = 100
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d{4}")
 _LINKS = frozenset({"self", "avatarUrls", "avatarId", "iconUrl", "expand"})
 _CONTENTS = frozenset({"content", "thumbnail"})  # of an attachment: links too
+
+
+def _utc(text: str) -> str:
+    at = ms_of(text) if _TIME.fullmatch(text) else None
+    return text if at is None else iso_of(at)
 
 
 def _kept(value: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -9,13 +9,15 @@ category tells what it means.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
 from syncer.ahead import ahead
-from syncer.sources import GONE, Key, Page, Record, State, Whole
+from syncer.errors import Unavailable
+from syncer.sources import GONE, Key, Page, Place, Record, State, Whole
 from syncer.sources.jira import adf, bulk, definitions
+from syncer.sources.jira.again import Again, InARow, scope_of
 from syncer.sources.jira.calls import Calls, iso_of, ms_of
 from syncer.sources.jira.definitions import IN_PROGRESS, Definitions
 from syncer.sources.jira.walk import BATCH, Batch, Once, Walk, Window, ask_again
@@ -30,10 +32,21 @@ KEYS_A_PAGE = 1_000
 
 
 @attrs.frozen(kw_only=True)
+class _Fetched:
+    """The issues of a batch: those that came, those that are gone, and why others did not come."""
+
+    batch: Batch
+    records: Sequence[Record] = ()
+    vanished: Sequence[str] = ()
+    failed: Mapping[str, Unavailable] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
 class Issues:
     """
     Reads issues.
 
+    project_keys: the keys of live projects, by id.
     ended_projects: the states of projects that are archived or in the trash, by id.
     shares_histories: another stream of the verb reads all changelog entries of the same issues; so we do, too.
     """
@@ -42,19 +55,68 @@ class Issues:
     once: Once
     definitions: Definitions
     categories: Mapping[str, str]
+    project_keys: Callable[[], Mapping[str, str]] = dict
     ended_projects: Callable[[], Mapping[str, str]] = dict
     shares_histories: bool = False
 
-    def read(self, window: Window) -> Iterator[Page]:
-        """Yield what changed in *window*, and the place behind it."""
-        batches = Walk(self.calls, window, once=self.once).batches()
-        is_shared = self.shares_histories and window.floor is not None
-        for batch, records, vanished in ahead(
-            lambda batch: self._fetched(batch, is_shared=is_shared), batches, workers=self.calls.workers
-        ):
-            states = [State(key=(int(number),), state=GONE) for number in vanished]
-            yield Page(place=batch.place, mark=window.text, records=[*records, *batch.odd], states=states)
-        yield Page(place=window.finished, mark=window.text)
+    def read(self, windows: Iterable[Window], *, place: Place | None) -> Iterator[Page]:
+        """
+        Yield what changed in *windows*, and the place behind it.
+
+        Before that: issues that could not be read last time, as *place* tells, and all issues of projects that have
+        another key now, which changes theirs and not their `updated`.
+        """
+        again = Again.of(place)
+        keys = dict(self.project_keys())
+        known: Mapping[str, str] = (place or {}).get("keys", keys)
+        for number in again.tries():
+            fetched = self._fetched(_batch([number]), row=InARow(), is_shared=False)
+            yield from self._pages(fetched, again)
+        renamed = [number for number, key in keys.items() if known.get(number, key) != key]
+        for fetched in self._read(self._walk_of(renamed), is_shared=False) if renamed else ():
+            yield from self._pages(fetched, again)
+        for window in windows:
+            batches = Walk(self.calls, window, once=self.once).batches()
+            is_shared = self.shares_histories and window.floor is not None
+            for fetched in self._read(again.untried(batches), is_shared=is_shared):
+                behind = {**fetched.batch.place, "keys": known}
+                yield from self._pages(fetched, again, place=behind, mark=window.text)
+            known = {**known, **keys}
+            yield Page(place=again.put({**window.finished, "keys": known}), mark=window.text)
+
+    def _walk_of(self, projects: Sequence[str]) -> Iterator[Batch]:
+        """Walk all issues of *projects*."""
+        only = f"project in ({', '.join(projects)})"
+        return Walk(self.calls, Window(mark=0), once=ask_again, only=only).batches()
+
+    def _read(self, batches: Iterable[Batch], *, is_shared: bool) -> Iterator[_Fetched]:
+        row = InARow()
+        return ahead(
+            lambda batch: self._fetched(batch, row=row, is_shared=is_shared), batches, workers=self.calls.workers
+        )
+
+    def _pages(
+        self, fetched: _Fetched, again: Again, *, place: Place | None = None, mark: str | None = None
+    ) -> Iterator[Page]:
+        """
+        Yield the issues of a batch; one that failed, now or before, as a scope of its own. The place comes last.
+        """
+        records = [*fetched.batch.odd]
+        for record in fetched.records:
+            number = str(record.get("id"))
+            if again.note(number, None):
+                yield Page(scope=scope_of(number), records=[record])
+            else:
+                records.append(record)
+        for number in fetched.vanished:
+            if again.note(number, None):  # its reject goes with it
+                yield Page(scope=scope_of(number))
+        for number, error in fetched.failed.items():
+            again.note(number, error)
+            yield Page(scope=scope_of(number), error=error)
+        states = [State(key=(int(number),), state=GONE) for number in fetched.vanished]
+        behind = again.put(place) if place is not None else None
+        yield Page(place=behind, mark=mark, records=records, states=states)
 
     def keys(self, now: int) -> Iterator[Page]:
         """Yield id and version of every issue."""
@@ -68,10 +130,12 @@ class Issues:
     def fetch(self, keys: Sequence[Key]) -> Iterator[Page]:
         """Yield the issues of *keys* that are there."""
         ids = [str(key[0]) for key in keys]
-        batches = [Batch(ids=tuple(ids[at : at + BATCH]), place={}) for at in range(0, len(ids), BATCH)]
-        fetched = ahead(lambda batch: self._fetched(batch, is_shared=False), batches, workers=self.calls.workers)
-        for _, records, _ in fetched:
-            yield Page(records=records, states=self._states(records))
+        batches = [_batch(ids[at : at + BATCH]) for at in range(0, len(ids), BATCH)]
+        fetching = ahead(
+            lambda batch: self._fetched(batch, row=None, is_shared=False), batches, workers=self.calls.workers
+        )
+        for fetched in fetching:
+            yield Page(records=fetched.records, states=self._states(fetched.records))
 
     def _states(self, records: Sequence[Record]) -> list[State]:
         """Return the states of issues that can still be read though their project is archived, or in the trash."""
@@ -83,17 +147,17 @@ class Issues:
                 states.append(State(key=(int(record["id"]),), state=state))
         return states
 
-    def _fetched(self, batch: Batch, *, is_shared: bool) -> tuple[Batch, list[Record], list[str]]:
-        """Fetch the issues of a batch, settled; and the ids of those that are gone."""
+    def _fetched(self, batch: Batch, *, row: InARow | None, is_shared: bool) -> _Fetched:
+        """Fetch the issues of a batch, settled."""
         if not batch.ids:
-            return batch, [], []
-        found, vanished = bulk.issues(self.calls, batch.ids, fields=ALL_FIELDS)
+            return _Fetched(batch=batch)
+        found = bulk.issues(self.calls, batch.ids, fields=ALL_FIELDS, row=row)
         histories = bulk.changelogs(
             self.calls, batch.ids, only=() if is_shared else ("status",), once=self.once if is_shared else ask_again
         )
-        for record in found:
+        for record in found.found:
             self.settle(record, histories.get(str(record.get("id")), ()))
-        return batch, found, vanished
+        return _Fetched(batch=batch, records=found.found, vanished=found.vanished, failed=found.failed)
 
     def settle(self, record: Record, histories: Sequence[Record]) -> None:
         """Put into *record*, as the API gave it, what only its format explains; take out what is not to be kept."""
@@ -127,6 +191,11 @@ class Issues:
 
     def _is_in_progress(self, status: object) -> bool:
         return self.categories.get(str(status)) == IN_PROGRESS
+
+
+def _batch(ids: Sequence[str]) -> Batch:
+    """Make a batch of issues that no walk has met."""
+    return Batch(ids=tuple(ids), place={})
 
 
 def _status_changes(histories: Sequence[Record]) -> Iterator[tuple[int, object, object]]:

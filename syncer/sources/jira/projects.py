@@ -37,10 +37,7 @@ class Projects:
         found, failed = self._everything()
         before = place.get("count", 0) if place else 0
         if not found and before:
-            raise AnswerError(
-                f"GET /project/search: no project at all is visible, where there were {before}; nothing was changed.",
-                hint="Look at the permissions of the token's user (Browse projects), or begin anew with --full.",
-            )
+            raise nothing_visible(before)
         yield from failed
         yield from _pages(found, is_whole=not failed)
         yield Page(place={"mark": now, "count": len(found)}, mark=iso_of(now))
@@ -58,6 +55,10 @@ class Projects:
                 raise page.error
         wanted = {str(key[0]) for key in keys}
         yield from _pages({number: each for number, each in found.items() if number in wanted}, is_whole=False)
+
+    def live(self) -> dict[str, str]:
+        """Return the keys of the live projects, by id."""
+        return {number: str(project.get("key")) for number, project in self._listed("live").items()}
 
     def ended(self) -> dict[str, str]:
         """Return the states of the projects that are archived or in the trash, by id; empty where we may not know."""
@@ -108,6 +109,15 @@ class Projects:
         answer = self.calls.get("project/search", params)
         page = an_object(answer)
         return a_list(answer, "values", of=page), a_count(answer, "total", of=page)
+
+
+def nothing_visible(before: int | None) -> AnswerError:
+    """Make the error for an account that saw *before* projects, or who knows how many, and sees none now."""
+    there = before or "some"
+    return AnswerError(
+        f"GET /project/search: no project at all is visible, where there were {there}; nothing was changed.",
+        hint="Look at the permissions of the token's user (Browse projects), or begin anew with --full.",
+    )
 
 
 def _is_about_us(error: RequestError) -> bool:

@@ -118,13 +118,20 @@ class _Outcome:
 
 
 class Walk:
-    """One walk of a window. *once* keeps answers that other streams of the verb walk by, too."""
+    """
+    One walk of a window.
 
-    def __init__(self, calls: Calls, window: Window, *, once: Once, fields: tuple[str, ...] = ("created",)) -> None:
+    *once* keeps answers that other streams of the verb walk by, too; *only*: one more clause of JQL.
+    """
+
+    def __init__(
+        self, calls: Calls, window: Window, *, once: Once, fields: tuple[str, ...] = ("created",), only: str = ""
+    ) -> None:
         self._calls = calls
         self._window = window
         self._once = once
         self._fields = list(fields)
+        self._only = only
         self._bound = window.created  # the newest `created` met; never goes back
         self._seen = dict.fromkeys(window.met, window.created or 0)  # by id, since the minute that is asked for
         self._passes = 0
@@ -159,13 +166,16 @@ class Walk:
             start = _minute(self._bound)
             self._seen = _since(self._seen, start)
             outcome = yield from self._pass(start)
+            is_last = outcome.is_last
             if outcome.used_token:
                 horizon = self._bound or 0
                 for _ in range(SECOND_LOOKS):
                     again = yield from self._pass(start, horizon=horizon)
+                    # A token behind the end, since so many left the result, looks like the last page.
+                    is_last = is_last and again.is_last
                     if not again.is_news:
                         break
-            if outcome.is_last:
+            if is_last:
                 return
 
     def _pass(self, start: int, *, horizon: int | None = None) -> Generator[Found, None, _Outcome]:
@@ -206,6 +216,8 @@ class Walk:
 
     def _page(self, start: int, token: str | None) -> dict[str, Any]:
         jql = f"updated >= {self._window.floor if self._window.floor is not None else 0}"
+        if self._only:
+            jql += f" AND {self._only}"
         if start > 0:  # issues may be older than 1970: then the first pages go by the token
             jql += f" AND created >= {start}"
         body = {

@@ -26,7 +26,7 @@ class Script:
     """What the source does: each part a function that a test sets."""
 
     read: Callable[[str, Mapping[str, Place]], Iterator[Page]] = lambda stream, places: iter(())
-    keys: Callable[[str], Iterator[Page]] = lambda stream: iter(())
+    keys: Callable[[str, Mapping[str, Place]], Iterator[Page]] = lambda stream, places: iter(())
     fetch: Callable[[str, Sequence[tuple[Any, ...]]], Iterator[Page]] = lambda stream, keys: iter(())
     describe: Callable[[str], Sequence[Field]] = lambda stream: ()
     account: str = "the account"
@@ -56,9 +56,9 @@ class Scripted:
         self._script.calls.append("read")
         yield from self._script.read(stream, places)
 
-    def keys(self, stream: str) -> Iterator[Page]:
+    def keys(self, stream: str, *, places: Mapping[str, Place]) -> Iterator[Page]:
         self._script.calls.append("keys")
-        yield from self._script.keys(stream)
+        yield from self._script.keys(stream, places)
 
     def fetch(self, stream: str, keys: Sequence[tuple[Any, ...]]) -> Iterator[Page]:
         self._script.calls.append("fetch")

@@ -9,5 +9,5 @@ MAPPINGS = tuple(
     EntityMapping(
         name=f"faulty.{stream}", key=("id",), fields=(Field("id", type=BIGINT),), inbound=Inbound(stream=stream)
     )
-    for stream in ("values", "secrets")
+    for stream in ("values", "dates", "secrets")
 )

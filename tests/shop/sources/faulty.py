@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.utils
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
@@ -39,9 +40,11 @@ class Faulty:
         yield Page()
         if stream == "values":
             raise KeyError("a record's value")
+        if stream == "dates":
+            email.utils.parsedate_to_datetime("a record's value")
         raise SyncerError(f"this must not be shown: {self._token}.")
 
-    def keys(self, stream: str) -> Iterator[Page]:
+    def keys(self, stream: str, *, places: Mapping[str, Place]) -> Iterator[Page]:
         yield from ()
 
     def fetch(self, stream: str, keys: Sequence[Key]) -> Iterator[Page]:
