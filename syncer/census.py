@@ -32,9 +32,7 @@ KEYS_A_GROUP = 20_000
 KEYS_A_FETCH = 500
 
 
-def take(
-    inbound: Inbound, source: Source, stream: str, *, places: Mapping[str, Place], is_forced: bool
-) -> Pulled:
+def take(inbound: Inbound, source: Source, stream: str, *, places: Mapping[str, Place], is_forced: bool) -> Pulled:
     """
     Take a census of one mapping; return the finished run.
 

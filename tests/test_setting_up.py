@@ -126,9 +126,7 @@ def test_source_that_is_not_set_up_is_an_error_only_when_it_is_named(
     assert syncer("check", "shop").code == 1
 
 
-def test_check_with_warnings_does_not_say_that_all_is_well(
-    syncer: Syncer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_check_with_warnings_does_not_say_that_all_is_well(syncer: Syncer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A warning deserves a look, also of who reads the last line only."""
     assert syncer("check").out.splitlines()[-1] == "All is well."
     monkeypatch.setenv("SYNCER_SHOP_TOKN", "x")

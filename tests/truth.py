@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,7 @@ LINKS = {
     "emailAddress",
     "accountType",
 }
+JIRA_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}([+-]\d{4}|Z)")
 # Where the truth has what a source puts into the record under another name.
 ELSEWHERE = {("jira.comments", "issue_id"): ("issueId",), ("jira.changelogs", "issue_id"): ("issueId",)}
 WHOLE_SECONDS = {"gitlab.pipelines"}
@@ -132,9 +134,14 @@ def expected(field: Field, record: Any, steps: tuple[str, ...] | None = None) ->
 
 
 def without_links(value: Any) -> Any:
-    """Take out of nested JSON what names a host, a picture or the person of an account: sources leave it out."""
+    """
+    Take out of nested JSON what names a host, a picture or the person of an account: sources leave it out. Times are
+    moments, whatever zone they are told in.
+    """
     if isinstance(value, list):
         return [without_links(inner) for inner in value]
+    if isinstance(value, str) and JIRA_TIME.fullmatch(value):
+        return dt.datetime.fromisoformat(value).astimezone(dt.UTC)
     if not isinstance(value, dict):
         return value
     return {name: without_links(inner) for name, inner in value.items() if name not in LINKS}

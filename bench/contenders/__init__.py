@@ -11,7 +11,8 @@ import dataclasses
 from pathlib import Path
 from typing import Protocol
 
-MEMORY_LIMIT = "96MB"  # what DuckDB may use: syncer's default, the floor's and dlt's
+# What DuckDB is told by floor and dlt, as syncer's warehouse tells it.
+DUCKDB = {"memory_limit": "96MB", "preserve_insertion_order": False, "checkpoint_threshold": "64MB"}
 GROUP_ROWS = 10_000  # rows a commit: syncer's, and the floor's
 
 

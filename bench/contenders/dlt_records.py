@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bench.contenders import MEMORY_LIMIT, Job
+from bench.contenders import DUCKDB, Job
 from bench.records import COLUMNS, NUMBERS, TIMES
 
 IMPORTED = ("dlt", "dlt.destinations", "dlt.destinations.impl.duckdb.duck", "duckdb", "pyarrow.parquet", "bench.fetch")
@@ -45,9 +45,7 @@ def run(job: Job, read: Callable[[], Iterator[Any]]) -> int:
     import dlt  # type: ignore[import-not-found]  # stands in the bench's own environment
     import duckdb
 
-    connection = duckdb.connect(
-        str(job.database), config={"memory_limit": MEMORY_LIMIT, "preserve_insertion_order": False}
-    )
+    connection = duckdb.connect(str(job.database), config=dict(DUCKDB))
     resource = dlt.resource(
         read, name="records", primary_key="id", columns=HINTS, max_table_nesting=0,
         write_disposition={"disposition": "merge", "strategy": "upsert"},

@@ -1,6 +1,5 @@
 """
-The floor: the fastest load of 50,000 records that we know, with nothing around it. What is above it is the price of an
-engine. It leaves DuckDB's checkpoints as they are, which costs it something on larger loads (`docs/bench.md`).
+The floor: the fastest load that we know, with nothing around it. What is above it is the price of an engine.
 
 Of each group of 10,000 rows one transaction: a temporary table, an update of what differs, an insert of what is new,
 and the mark. No checks, no retries, no rejects, no second thread, no lease.
@@ -10,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.contenders import GROUP_ROWS, MEMORY_LIMIT, Job
+from bench.contenders import DUCKDB, GROUP_ROWS, Job
 from bench.records import COLUMNS, NUMBERS, TIMES
 
 if TYPE_CHECKING:
@@ -42,9 +41,7 @@ def load(job: Job) -> int:
 
     from bench import arrow, fetch
 
-    connection = duckdb.connect(
-        str(job.database), config={"memory_limit": MEMORY_LIMIT, "preserve_insertion_order": False}
-    )
+    connection = duckdb.connect(str(job.database), config=dict(DUCKDB))
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(_CREATE)
     written = rows = place = 0

@@ -9,7 +9,6 @@ Not here: what is asked of an issue (`bulk.py`), the pages (`issues.py`, `parts.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterable, Iterator
 
@@ -21,9 +20,6 @@ from syncer.sources.jira.walk import Batch
 
 MOST = 100  # issues that a place keeps; where there are more, it does not move
 MOST_IN_A_ROW = 3  # issues that may fail one after the other
-
-# How `transport.py` says that an answer failed, and not the network.
-_REFUSED = re.compile(r": status 5\d\d, asked ")
 
 
 class InARow:
@@ -42,7 +38,7 @@ class InARow:
         """Count one more. Raises *error* where there are too many, or where it is no answer of status 5xx."""
         with self._lock:
             self._count += 1
-            if self._count > MOST_IN_A_ROW or not _REFUSED.search(error.message):
+            if self._count > MOST_IN_A_ROW or error.status < 500:
                 raise error
 
 
