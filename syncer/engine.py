@@ -26,7 +26,7 @@ from syncer.journal import Pulled
 from syncer.loading import Context, Loading
 from syncer.mapping import EntityMapping
 from syncer.mirror import Mirror
-from syncer.offers import REOFFER, Delta, offers_table, put_back
+from syncer.offers import OFFERINGS, REOFFER, Delta, offers_table, put_back
 from syncer.rows import Typing, key_values
 from syncer.settings import Settings
 from syncer.sources import Source
@@ -188,7 +188,7 @@ class _Verb:
             context = Context(
                 mapping=mapping, table=shaped.table, owner=owner, started=now, is_full=self.request.mode == FULL
             )
-            base = self._base(context, t, now)
+            base = self._base(context, t, now) if is_delta else Mirror(context)
         typing = Typing(mapping)
         inbound = Inbound(
             context=context,
@@ -203,12 +203,11 @@ class _Verb:
         )
         return inbound, places, again
 
-    def _base(self, context: Context, t: warehouses.Transaction, now: dt.datetime) -> Mirror | Delta:
-        """Choose what incoming rows are compared with; `delta` first puts the open offers back."""
+    def _base(self, context: Context, t: warehouses.Transaction, now: dt.datetime) -> Delta:
+        """Compare with what was seen; the open offers are put back first."""
         found = self.settings.for_mapping(context.mapping.name)
-        if found.get("style") != "delta":
-            return Mirror(context)
         shape.ensure(t, offers_table(context.table))
+        shape.ensure(t, OFFERINGS)
         reoffer = dt.timedelta(days=found["reoffer_days"]) if "reoffer_days" in found else REOFFER
         put_back(t, context, reoffer=reoffer, now=now)
         return Delta(context, t)
