@@ -26,9 +26,9 @@ import attrs
 from syncer.sandbox import Clock, GitLabSite, JiraSite
 from tests.campaign.beds import Bed, bed
 
-# What each run asks before its first page: who am I, which site, definitions, statuses; and behind a window that is
-# gone on with the first page of the next one, which looks for what changed meanwhile.
-OVERHEAD = 5
+# What each run asks before its first page: who am I, which site, which projects, definitions, statuses; and behind a
+# window that is gone on with the first page of the next one, which looks for what changed meanwhile.
+OVERHEAD = 6
 GROUP_ROWS = 40
 NAMES = tuple(f"jira.{stream}" for stream in ("projects", "issues", "changelogs", "comments", "worklogs")) + tuple(
     f"gitlab.{stream}"
