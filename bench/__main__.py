@@ -1,4 +1,7 @@
-"""The command `python -m bench`: makes the environments, measures each contender's two runs, prints one table."""
+"""
+The command `python -m bench [records|hubspot]`: makes the environments, measures each contender's runs, prints one
+table.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +9,37 @@ import argparse
 import itertools
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench import environments, measure, table
+from bench.hubspot import table as hubspot_table
+from bench.hubspot import turns
 
-QUICK = 5_000
+QUICK = {"records": 5_000, "hubspot": 2_000}
+USUAL = {"records": table.SMALL, "hubspot": 20_000}
 WARM = 1_000
 
 
 def main() -> int:
     """Measure and print; return the exit code: 0 measured, 1 a contender failed, 2 wrong usage."""
-    chosen = _options().parse_args()
+    parser = _options()
+    chosen = parser.parse_args()
+    known = turns.CONTENDERS if chosen.what == "hubspot" else measure.CONTENDERS
+    for name in chosen.only:
+        if name not in known:
+            parser.error(f"no contender {name} of {chosen.what}; known: {', '.join(known)}")
+    if turns.LENT in chosen.only and chosen.dlt_source is None:
+        parser.error(f"{turns.LENT} needs --dlt-source")
     if not hasattr(os, "wait4"):
         print("bench: needs os.wait4 to measure a process from outside (Linux, macOS).", file=sys.stderr)
         return 2
-    records = QUICK if chosen.quick else chosen.records
-    is_large = records > table.SMALL
-    contenders = chosen.only or (["floor", "syncer"] if is_large else list(measure.CONTENDERS))
-    sizes = [table.SMALL, records] if is_large else [records]
+    records = QUICK[chosen.what] if chosen.quick else chosen.records or USUAL[chosen.what]
     try:
-        results = _measured(contenders, sizes, repeat=chosen.repeat, packages=chosen.package.resolve())
+        print("\n".join((_hubspot if chosen.what == "hubspot" else _records)(chosen, records)))
     except (measure.Broken, environments.NoEnvironment) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    print("\n".join(table.lines(results, repeat=chosen.repeat)))
     return 0
 
 
@@ -38,39 +48,76 @@ def _options() -> argparse.ArgumentParser:
         prog="python -m bench", description="Measure syncer against a floor and dlt; see docs/bench.md."
     )
     parser.add_argument(
-        "--records", type=_positive, default=table.SMALL, metavar="N",
-        help=f"records to load (default {table.SMALL}); more: floor and syncer only, beside {table.SMALL}",
+        "what", nargs="?", choices=tuple(USUAL), default="records",
+        help="a made-up API (default), or the companies of a HubSpot portal",
     )  # fmt: skip
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK} records: does it run, not how fast")
+    parser.add_argument(
+        "--records", type=_positive, metavar="N",
+        help=f"records to load (default {table.SMALL}; more: floor and syncer only, beside {table.SMALL}), "
+        f"or companies (default {USUAL['hubspot']})",
+    )  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="few records: does it run, not how fast")
     parser.add_argument(
         "--repeat", type=_positive, default=3, metavar="N", help="measure N times, take the median (default 3)"
     )
     parser.add_argument(
-        "--only", type=_contenders, default=[], metavar="NAMES", help=f"of {','.join(measure.CONTENDERS)}"
-    )
+        "--only", type=lambda text: text.split(","), default=[], metavar="NAMES",
+        help=f"of {','.join(measure.CONTENDERS)}; HubSpot's: {','.join(turns.CONTENDERS)}",
+    )  # fmt: skip
     parser.add_argument(
         "--package", type=Path, default=environments.ROOT, metavar="FOLDER",
         help="the folder that holds the package syncer to measure (default: this repository)",
     )  # fmt: skip
+    parser.add_argument(
+        "--dlt-source", type=Path, metavar="FOLDER",
+        help="HubSpot: where `dlt init hubspot duckdb` was run; dlt's own source is measured too then",
+    )  # fmt: skip
     return parser
+
+
+def _records(chosen: argparse.Namespace, records: int) -> Iterator[str]:
+    """Measure the made-up API; yield the lines to print."""
+    is_large = records > table.SMALL
+    contenders = chosen.only or (["floor", "syncer"] if is_large else list(measure.CONTENDERS))
+    sizes = [table.SMALL, records] if is_large else [records]
+    results = _measured(contenders, sizes, repeat=chosen.repeat, packages=chosen.package.resolve())
+    return table.lines(results, repeat=chosen.repeat)
 
 
 def _measured(contenders: list[str], sizes: list[int], *, repeat: int, packages: Path) -> table.Results:
     """Warm up, then measure in turns, so that a busy minute of the machine does not meet one contender only."""
-    with measure.server(WARM) as url:
+    with measure.server(WARM) as api:
         for contender in contenders:
             _tell(f"{contender}: warming up")
-            measure.both_runs(contender, url, packages)
+            measure.both_runs(contender, api, packages)
     found: dict[tuple[int, str, str], list[measure.Measured]] = {
         key: [] for key in itertools.product(sizes, contenders, measure.RUNS)
     }
     for records in sizes:
-        with measure.server(records) as url:
-            for turn, contender in itertools.product(range(1, repeat + 1), contenders):
-                _tell(f"{contender}: {records:,} records, {turn} of {repeat}")
-                for run, measured in measure.both_runs(contender, url, packages).items():
+        with measure.server(records) as api:
+            for number, contender in itertools.product(range(1, repeat + 1), contenders):
+                _tell(f"{contender}: {records:,} records, {number} of {repeat}")
+                for run, measured in measure.both_runs(contender, api, packages).items():
                     found[records, contender, run].append(measured)
     return {key: measure.Measured.median(several) for key, several in found.items()}
+
+
+def _hubspot(chosen: argparse.Namespace, records: int) -> Iterator[str]:
+    """Measure a portal of so many companies, in turns as well; yield the lines to print."""
+    lent = chosen.dlt_source.resolve() if chosen.dlt_source else None
+    packages = turns.Packages(syncer=chosen.package.resolve(), dlt_source=lent)
+    contenders = chosen.only or [name for name in turns.CONTENDERS if lent or name != turns.LENT]
+    with turns.portal(WARM, packages) as site:
+        for contender in contenders:
+            _tell(f"{contender}: warming up")
+            turns.turn(contender, site, packages)
+    found: dict[str, list[turns.Turn]] = {contender: [] for contender in contenders}
+    with turns.portal(records, packages) as site:
+        properties = site.ask("properties")
+        for number, contender in itertools.product(range(1, chosen.repeat + 1), contenders):
+            _tell(f"{contender}: {records:,} companies, {number} of {chosen.repeat}")
+            found[contender].append(turns.turn(contender, site, packages))
+    return hubspot_table.lines(hubspot_table.Results.of(found), properties=properties, repeat=chosen.repeat)
 
 
 def _positive(text: str) -> int:
@@ -78,14 +125,6 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
     return number
-
-
-def _contenders(text: str) -> list[str]:
-    names = text.split(",")
-    for name in names:
-        if name not in measure.CONTENDERS:
-            raise argparse.ArgumentTypeError(f"no contender {name}; known: {', '.join(measure.CONTENDERS)}")
-    return names
 
 
 def _tell(what: str) -> None:

@@ -1,6 +1,6 @@
 """
-One measured process: `python -m bench.child CONTENDER URL FOLDER first|again`. It prints one JSON line of what it saw
-from inside.
+One measured process: `python -m bench.child CONTENDER URL FOLDER RUN`. It prints one JSON line of what it saw from
+inside.
 
 The bench measures the same process from outside as well; what differs is the interpreter's start and the imports.
 """
@@ -17,13 +17,13 @@ from pathlib import Path
 from bench.contenders import Contender, Job
 
 
-def main(contender: str, url: str, folder: str, which: str) -> None:
+def main(contender: str, url: str, folder: str, run: str) -> None:
     """Import what the contender needs, then measure its work."""
     module: Contender = importlib.import_module(f"bench.contenders.{contender}")
     for name in module.IMPORTED:
         importlib.import_module(name)
     wall, cpu = time.perf_counter(), _cpu_s()
-    written = module.load(Job(url=url, folder=Path(folder), is_again=which == "again"))
+    written = module.load(Job(url=url, folder=Path(folder), is_again=run != "first"))
     inside = {"written": written, "work_wall_s": time.perf_counter() - wall, "work_cpu_s": _cpu_s() - cpu}
     print(json.dumps(inside))
 

@@ -18,13 +18,12 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench import environments
 
-ENVIRONMENT_OF = {"floor": "syncer", "syncer": "syncer", "dlt_records": "dlt", "dlt_arrow": "dlt"}
-CONTENDERS = tuple(ENVIRONMENT_OF)
+CONTENDERS = ("floor", "syncer", "dlt_records", "dlt_arrow")
 RUNS = ("first", "again")
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
@@ -61,17 +60,37 @@ class Measured:
         )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Api:
+    """What is read: its URL, and how many requests it answered since the last time that it was asked."""
+
+    url: str
+    count: Callable[[], int]
+
+
 @contextlib.contextmanager
-def server(records: int) -> Iterator[str]:
-    """Start the API with *records* records; give its URL once all pages are rendered; end it by its process."""
-    command = [sys.executable, "-m", "bench.server", str(records)]
-    with subprocess.Popen(command, cwd=environments.ROOT, stdout=subprocess.PIPE, text=True) as process:
+def server(records: int) -> Iterator[Api]:
+    """Start the API with *records* records; give it once all pages are rendered; end it by its process."""
+    with answering([sys.executable, "-m", "bench.server", str(records)]) as (_, port):
+        url = f"http://127.0.0.1:{port}"
+        yield Api(url=url, count=lambda: _count(url))
+
+
+@contextlib.contextmanager
+def answering(
+    command: Sequence[str], variables: Mapping[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start a process; give it and the line that it says once it is ready; end it. Raises Broken: it says none."""
+    with subprocess.Popen(
+        command, cwd=environments.ROOT, env=dict(variables) if variables else None, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
         try:
             assert process.stdout is not None
-            port = process.stdout.readline().strip()
-            if not port:
+            line = process.stdout.readline().strip()
+            if not line:
                 raise Broken("The server did not start.")
-            yield f"http://127.0.0.1:{port}"
+            yield process, line
         finally:
             process.terminate()
 
@@ -84,38 +103,39 @@ def work_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def both_runs(contender: str, url: str, packages: Path) -> dict[str, Measured]:
+def both_runs(contender: str, api: Api, packages: Path) -> dict[str, Measured]:
     """Measure a contender's first and second run on an empty folder, each a process of its own."""
     with work_folder() as folder:
-        return {run: _process(contender, url, run, folder=folder, packages=packages) for run in RUNS}
+        return {run: process(contender, run, api, folder=folder, packages=packages) for run in RUNS}
 
 
-def _process(contender: str, url: str, run: str, *, folder: Path, packages: Path) -> Measured:
-    python = environments.interpreter(ENVIRONMENT_OF[contender])
-    _count(url)
-    command = [str(python), "-m", "bench.child", contender, url, str(folder), run]
+def process(contender: str, run: str, api: Api, *, folder: Path, packages: Path) -> Measured:
+    """Measure one run of a contender, which works in *folder* and imports from *packages*. Raises Broken."""
+    python = environments.interpreter("dlt" if "dlt" in contender else "syncer")
+    api.count()
+    command = [str(python), "-m", "bench.child", contender, api.url, str(folder), run]
     said = folder / "stderr"
     started = time.perf_counter()
     with said.open("wb") as errors:
         variables = dict(environments.variables(packages, folder))
-        process = subprocess.Popen(command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=errors)
+        child = subprocess.Popen(command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=errors)
     try:
-        assert process.stdout is not None
-        output = process.stdout.read()
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        assert child.stdout is not None
+        output = child.stdout.read()
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
     finally:
-        if process.returncode is None:  # we were interrupted
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
-    if process.returncode:
-        raise Broken(f"{contender}, {run}: exit {process.returncode}\n{said.read_text(errors='replace')[-3000:]}")
+        if child.returncode is None:  # we were interrupted
+            child.kill()
+            child.wait()
+        if child.stdout is not None:
+            child.stdout.close()
+    if child.returncode:
+        raise Broken(f"{contender}, {run}: exit {child.returncode}\n{said.read_text(errors='replace')[-3000:]}")
     inside = json.loads(output.splitlines()[-1])
     return Measured(
         cpu_s=used.ru_utime + used.ru_stime, work_cpu_s=inside["work_cpu_s"], wall_s=time.perf_counter() - started,
-        peak_mb=used.ru_maxrss * _RSS_UNIT / 1e6, requests=_count(url), written=inside["written"],
+        peak_mb=used.ru_maxrss * _RSS_UNIT / 1e6, requests=api.count(), written=inside["written"],
     )  # fmt: skip
 
 

@@ -20,6 +20,11 @@ SMALL = 50_000
 PROMISED = {"floor": 1.5, "dlt_records": 0.4, "dlt_arrow": 0.65}  # syncer's CPU, at most this of theirs
 MAX_GROWTH_CPU, MAX_GROWTH_MEMORY, MAX_PEAK_MB = 1.3, 1.4, 300.0
 
+HEAD = (
+    f"{'':<24}{'records':>9} {'run':<10}{'CPU s':>8}{'µs/row':>8}{'of floor':>9}{'work µs/row':>12}"
+    f"{'wall s':>8}{'peak MB':>9}{'requests':>9}{'written':>9}"
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Line:
@@ -42,21 +47,22 @@ def lines(results: Results, *, repeat: int) -> Iterator[str]:
     told = " and ".join(f"{records:,}" for records in sizes)
     yield f"{told} records of {len(COLUMNS)} properties, pages of {PAGE_RECORDS}, into DuckDB; median of {repeat}"
     yield ""
-    yield (
-        f"{'':<24}{'records':>9} {'run':<6}{'CPU s':>8}{'µs/row':>8}{'of floor':>9}{'work µs/row':>12}"
-        f"{'wall s':>8}{'peak MB':>9}{'requests':>9}{'written':>9}"
-    )
+    yield HEAD
     for (records, contender, run), found in results.items():
-        floor = results.get((records, "floor", run))
-        share = f"{found.cpu_s / floor.cpu_s:.2f}" if floor else "-"
-        yield (
-            f"{TITLES[contender]:<24}{records:>9,} {run:<6}"
-            f"{found.cpu_s:>8.2f}{found.cpu_s / records * 1e6:>8.1f}{share:>9}"
-            f"{found.work_cpu_s / records * 1e6:>12.1f}"
-            f"{found.wall_s:>8.2f}{found.peak_mb:>9.0f}{found.requests:>9,}{found.written:>9,}"
-        )
+        yield row((TITLES[contender], run), found, records=records, floor=results.get((records, "floor", run)))
     yield ""
     yield from map(str, ratios(results))
+
+
+def row(who: tuple[str, str], found: Measured, *, records: int, floor: Measured | None) -> str:
+    """Write what a contender used in a run, below HEAD; *records*: how many the run was about."""
+    share = f"{found.cpu_s / floor.cpu_s:.2f}" if floor else "-"
+    return (
+        f"{who[0]:<24}{records:>9,} {who[1]:<10}"
+        f"{found.cpu_s:>8.2f}{found.cpu_s / records * 1e6:>8.1f}{share:>9}"
+        f"{found.work_cpu_s / records * 1e6:>12.1f}"
+        f"{found.wall_s:>8.2f}{found.peak_mb:>9.0f}{found.requests:>9,}{found.written:>9,}"
+    )
 
 
 def ratios(results: Results) -> Iterator[Line]:

@@ -17,7 +17,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from syncer.api import PullFailed, pull
+    from syncer.api import PullFailed, forget, pull
     from syncer.errors import SyncerError, UsageError
     from syncer.inbound import Progress
     from syncer.journal import Pulled
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "pull": "api",
+    "forget": "api",
     "PullFailed": "api",
     "SyncerError": "errors",
     "UsageError": "errors",
@@ -49,6 +50,7 @@ __all__ = [
     "SyncerError",
     "Type",
     "UsageError",
+    "forget",
     "pull",
 ]
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import overload
 
-from syncer import engine
+from syncer import engine, forgetting, warehouses
 from syncer import settings as settings_module
+from syncer.clock import SystemClock
 from syncer.engine import CENSUS, FULL, INCREMENTAL, Request
 from syncer.errors import SyncerError, UsageError
+from syncer.forgetting import Forgotten
 from syncer.inbound import OnProgress
 from syncer.journal import Pulled
 from syncer.settings import Settings
@@ -105,3 +107,27 @@ def pull(
     if failures:
         raise failures[0]
     return runs[0]
+
+
+def forget(
+    name: str, key: str, *, dry_run: bool = False, environment: str | None = None, settings: Settings | None = None
+) -> Forgotten:
+    """
+    Erase a person from the warehouse: what is personal of the record *key* of a mapping; see docs/personal-data.md.
+
+    key: as the load table has it, the parts of a longer one joined by `/`.
+    dry_run: count what would be touched, and change nothing.
+    environment, settings: as for `pull`.
+
+    Raises: UsageError: nothing is personal in the mapping, no such record is known, or there is no hash key: nothing
+    was changed. LeaseHeld: the mapping is being pulled.
+    """
+    found = settings or settings_module.load(environment=environment)
+    doors = engine.doors_of(found, SystemClock())
+    warehouse = warehouses.find(found, clock=doors.clock)
+    try:
+        return forgetting.forget(
+            name, str(key), settings=found, doors=doors, warehouse=warehouse, is_rehearsal=dry_run
+        )
+    finally:
+        warehouse.close()

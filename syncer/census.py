@@ -60,7 +60,8 @@ class _Census:
         """Walk the keys."""
         mapping = self.inbound.context.mapping
         version = mapping.inbound.version if mapping.inbound else None
-        wanted = (*mapping.key, *((version,) if version and version not in mapping.key else ()))
+        told = mapping.inbound.told_by_keys if mapping.inbound else ()
+        wanted = dict.fromkeys((*mapping.key, *((version,) if version else ()), *told))
         keys_only = Typing(
             attrs.evolve(mapping, fields=tuple(mapping.field(column) for column in wanted), inbound=None)
         )
@@ -73,9 +74,9 @@ class _Census:
             group.append(page)
             count += len(page.records)
             if count >= KEYS_A_GROUP:
-                self._keep(keys_only, group, version)
+                self._keep(keys_only, group, version=version, told=told)
                 group, count = [], 0
-        self._keep(keys_only, group, version)
+        self._keep(keys_only, group, version=version, told=told)
         if not self._wholes and not self._failed:
             raise AnswerError(f"The census of {mapping.name} did not say what its keys are all of; nothing was ended.")
 
@@ -129,7 +130,7 @@ class _Census:
             marks.put_places(t, self._places, owner=context.owner, now=self.inbound.clock.now())
         return self.inbound.load(iter(()))
 
-    def _keep(self, keys_only: Typing, pages: Sequence[Page], version: str | None) -> None:
+    def _keep(self, keys_only: Typing, pages: Sequence[Page], *, version: str | None, told: Sequence[str]) -> None:
         """Store the keys of some pages, and note which of them the warehouse lacks."""
         import pyarrow as pa
 
@@ -147,19 +148,24 @@ class _Census:
         table = last_of_each_key(
             merged([rows.table for rows in typed] or [keys_only.rows([], scope="").table]), context.mapping.key, None
         )
-        told = {key_text(state.key): state.state for page in pages for state in page.states}
+        found = {key_text(state.key): state for page in pages for state in page.states}
         keys = zip(*(table[column].to_pylist() for column in context.mapping.key), strict=True)
-        states = pa.array([told.get(key_text(key), LIVE) for key in keys], pa.string())
+        names = [key_text(key) for key in keys]
+        states = pa.array([found[name].state if name in found else LIVE for name in names], pa.string())
         inbound.pulled = attrs.evolve(inbound.pulled, keys=inbound.pulled.keys + table.num_rows)
         types = context.table.types()
         with inbound.warehouse.transaction() as t:
             wanted = {column: types[column] for column in (*table.column_names, RECORD_STATE)}
             t.stage(BATCH, table.append_column(RECORD_STATE, states), wanted)
             inbound.loading.remember(t, MET)
-            inbound.loading.remember(t, WANTED, condition=inbound.loading.lacking(version))
+            inbound.loading.remember(t, WANTED, condition=inbound.loading.lacking(version, told))
             inbound.note_rejects(t, rejects)
             journal.update(t, inbound.pulled, now=inbound.clock.now())
         inbound.warehouse.rest(waiting=True)
+        met = set(names)
+        others = [state for name, state in found.items() if name not in met]
+        if others:  # records that the walk does not meet and that another one tells of: merged away
+            inbound.load(iter([Page(states=others)]), ends_run=False)
 
     def _endings(self) -> list[Ending]:
         together: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[tuple[object, ...], None]] = {}
@@ -202,19 +208,26 @@ class _Census:
         return pages, met
 
     def _due(self, absent: Sequence[tuple[object, ...]]) -> list[tuple[object, ...]]:
-        """Return the keys that were missed often enough, and long enough apart; the others become findings."""
+        """
+        Return the keys that were missed often enough, and long enough apart; the others become findings.
+
+        A miss counts from when the token could read what it can now: a scope that is gone hides records, too.
+        """
         rules = self.inbound.context.mapping.inbound
         if rules is None or rules.misses <= 1 or not absent:
             return list(absent)
         due = []
         now = self.inbound.clock.now()
+        grants = getattr(self.source, "grants", None)
+        detail = "not met by a census" if grants is None else f"not met by a census; the token reads {grants()}"
         with self.inbound.warehouse.transaction() as t:
             for key in absent:
                 text = key_text(key)
-                since = journal.first_seen(t, journal.CENSUS_MISS, text, pulled=self.inbound.pulled)
-                times = journal.find(
-                    t, journal.CENSUS_MISS, text, "not met by a census", pulled=self.inbound.pulled, now=now
-                )
+                since, before = journal.first_seen(t, journal.CENSUS_MISS, text, pulled=self.inbound.pulled)
+                if since is not None and before != detail:
+                    journal.settle(t, journal.CENSUS_MISS, text, pulled=self.inbound.pulled)
+                    since = None
+                times = journal.find(t, journal.CENSUS_MISS, text, detail, pulled=self.inbound.pulled, now=now)
                 if times >= rules.misses and since is not None and now - since >= rules.misses_apart:
                     journal.settle(t, journal.CENSUS_MISS, text, pulled=self.inbound.pulled)
                     due.append(key)

@@ -29,6 +29,7 @@ except KeyboardInterrupt:  # it takes a tenth of a second, before `main` can cat
 VERBS = {
     "pull": ("pull", "Bring records in: what changed since the last time."),
     "list": ("listing", "List the mappings, their tables and keys."),
+    "forget": ("forget", "Erase a person from the warehouse."),
     "status": ("status", "Show how things stand, also while a pull runs."),
     "check": ("check", "Try everything, and say what does not work."),
     "init": ("init", "Write a commented syncer.toml."),

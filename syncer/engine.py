@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 import attrs
 from loguru import logger
 
-from syncer import cache, census, journal, mappings, marks, shape, sources, warehouses
+from syncer import cache, census, drift, forgetting, journal, mappings, marks, shape, sources, warehouses
 from syncer import settings as settings_module
 from syncer.budget import Budget
 from syncer.clock import Clock, SystemClock
@@ -27,6 +27,7 @@ from syncer.loading import Context, Loading
 from syncer.mapping import EntityMapping
 from syncer.mirror import Mirror
 from syncer.offers import OFFERINGS, REOFFER, Delta, offers_table, put_back
+from syncer.privacy import Privacy
 from syncer.rows import Typing, key_values
 from syncer.settings import Settings
 from syncer.sources import Source
@@ -70,9 +71,12 @@ def pull(
     settings = settings or settings_module.load()
     request = request or Request()
     settings.check_names(
-        sources=sources.names(folders=settings.folders), mappings=mappings.known(folders=settings.folders)
+        sources=sources.names(folders=settings.folders),
+        mappings=mappings.known(folders=settings.folders, objects=settings.objects()),
     )
-    chosen = mappings.choose([names] if isinstance(names, str) else names, folders=settings.folders)
+    chosen = mappings.choose(
+        [names] if isinstance(names, str) else names, folders=settings.folders, objects=settings.objects()
+    )
     doors = doors or doors_of(settings, SystemClock())
     warehouse = warehouses.find(settings, clock=doors.clock)
     by_source: dict[str, list[EntityMapping]] = {}
@@ -138,7 +142,7 @@ class _Verb:
         finally:
             self._told_requests = self.source.requests
             lease.release()
-        log.debug("{}", done)
+        log.debug("{}", attrs.evolve(done, notes=()))
         return self._told(done)
 
     def _leased(self, mapping: EntityMapping, pulled: Pulled) -> Pulled:
@@ -146,10 +150,14 @@ class _Verb:
         inbound: Inbound | None = None
         try:
             mapping = self._discovered(mapping)
-            inbound, places, again = self._begin(mapping, pulled, before)
+            privacy = self._privacy(mapping)
+            inbound, places, again = self._begin(privacy, pulled, before)
             if again:
                 self._read_again(inbound, mapping, again)
-            return self._read(inbound, mapping, places)
+            done = self._read(inbound, mapping, places)
+            if self._erases_gone(mapping):
+                forgetting.erase_gone(self.warehouse, privacy, environment=pulled.environment, clock=self.doors.clock)
+            return done
         except SyncerError as error:
             latest = inbound.pulled if inbound is not None else pulled
             return self._failed(attrs.evolve(latest, requests=self.source.requests - before), error)
@@ -165,31 +173,49 @@ class _Verb:
     def _discovered(self, mapping: EntityMapping) -> EntityMapping:
         if mapping.inbound is None or not mapping.inbound.discovers:
             return mapping
-        return mapping.with_fields(self.source.describe(mapping.inbound.stream))
+        return self.settings.treated(mapping.with_fields(self.source.describe(mapping.inbound.stream)))
+
+    def _privacy(self, mapping: EntityMapping) -> Privacy:
+        """Compile what becomes of personal fields; the source is asked for names where something is masked."""
+        if self._erases_gone(mapping):
+            self.settings.hash_key()  # before anything is read
+        privacy = self.settings.privacy_of(mapping)
+        people = getattr(self.source, "people", None)
+        return self.settings.privacy_of(mapping, people=people()) if people and privacy.masks else privacy
+
+    def _erases_gone(self, mapping: EntityMapping) -> bool:
+        """Tell whether this run forgets the people whom its census does not find any more."""
+        return self.request.mode == CENSUS and bool(self.settings.for_mapping(mapping.name).get("erase_gone"))
 
     def _begin(
-        self, mapping: EntityMapping, pulled: Pulled, requests_before: int
+        self, privacy: Privacy, pulled: Pulled, requests_before: int
     ) -> tuple[Inbound, dict[str, sources.Place], list[str]]:
         """Write down that the run begins, shape its table, and find where it goes on."""
         now = self.doors.clock.now()
+        mapping = privacy.mapping
         owner = marks.Owner(mapping=mapping.name, environment=self.settings.environment, run=pulled.run)
         with self.warehouse.transaction() as t:
             shape.ensure_state(t)
             marks.admit(t, mapping.source, self.settings.environment, self._account, now=now)
             shaped = shape.ensure(t, shape.load_table(mapping, self.settings.environment))
+            shaped = shape.make_room(t, shaped, journal.room_asked(t, pulled=pulled))
+            pulled = attrs.evolve(pulled, notes=drift.tell(t, mapping, shaped, pulled=pulled, now=now))
             journal.begin(t, pulled, verb="pull", now=now)
             is_delta = self.settings.for_mapping(mapping.name).get("style") == "delta"
             if marks.has_lost_its_base(t, owner, is_delta=is_delta, is_new=shaped.is_new):
                 marks.forget_all(t, owner)
             places = marks.places(t, owner)
             has_rejects = journal.has_rejects(t, pulled)
-            again = journal.rejected_keys(t, shaped.widened, pulled=pulled)
+            privacy = forgetting.recalled(t, privacy, environment=owner.environment)
+            typing = Typing(mapping, types=shaped.table.types(), privacy=privacy)
+            again = journal.rejected_keys(t, typing.types, pulled=pulled)
             marks.end_walks(t, "run:", owner=owner)
             context = Context(
                 mapping=mapping, table=shaped.table, owner=owner, started=now, is_full=self.request.mode == FULL
             )
             base = self._base(context, t, now) if is_delta else Mirror(context)
-        typing = Typing(mapping)
+        for note in pulled.notes:
+            logger.bind(run=pulled.run, mapping=mapping.name).info("{}: {}", mapping.name, note)
         inbound = Inbound(
             context=context,
             typing=typing,
@@ -216,7 +242,17 @@ class _Verb:
         """Read the records again whose value did not fit a column that has been widened."""
         assert mapping.inbound is not None
         usable = [key_values(key, inbound.typing.key_types) for key in keys if not key.startswith("~")]
-        inbound.load(self.source.fetch(mapping.inbound.stream, usable), ends_run=False)
+        failed: list[sources.Page] = []
+
+        def watched(pages: Iterator[sources.Page]) -> Iterator[sources.Page]:
+            for page in pages:
+                failed.extend([page] if page.error is not None else [])
+                yield page
+
+        inbound.load(watched(self.source.fetch(mapping.inbound.stream, usable)), ends_run=False)
+        if not failed:  # else the next run asks again
+            with self.warehouse.transaction() as t:
+                journal.note_read_again(t, inbound.typing.types, pulled=inbound.pulled)
 
     def _read(self, inbound: Inbound, mapping: EntityMapping, places: dict[str, sources.Place]) -> Pulled:
         assert mapping.inbound is not None

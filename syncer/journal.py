@@ -14,14 +14,14 @@ import datetime as dt
 import os
 import socket
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
 from syncer import sql
 from syncer.rows import Reject
 from syncer.tables import STATE, Column, Table
-from syncer.values import BIGINT, TEXT, TIMESTAMP
+from syncer.values import BIGINT, TEXT, TIMESTAMP, Type
 from syncer.warehouses import Transaction
 
 INCREMENTAL, FULL, CENSUS = "incremental", "full", "census"
@@ -71,6 +71,7 @@ REJECTS = Table(
         Column("run", TEXT),
         Column("first_seen", TIMESTAMP),
         Column("last_seen", TIMESTAMP),
+        Column("roomier", TEXT),  # the type of the same kind that would hold the value; empty: there is none
     ),
     key=("mapping", "environment", "scope", "key", "column"),
 )
@@ -90,9 +91,22 @@ FINDINGS = Table(
     ),
     key=("mapping", "environment", "kind", "key"),
 )
-TABLES = (RUNS, REJECTS, FINDINGS)
+COLUMNS = Table(
+    schema=STATE,
+    name="columns",
+    columns=(
+        Column("mapping", TEXT),
+        Column("environment", TEXT),
+        Column("column", TEXT),
+        Column("label", TEXT),
+        Column("first_seen", TIMESTAMP),
+    ),
+    key=("mapping", "environment", "column"),
+)
+TABLES = (RUNS, REJECTS, FINDINGS, COLUMNS)
 
 MAX_GONE_SHARE, CENSUS_MISS = "max_gone_share", "census_miss"
+COLUMN_GONE, COLUMN_RETYPED, COLUMN_RENAMED = "column_gone", "column_retyped", "column_renamed"
 
 
 @attrs.frozen(kw_only=True)
@@ -102,7 +116,8 @@ class Pulled:
 
     `read` counts keys once each, and records without a key; it is inserted + updated + unchanged + those without a
     key. `gone` counts rows whose state left `live`, `rejected` what could not be loaded in this run; both stand beside
-    the sum. `keys` counts the keys that a census walked, `braked` the rows that were too many to end at once.
+    the sum. `keys` counts the keys that a census walked, `braked` the rows that were too many to end at once. `notes`
+    say what changed in the table's columns; they are not stored: what a person should look at is a finding as well.
     """
 
     run: str
@@ -121,6 +136,7 @@ class Pulled:
     error: str | None = None
     keys: int = 0
     braked: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -140,7 +156,8 @@ class Pulled:
         requests = f"{self.requests:,} request{'' if self.requests == 1 else 's'}"
         how = "" if self.mode == INCREMENTAL else f" ({self.mode})"
         met = f"{self.keys:,} keys met; " if self.keys else ""
-        return f"pull {self.mapping}{how}: {met}{counts}{extra}; {requests}"
+        notes = "".join(f"\n  {note}" for note in self.notes)
+        return f"pull {self.mapping}{how}: {met}{counts}{extra}; {requests}{notes}"
 
 
 def new_run() -> str:
@@ -243,6 +260,7 @@ def keep_rejects(t: Transaction, rejects: Sequence[Reject], *, pulled: Pulled, n
             "run": pulled.run,
             "first_seen": now,
             "last_seen": now,
+            "roomier": reject.roomier,
         }
         for (scope, _, _), reject in unique.items()
     ]
@@ -250,7 +268,7 @@ def keep_rejects(t: Transaction, rejects: Sequence[Reject], *, pulled: Pulled, n
     t.run(
         sql.statement(
             f"UPDATE {sql.table_name(REJECTS)} AS t SET reason = s.reason, declared = s.declared, found = s.found, "
-            "run = s.run, "
+            "run = s.run, roomier = s.roomier, "
             f"last_seen = s.last_seen FROM rejects_now AS s WHERE {sql.equal('t', 's', REJECTS.key)}"
         )
     )
@@ -275,16 +293,53 @@ def has_rejects(t: Transaction, pulled: Pulled) -> bool:
     return bool(t.rows(sql.statement(query), [pulled.mapping, pulled.environment])[0][0])
 
 
-def rejected_keys(t: Transaction, columns: Sequence[str], *, pulled: Pulled) -> list[str]:
-    """Return the keys whose value in one of *columns* was rejected."""
-    if not columns:
+def room_asked(t: Transaction, *, pulled: Pulled) -> dict[str, tuple[Type, Type]]:
+    """Return the columns whose rejected values would fit a roomier type: the type that each had then, and that."""
+    query = (
+        f'SELECT "column", declared, MAX(roomier) FROM {sql.table_name(REJECTS)} '
+        "WHERE mapping = ? AND environment = ? AND roomier <> '' GROUP BY \"column\", declared"
+    )
+    found = t.rows(sql.statement(query), [pulled.mapping, pulled.environment])
+    return {column: (Type(declared), Type(roomier)) for column, declared, roomier in found}
+
+
+def rejected_keys(t: Transaction, types: Mapping[str, Type], *, pulled: Pulled) -> list[str]:
+    """
+    Return the keys with a value that did not fit the type that its column had then; *types* are those of now.
+
+    A pull that ended before it had read them again leaves them to the next one.
+    """
+    query = (
+        f'SELECT DISTINCT "column", declared FROM {sql.table_name(REJECTS)} WHERE mapping = ? AND environment = ? '
+        "AND key <> '' AND declared <> ''"
+    )
+    found = t.rows(sql.statement(query), [pulled.mapping, pulled.environment])
+    widened = [(column, was) for column, was in found if column in types and types[column].value != was]
+    if not widened:
         return []
-    marks = ", ".join("?" for _ in columns)
+    marks = " OR ".join('("column" = ? AND declared = ?)' for _ in widened)
     query = (
         f"SELECT DISTINCT key FROM {sql.table_name(REJECTS)} WHERE mapping = ? AND environment = ? AND key <> '' "
-        f'AND "column" IN ({marks}) ORDER BY key'
+        f"AND ({marks}) ORDER BY key"
     )
-    return [row[0] for row in t.rows(sql.statement(query), [pulled.mapping, pulled.environment, *columns])]
+    parameters = [pulled.mapping, pulled.environment, *(part for pair in widened for part in pair)]
+    return [row[0] for row in t.rows(sql.statement(query), parameters)]
+
+
+def note_read_again(t: Transaction, types: Mapping[str, Type], *, pulled: Pulled) -> None:
+    """Write down that what `rejected_keys` named was read again; what the API had nothing for stays as it is."""
+    import pyarrow as pa
+
+    now = pa.table({"column": list(types), "declared": [kind.value for kind in types.values()]})
+    t.stage("types_now", now, {"column": TEXT, "declared": TEXT})
+    t.run(
+        sql.statement(
+            f"UPDATE {sql.table_name(REJECTS)} AS t SET declared = s.declared, roomier = '' FROM types_now AS s "
+            'WHERE t.mapping = ? AND t.environment = ? AND t."column" = s."column" AND t.key <> \'\' '
+            "AND t.declared <> '' AND t.declared <> s.declared"
+        ),
+        [pulled.mapping, pulled.environment],
+    )
 
 
 def find(t: Transaction, kind: str, key: str, detail: str, *, pulled: Pulled, now: dt.datetime) -> int:
@@ -306,12 +361,50 @@ def find(t: Transaction, kind: str, key: str, detail: str, *, pulled: Pulled, no
     return int(t.rows(sql.statement(query), where)[0][0])
 
 
-def first_seen(t: Transaction, kind: str, key: str, *, pulled: Pulled) -> dt.datetime | None:
-    """Return when a finding was first seen; None where it was not."""
+def stand(
+    t: Transaction, kind: str, details: Mapping[str, str], *, pulled: Pulled, now: dt.datetime
+) -> dict[str, str]:
+    """Make the findings of a kind just these, by key; return those that are new, or say something else now."""
+    import pyarrow as pa
+
+    name, owned = sql.table_name(FINDINGS), [pulled.mapping, pulled.environment, kind]
+    where = "t.mapping = ? AND t.environment = ? AND t.kind = ?"
+    known = dict(t.rows(sql.statement(f"SELECT t.key, t.detail FROM {name} AS t WHERE {where}"), owned))
+    if not known and not details:
+        return {}
+    staged = {"key": pa.array(list(details), pa.string()), "detail": pa.array(list(details.values()), pa.string())}
+    t.stage("findings_now", pa.table(staged), {"key": TEXT, "detail": TEXT})
+    t.run(
+        sql.statement(
+            f"DELETE FROM {name} AS t WHERE {where} "
+            "AND NOT EXISTS (SELECT 1 FROM findings_now AS s WHERE s.key = t.key)"
+        ),
+        owned,
+    )
+    t.run(
+        sql.statement(
+            f"UPDATE {name} AS t SET detail = s.detail, run = ?, last_seen = ?, times = t.times + 1 "
+            f"FROM findings_now AS s WHERE {where} AND s.key = t.key"
+        ),
+        [pulled.run, now, *owned],
+    )
+    t.run(
+        sql.statement(
+            f"INSERT INTO {name} (mapping, environment, kind, key, detail, run, first_seen, last_seen, times) "
+            "SELECT ?, ?, ?, s.key, s.detail, ?, ?, ?, 1 FROM findings_now AS s "
+            f"WHERE NOT EXISTS (SELECT 1 FROM {name} AS t WHERE {where} AND t.key = s.key)"
+        ),
+        [*owned, pulled.run, now, now, *owned],
+    )
+    return {key: detail for key, detail in details.items() if known.get(key) != detail}
+
+
+def first_seen(t: Transaction, kind: str, key: str, *, pulled: Pulled) -> tuple[dt.datetime | None, str]:
+    """Return when a finding was first seen, and its detail; None where it was not."""
     one = "mapping = ? AND environment = ? AND kind = ? AND key = ?"
-    query = f"SELECT first_seen FROM {sql.table_name(FINDINGS)} WHERE {one}"
+    query = f"SELECT first_seen, detail FROM {sql.table_name(FINDINGS)} WHERE {one}"
     found = t.rows(sql.statement(query), [pulled.mapping, pulled.environment, kind, key])
-    return found[0][0] if found else None
+    return (found[0][0], found[0][1]) if found else (None, "")
 
 
 def settle(t: Transaction, kind: str, key: str | None = None, *, pulled: Pulled) -> None:

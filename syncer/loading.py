@@ -142,8 +142,8 @@ class Base(Protocol):
     def parameters_of_differing(self) -> list[Any]:
         """The parameters that `differing` stands for."""
 
-    def is_standing(self, version: str | None) -> str:
-        """The condition that `b` has the state and the version that `s` has."""
+    def is_standing(self, version: str | None, told: Sequence[str]) -> str:
+        """The condition that `b` has the state, the version and the columns *told* of `s`, as far as it knows."""
 
     def load(self, t: Transaction, now: dt.datetime) -> tuple[int, int]:
         """Bring the batch in; return how many rows were inserted and updated."""
@@ -268,10 +268,14 @@ class Loading:
         )
         return again, int(t.rows(sql.statement(query), [*parameters, *base.parameters_of_differing()])[0][0])
 
-    def lacking(self, version: str | None) -> str:
-        """The condition of a row `s` of the batch that the base lacks, has ended, or has in another version."""
+    def lacking(self, version: str | None, told: Sequence[str] = ()) -> str:
+        """
+        The condition of a row `s` of the batch that the base lacks, has ended, has in another version, or has with
+        other values in the columns *told*.
+        """
         base = self._base
-        return f"NOT EXISTS (SELECT 1 FROM {base.relation()} WHERE {base.same_key()} AND {base.is_standing(version)})"
+        standing = base.is_standing(version, told)
+        return f"NOT EXISTS (SELECT 1 FROM {base.relation()} WHERE {base.same_key()} AND {standing})"
 
     def too_many(self, t: Transaction, ending: Ending) -> list[Braked]:
         """Find the scopes of which more rows would end than the mapping allows."""

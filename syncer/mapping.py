@@ -9,17 +9,20 @@ are in `mappings/`; a company's own come from a folder named in `syncer.toml` or
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 import attrs
 
 from syncer.errors import MappingError
-from syncer.values import BIGINT, TEXT, TIMESTAMP, Type
+from syncer.values import BIGINT, JSON, TEXT, TIMESTAMP, Type
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _COLUMN = re.compile(r"[a-z_][a-z0-9_]*")
 MAX_COLUMN_BYTES = 63  # PostgreSQL cuts longer names silently
+KEEP, DROP, HASH, MASK = "keep", "drop", "hash", "mask"
+TREATMENTS = (KEEP, DROP, HASH, MASK)  # of a personal field's values, before anything of them is stored: `privacy.py`
 
 
 @attrs.frozen
@@ -28,14 +31,33 @@ class Field:
     One column of a mapping.
 
     `path` is where the value stands in a record, keys joined by dots (default: the column's name); a tuple where a key
-    itself has a dot; `"."` is the record itself. `comment` is for the warehouse's catalogue.
+    itself has a dot; `"."` is the record itself. `comment` is for the warehouse's catalogue. `treatment` is what
+    becomes of a personal field's values where a site says nothing else. `names_people`: the value is somebody's name,
+    which is masked in the free text of the same record. `blank_is_null`: where the field is no text, an empty text
+    means that there is no value (an API that clears with ""): NULL, and no reject.
     """
 
     column: str
     path: str | tuple[str, ...] = attrs.field(default="", kw_only=True)
     type: Type = attrs.field(default=TEXT, kw_only=True, validator=attrs.validators.instance_of(Type))
     personal: bool = attrs.field(default=False, kw_only=True)
+    treatment: str = attrs.field(default=KEEP, kw_only=True)
+    names_people: bool = attrs.field(default=False, kw_only=True)
     comment: str = attrs.field(default="", kw_only=True)
+    blank_is_null: bool = attrs.field(default=False, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        """Check the treatment."""
+        if self.treatment not in TREATMENTS:
+            raise MappingError(
+                f"Column {self.column}: treatment is {self.treatment!r}; choices: {', '.join(TREATMENTS)}."
+            )
+        if self.treatment != KEEP and not self.personal:
+            raise MappingError(f"Column {self.column}: treatment {self.treatment} goes with personal=True.")
+        if self.treatment == MASK and self.type not in (TEXT, JSON):
+            raise MappingError(
+                f"Column {self.column}: mask is for text and json, and it is {self.type.value}; choose drop or hash."
+            )
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -54,6 +76,7 @@ class Inbound:
     slice_by: the columns that say which slice of a scope a row belongs to; empty where no answer holds a slice whole.
     version: the column by which an older record never replaces a newer one; None: the record read last wins.
     discovers: the source's definitions add columns to the declared ones.
+    told_by_keys: columns that the keys of a census tell as well; a row that differs in one is read again.
     misses, misses_apart: how many censuses, and how long apart, must miss a key before its row is `gone`.
     max_gone_share: a census or whole scope that would end a larger share of its live rows (of 10 or more) ends none;
     None: no limit.
@@ -64,6 +87,7 @@ class Inbound:
     slice_by: tuple[str, ...] = ()
     version: str | None = None
     discovers: bool = False
+    told_by_keys: tuple[str, ...] = ()
     misses: int = 1
     misses_apart: timedelta = timedelta(0)
     max_gone_share: float | None = 0.3
@@ -85,7 +109,7 @@ class EntityMapping:
         columns = [field.column for field in self.fields]
         for column in columns:
             self._check_column(column)
-        twice = sorted({column for column in columns if columns.count(column) > 1})
+        twice = sorted(column for column, count in Counter(columns).items() if count > 1)
         if twice:
             raise MappingError(f"Mapping {self.name}: column {', '.join(twice)} is declared more than once.")
         self._check_key(columns)
@@ -170,6 +194,7 @@ class EntityMapping:
 
     def _check_inbound(self, inbound: Inbound, columns: Sequence[str]) -> None:
         self._check_columns("slice_by", inbound.slice_by, columns)
+        self._check_columns("told_by_keys", inbound.told_by_keys, columns)
         if inbound.version is not None:
             self._check_columns("version", (inbound.version,), columns)
             if self.field(inbound.version).type not in (BIGINT, TIMESTAMP):

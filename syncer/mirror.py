@@ -14,6 +14,7 @@ from typing import Any
 from syncer import sql
 from syncer.loading import BATCH, LOAD_DATE, MERGED_INTO, RECORD_SOURCE, RECORD_STATE, Context
 from syncer.sources import ARCHIVED, LIVE
+from syncer.values import BIGINT
 from syncer.warehouses import Transaction
 
 
@@ -62,9 +63,11 @@ class Mirror:
         """When the run began, where the version is looked at."""
         return self._version_parameters()
 
-    def is_standing(self, version: str | None) -> str:
-        """Of the same state, and of the same version where the key came with one."""
+    def is_standing(self, version: str | None, told: Sequence[str]) -> str:
+        """Of the same state and columns *told*, and of the same version where the key came with one."""
         standing = f"b.{RECORD_STATE} = s.{RECORD_STATE}"
+        if told:
+            standing += f" AND NOT ({sql.differs('b', 's', told)})"
         if version is None:
             return standing
         name = sql.quoted(version)
@@ -120,9 +123,16 @@ class Mirror:
         version = self._context.mapping.inbound.version if self._context.mapping.inbound else None
         if version is None:
             return ""
-        older = f"s.{sql.quoted(version)} < b.{sql.quoted(version)}"
+        older = f"{self._version('s', version)} < {self._version('b', version)}"
         healed = f" OR b.{LOAD_DATE} < ?" if self._context.is_full else ""
         return f" AND (({older}) IS NOT TRUE{healed})"
+
+    def _version(self, alias: str, version: str) -> str:
+        """The version as declared: texts, where the column has become wider, are in another order."""
+        name, declared = f"{alias}.{sql.quoted(version)}", self._context.mapping.field(version).type
+        if self._context.table.types()[version] is declared:
+            return name
+        return f"TRY_CAST({name} AS {'BIGINT' if declared is BIGINT else 'TIMESTAMPTZ'})"
 
     def _version_parameters(self) -> list[Any]:
         return [self._context.started] if self._context.is_full and "?" in self._not_older() else []

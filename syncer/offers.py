@@ -111,8 +111,8 @@ class Delta:
         """The run, where it believes any version but those that it has read itself."""
         return [self._context.owner.run] if self._context.is_full and self._version is not None else []
 
-    def is_standing(self, version: str | None) -> str:
-        """Of the same state, and of the same version where both are known."""
+    def is_standing(self, version: str | None, told: Sequence[str]) -> str:
+        """Of the same state, and of the same version where both are known; what was seen has no columns *told*."""
         standing = f"b.state = s.{RECORD_STATE}"
         if version is None:
             return standing

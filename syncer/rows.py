@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from syncer import values
 from syncer.mapping import EntityMapping, Field
-from syncer.values import BIGINT, Type
+from syncer.privacy import Privacy
+from syncer.values import BIGINT, JSON, TEXT, Type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,8 +37,9 @@ class Reject:
     column: str
     reason: str
     scope: str = ""
-    declared: str = ""  # the column's type
+    declared: str = ""  # the type that the column had
     found: str = ""  # the JSON type of the value
+    roomier: str = ""  # the type of the same kind that would hold the value; empty where there is none
 
 
 @attrs.frozen
@@ -98,10 +100,35 @@ def key_values(text: str, types: Sequence[Type]) -> Key:
     return tuple(int(part) if kind is BIGINT else part for part, kind in zip(parts, types, strict=True))
 
 
-class Typing:
-    """The compiled accessors of one mapping."""
+def fixed_columns(mapping: EntityMapping) -> frozenset[str]:
+    """Return the columns that rows are found or ordered by (key, version, slice): they are typed as declared."""
+    inbound = mapping.inbound
+    if inbound is None:
+        return frozenset(mapping.key)
+    return frozenset({*mapping.key, *inbound.slice_by, *([inbound.version] if inbound.version else [])})
 
-    def __init__(self, mapping: EntityMapping) -> None:
+
+class Typing:
+    """
+    The compiled accessors of one mapping.
+
+    types: the types that the load table's columns have now, which may be wider than declared: a number in a column of
+    texts is kept as the API writes it. None: as declared.
+    privacy: what becomes of personal fields; the mapping is the one that it was made for. None: they are kept.
+    """
+
+    def __init__(
+        self, mapping: EntityMapping, *, types: Mapping[str, Type] | None = None, privacy: Privacy | None = None
+    ) -> None:
+        self._privacy = privacy
+        self._fixed = fixed_columns(mapping)
+        as_declared = self._fixed | {
+            field.column for field in mapping.fields if field.type is JSON
+        }  # text in any case
+        self.types = {field.column: field.type for field in mapping.fields}
+        self.types.update(
+            {name: kind for name, kind in (types or {}).items() if name in self.types and name not in as_declared}
+        )
         self.mapping = mapping
         self.key_types = tuple(mapping.field(column).type for column in mapping.key)
         self._root = _Node()
@@ -123,15 +150,41 @@ class Typing:
         self._collect(self._root, records, raw, blocked)
         for field in self._whole:
             raw[field.column] = list(records)
+        if self._privacy is not None:
+            self._privacy.treat(raw)
         arrays: dict[str, pa.Array] = {}
-        misfits: list[tuple[int, Field, str, str]] = [
-            (row, field, found, f"{found} stands where an object should") for row, field, found in blocked
+        misfits: list[tuple[int, Reject]] = [
+            (row, self._misfit(field, f"{found} stands where an object should", scope, found))
+            for row, field, found in blocked
         ]
         for field in self.mapping.fields:
-            arrays[field.column], odd = values.column(raw[field.column], field.type)
-            misfits += [(misfit.row, field, misfit.found, misfit.reason) for misfit in odd]
+            kind, column = self.types[field.column], raw[field.column]
+            is_blank_null = field.blank_is_null and field.type is not TEXT
+            arrays[field.column], odd = values.column(column, kind, blank_is_null=is_blank_null)
+            for each in odd:
+                roomier = None if field.column in self._fixed else values.roomier(column[each.row], kind)
+                misfits.append((each.row, self._misfit(field, each.reason, scope, each.found, roomier)))
         columns = list(arrays)
-        return self._settled(pa.table([arrays[column] for column in columns], names=columns), records, misfits, scope)
+        table = pa.table([arrays[column] for column in columns], names=columns)
+        return self._without_forgotten(self._settled(table, records, misfits, scope))
+
+    def _without_forgotten(self, typed: TypedRows) -> TypedRows:
+        """Blank what is personal of records that were erased; one whose key is personal itself is left out."""
+        import pyarrow as pa
+
+        if self._privacy is None or not self._privacy.forgotten:
+            return typed
+        parts = zip(*(typed.table[column].to_pylist() for column in self.mapping.key), strict=True)
+        keys = [key_text(key) for key in parts]
+        forgotten = [self._privacy.is_forgotten(key) for key in keys]
+        if not any(forgotten):
+            return typed
+        erased = {key for key, is_erased in zip(keys, forgotten, strict=True) if is_erased}
+        rejects = [reject for reject in typed.rejects if reject.key not in erased]
+        kept = pa.array([not each for each in forgotten])
+        if self._privacy.has_personal_key:
+            return attrs.evolve(typed, table=typed.table.filter(kept), rejects=rejects)
+        return attrs.evolve(typed, table=blanked(typed.table, self._privacy.personal_columns, kept), rejects=rejects)
 
     def one_key(self, record: Record) -> Key | None:
         """Return the key of one record; None where it has no usable one."""
@@ -163,8 +216,13 @@ class Typing:
                 blocked += [(row, field, values.json_type(parent)) for field in node.fields()]
         return kept
 
+    def _misfit(self, field: Field, reason: str, scope: str, found: str, roomier: Type | None = None) -> Reject:
+        """Make the reject of a value whose record's key is not looked up yet."""
+        kind = self.types[field.column].value
+        return Reject("", field.column, reason, scope, kind, found, roomier.value if roomier else "")
+
     def _settled(
-        self, table: pa.Table, records: Sequence[Record], misfits: list[tuple[int, Field, str, str]], scope: str
+        self, table: pa.Table, records: Sequence[Record], misfits: list[tuple[int, Reject]], scope: str
     ) -> TypedRows:
         """Take out records without a key, and name what did not fit by its record's key."""
         import pyarrow as pa
@@ -176,10 +234,8 @@ class Typing:
         if misfits:
             keys = [table[column].to_pylist() for column in self.mapping.key]
             rejects += [
-                Reject(
-                    key_text([column[row] for column in keys]), field.column, reason, scope, field.type.value, found
-                )
-                for row, field, found, reason in misfits
+                attrs.evolve(reject, key=key_text([column[row] for column in keys]))
+                for row, reject in misfits
                 if row not in keyless
             ]
         if keyless:
@@ -232,6 +288,22 @@ def last_of_each_key(table: pa.Table, key: Sequence[str], version: str | None) -
 
 def _is_older(one: Any, other: Any) -> bool:
     return one is not None and other is not None and bool(one < other)
+
+
+def blanked(table: pa.Table, columns: Sequence[str], kept: pa.Array) -> pa.Table:
+    """Return *table* with NULL in *columns* of the rows that are not *kept*."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for column in columns:
+        place = table.schema.get_field_index(column)
+        values_now = table.column(place)
+        table = table.set_column(
+            place,
+            column,
+            pc.if_else(kept, values_now, pa.scalar(None, values_now.type)),
+        )
+    return table
 
 
 def merged(tables: Iterable[pa.Table]) -> pa.Table:

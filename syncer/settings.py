@@ -21,13 +21,16 @@ from typing import Any
 
 import attrs
 
+from syncer import privacy
 from syncer.errors import UnknownName, UsageError
-from syncer.mapping import EntityMapping
+from syncer.mapping import TREATMENTS, EntityMapping
+from syncer.masking import REGIONS, Mask, Names
 
 DEFAULT_ENVIRONMENT = "default"
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9_]*")
 _AT_LINE = re.compile(r"(.+) \(at line (\d+), column (\d+)\)$", re.DOTALL)
 _KEY = re.compile(r"""\s*([\w."'-]+)\s*=""")
+_REGION = re.compile(r"[A-Z]{2}")
 _MEMORY = re.compile(r"\d+(\.\d+)? ?([KMGT]i?B?|B|%)", re.IGNORECASE)
 _ACCOUNT_KEYS = ("url", "token", "user")
 _TABLES = ("warehouse", "syncer", "environments")
@@ -50,6 +53,19 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value)
 
 
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(_is_text(each) for each in value)
+
+
+def _is_key(value: Any) -> bool:
+    return _is_text(value) and len(value) >= privacy.SHORTEST_KEY
+
+
+def _is_personal(value: Any) -> bool:
+    treatments = value.values() if isinstance(value, dict) else [value]
+    return all(isinstance(each, str) and each in TREATMENTS for each in treatments)
+
+
 WAREHOUSE_KEYS: Mapping[str, tuple[str, Check]] = {
     "url": ("a text such as duckdb:warehouse.duckdb", _is_text),
     "wait_s": (f"seconds from 0 to {LONGEST_WAIT_S}", lambda value: _is_number(value, LONGEST_WAIT_S)),
@@ -59,7 +75,13 @@ WAREHOUSE_KEYS: Mapping[str, tuple[str, Check]] = {
     ),
 }
 SYNCER_KEYS: Mapping[str, tuple[str, Check]] = {
-    "folders": ("a list of folders", lambda value: isinstance(value, list) and all(_is_text(each) for each in value)),
+    "folders": ("a list of folders", _is_list_of_texts),
+    "hash_key": (f"a text of {privacy.SHORTEST_KEY} characters or more", _is_key),
+    "phone_regions": (
+        'a list of countries, two capitals each, such as ["NL", "DE"]',
+        lambda value: _is_list_of_texts(value) and all(_REGION.fullmatch(each) for each in value),
+    ),
+    "known_names": ("a list of names", _is_list_of_texts),
 }
 MAPPING_KEYS: Mapping[str, tuple[str, Check]] = {
     "max_gone_share": ('a share between 0 and 1, or "off"', _is_share),
@@ -72,6 +94,11 @@ MAPPING_KEYS: Mapping[str, tuple[str, Check]] = {
         f"days, more than 0 and at most {LONGEST_REOFFER_DAYS}",
         lambda value: _is_number(value, LONGEST_REOFFER_DAYS) and value > 0,
     ),
+    "personal": (
+        'one of keep, drop, hash, mask for all personal fields, or one a column, such as { email = "hash" }',
+        _is_personal,
+    ),
+    "erase_gone": ("true or false", lambda value: isinstance(value, bool)),
 }
 
 
@@ -82,6 +109,7 @@ class Account:
 
     options: its table in `syncer.toml`, without url, token and user.
     places: where each option stands there, for messages: file, line and table.
+    variables: what environment variables of this account say beside url, token and user, by the rest of their names.
     """
 
     source: str
@@ -91,6 +119,7 @@ class Account:
     user: str = ""
     options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     places: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    variables: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
     def variable(self, what: str) -> str:
         """Name the environment variable that holds URL, TOKEN or USER of this account."""
@@ -128,7 +157,25 @@ class Settings:
             for key in _ACCOUNT_KEYS
         }
         options = {key: value for key, value in table.items() if key not in _ACCOUNT_KEYS}
-        return attrs.evolve(bare, options=options, places=self._places(source, options), **found)
+        beginning = bare.variable("")
+        others = {
+            name.removeprefix(beginning).lower(): value.strip()
+            for name, value in self.variables.items()
+            if name.startswith(beginning)
+        }
+        return attrs.evolve(bare, options=options, places=self._places(source, options), variables=others, **found)
+
+    def objects(self) -> dict[str, tuple[str, ...]]:
+        """Return, by source, the names of further objects that a site wants read: its option `objects`."""
+        named = self.tables.get("environments", {}).get(self.environment, {})
+        found = {}
+        for source in {*self.tables, *named} - set(_TABLES):
+            if "." in source or not isinstance(self.tables.get(source, named.get(source)), dict):
+                continue
+            option = self._account_table(source).get("objects")
+            if isinstance(option, list | dict):
+                found[source] = tuple(each for each in option if isinstance(each, str))
+        return found
 
     def for_mapping(self, name: str) -> dict[str, Any]:
         """Return what the site set for a mapping, the environment's keys over the mapping's own."""
@@ -147,7 +194,39 @@ class Settings:
             inbound = attrs.evolve(inbound, max_gone_share=None if share == "off" else float(share))
         if "lookback_s" in found:
             inbound = attrs.evolve(inbound, lookback=timedelta(seconds=found["lookback_s"]))
-        return attrs.evolve(mapping, inbound=inbound)
+        mapping = attrs.evolve(mapping, inbound=inbound)
+        return mapping if inbound.discovers else self.treated(mapping)  # else once its fields are known
+
+    def treated(self, mapping: EntityMapping) -> EntityMapping:
+        """Return *mapping* with the site's treatments of personal fields. Raises UsageError."""
+        return privacy.applied_to(
+            mapping,
+            self.for_mapping(mapping.name).get("personal", {}),
+            where=lambda column: self._place_of(mapping.name, "personal", column),
+        )
+
+    def privacy_of(self, mapping: EntityMapping, *, people: Iterable[str] = ()) -> privacy.Privacy:
+        """
+        Compile the treatments of *mapping*, as `treated` returned it; *people* are the names that its source knows.
+
+        Raises: UsageError: a field is hashed, and there is no key, or too short a one.
+        """
+        own = self.tables.get("syncer", {})
+        names = Names.of([*people, *own.get("known_names", ())])
+        mask = Mask(regions=tuple(own.get("phone_regions", REGIONS)), names=names)
+        return privacy.Privacy(mapping=mapping, key=self.hash_key() if self.has_hash_key else b"", mask=mask)
+
+    @property
+    def has_hash_key(self) -> bool:
+        """Tell whether there is a key to hash with."""
+        return bool(self._hash_key())
+
+    def hash_key(self) -> bytes:
+        """Return the key that personal data is hashed with. Raises UsageError where there is none, or it is short."""
+        return privacy.checked_key(self._hash_key())
+
+    def _hash_key(self) -> str:
+        return self.variables.get("SYNCER_HASH_KEY") or str(self.tables.get("syncer", {}).get("hash_key", ""))
 
     def check_names(self, *, sources: Iterable[str], mappings: Iterable[str]) -> None:
         """Check that each table of `syncer.toml` names a source or mapping that is known. Raises UsageError."""
@@ -168,6 +247,15 @@ class Settings:
                 for key in table:
                     if f"{name}.{key}" in known_mappings and isinstance(table[key], dict):
                         checker.fail((name, key), f"table [{name}.{key}]", f'["{name}.{key}"], a mapping, in quotes')
+
+    def _place_of(self, mapping: str, key: str, column: str) -> str:
+        """Say where a mapping's key for a column stands: file, line and table."""
+        if self.file is None:
+            return f'{key} in ["{mapping}"]'
+        named = self.tables.get(mapping, {}).get("environments", {}).get(self.environment, {})
+        path = (mapping, "environments", self.environment) if key in named else (mapping,)
+        line = _Checker(self.file, _text_of(self.file)).line((*path, key, column))
+        return f'{self.file}, line {line}, {key} in ["{mapping}"]'
 
     def _places(self, source: str, options: Mapping[str, Any]) -> dict[str, str]:
         """Say where each option of a source stands: file, line and table."""

@@ -7,7 +7,7 @@ it never gets a narrower one, so a column may be wider than its field. A key col
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -29,11 +29,17 @@ OWN_COLUMNS = (
 
 @attrs.frozen
 class Shaped:
-    """The load table as it stands now, and what was done to it just now."""
+    """
+    The load table as it stands now, and what was done to it just now.
+
+    widened: the columns that got another type, with the one that they had before. others: the columns that the table
+    has beside those of its mapping: a person's own, and what no field fills any more.
+    """
 
     table: Table
-    widened: tuple[str, ...] = ()
+    widened: Mapping[str, Type] = attrs.field(factory=dict)
     added: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
     is_new: bool = False
 
 
@@ -59,7 +65,8 @@ def ensure(t: Transaction, wanted: Table) -> Shaped:
     if not present:
         t.create(wanted)
         return Shaped(wanted, is_new=True)
-    columns, widened, added = [], [], []
+    columns, added = [], []
+    widened: dict[str, Type] = {}
     for column in wanted.columns:
         now = present.get(column.name)
         if now is None:
@@ -69,10 +76,30 @@ def ensure(t: Transaction, wanted: Table) -> Shaped:
         elif now is not column.type:
             to = _widened(t, wanted, column, now)
             if to is not now:
-                widened.append(column.name)
+                widened[column.name] = now
             now = to
         columns.append(Column(column.name, now, column.comment))
-    return Shaped(attrs.evolve(wanted, columns=tuple(columns)), tuple(widened), tuple(added))
+    mapped = wanted.types()
+    others = tuple(name for name in present if name not in mapped)
+    return Shaped(attrs.evolve(wanted, columns=tuple(columns)), widened, tuple(added), others)
+
+
+def make_room(t: Transaction, shaped: Shaped, asked: Mapping[str, tuple[Type, Type]]) -> Shaped:
+    """
+    Widen the columns that values *asked* room for, each from the type that it had then; return the table as it is now.
+
+    Only within a kind (`values.ROOMIER`): a whole number gets decimals, a date a time. A column of numbers never
+    becomes text because of a value: what computes with it would break.
+    """
+    columns, widened = [], dict(shaped.widened)
+    for column in shaped.table.columns:
+        had, roomier = asked.get(column.name, (None, column.type))
+        if had is column.type and _loses_nothing(t, shaped.table, column.name, had, roomier):
+            t.widen(shaped.table, column.name, roomier)
+            widened.setdefault(column.name, had)
+            column = attrs.evolve(column, type=roomier)
+        columns.append(column)
+    return attrs.evolve(shaped, table=attrs.evolve(shaped.table, columns=tuple(columns)), widened=widened)
 
 
 def _widened(t: Transaction, table: Table, column: Column, now: Type) -> Type:

@@ -226,7 +226,11 @@ class _Reading:
         last: dict[tuple[str, str], Run | None] = {(run.mapping, run.environment): run for run in found.runs}
         environment = self.question.environment or DEFAULT_ENVIRONMENT
         pulled = {mapping for mapping, _ in last}
-        named = [name for name in mappings.known(folders=self.settings.folders) if name in self.question.names]
+        named = [
+            name
+            for name in mappings.known(folders=self.settings.folders, objects=self.settings.objects())
+            if name in self.question.names
+        ]
         last.update({(name, environment): None for name in named if name not in pulled})
         oldest = found.now - self.question.max_age
         return tuple(
@@ -286,7 +290,7 @@ class _Reading:
             raise _no_run(self.ids[0], ())
         ids = {run.run for run in found.runs} if self.ids else None
         present = {run.mapping for run in found.runs} | {place.mapping for place in found.places}
-        known = present | set(mappings.known(folders=self.settings.folders))
+        known = present | set(mappings.known(folders=self.settings.folders, objects=self.settings.objects()))
         patterns = [name for name in self.question.names if name not in self.ids]
         chosen = {name for pattern in patterns for name in _hits(pattern, known)}
         if ids is not None:
@@ -413,5 +417,5 @@ WHERE r.from_last <= ? ORDER BY mapping, environment, r.from_last
 """
 _FINDINGS = """
 SELECT mapping, environment, kind, key, detail, run, first_seen, last_seen, times
-FROM {table} ORDER BY mapping, environment, last_seen DESC
+FROM {table} ORDER BY mapping, environment, last_seen DESC, kind, key
 """

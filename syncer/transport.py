@@ -68,6 +68,8 @@ class Rules:
     first_wait_s: doubled each time, with a jitter of 0.7 to 1.3.
     default_429_s: how long all processes wait after a 429 that does not say.
     longest_wait_s: a server that asks for more is `Unavailable` now, and the message says until when.
+    told: how long an answer asks to wait where its API says so elsewhere than in `Retry-After`, which it then goes
+        before; it gets the answer and the number of the attempt. It may raise: that ends the asking.
     """
 
     tries: int = 5
@@ -77,6 +79,7 @@ class Rules:
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 60.0  # between two bytes of an answer
     retried: frozenset[int] = RETRIED
+    told: Callable[[Answer, int], float | None] | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -184,7 +187,7 @@ class Transport:
             answer, trouble = self._attempt(request, where)
             if answer is not None and answer.status not in self.rules.retried:
                 return self._judged(answer)
-            told = self._told_to_wait(answer)
+            told = self._told_to_wait(answer, attempt)
             status = answer.status if answer is not None else 0
             wait = self._wait_before_next(attempt, status=status, told=told, bucket=bucket)
             if attempt >= self._tries(trouble) or wait > self.rules.longest_wait_s or (not is_read and status != 429):
@@ -307,8 +310,12 @@ class Transport:
         if self._is_closed:
             raise SyncerError(f"The session to {self.base_url} is closed.")
 
-    def _told_to_wait(self, answer: Answer | None) -> float | None:
-        """Read `Retry-After`, in seconds or as a date; None where the answer does not say."""
+    def _told_to_wait(self, answer: Answer | None, attempt: int) -> float | None:
+        """Read how long to wait: as the API has it, or `Retry-After`, in seconds or as a date; None: it tells not."""
+        if answer is not None and self.rules.told is not None:
+            wait = self.rules.told(answer, attempt)
+            if wait is not None:
+                return wait
         text = answer.headers.get("Retry-After") if answer is not None else None
         if not text:
             return None

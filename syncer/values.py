@@ -55,8 +55,18 @@ WIDER: dict[Type, tuple[Type, ...]] = {
     TEXT: (),
 }
 
+# What a value of a column may become when it did not fit, without becoming a text: room of the same kind.
+ROOMIER: dict[Type, Type] = {BIGINT: DECIMAL, DATE: TIMESTAMP}
+
 _DIGITS = re.compile(r"-?[0-9]{1,19}")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+# The texts that a whole column of a type may have to be cast at once; what else fits is found value by value.
+_PLAIN: dict[Type, str] = {
+    BIGINT: f"^{_DIGITS.pattern}$",
+    DECIMAL: rf"^-?[0-9]{{1,{DECIMAL_DIGITS - DECIMAL_SCALE}}}(\.[0-9]{{1,{DECIMAL_SCALE}}})?$",
+    DOUBLE: f"^{_NUMBER.pattern}$",
+    BOOLEAN: "^(true|false)$",
+}
 _LIMIT = 2**63
 _EXACT = 2**53  # a double holds every integer up to here
 _DAYS = (-719_162, 2_932_897)  # the years 1 to 9999, as days since 1970: what Python can read back
@@ -154,12 +164,16 @@ def arrow_type(kind: Type) -> pa.DataType:
     }[kind]
 
 
-def column(values: Sequence[Any], kind: Type) -> tuple[pa.Array, list[Misfit]]:
-    """Turn JSON *values* into an Arrow array of *kind*; what does not fit is NULL there and a `Misfit` beside it."""
+def column(values: Sequence[Any], kind: Type, *, blank_is_null: bool = False) -> tuple[pa.Array, list[Misfit]]:
+    """
+    Turn JSON *values* into an Arrow array of *kind*; what does not fit is NULL there and a `Misfit` beside it.
+
+    blank_is_null: an empty text is NULL, and no misfit.
+    """
     import pyarrow as pa
 
     try:
-        fast = _whole_column(values, kind)
+        fast = _whole_column(values, kind, blank_is_null=blank_is_null)
     except (
         pa.ArrowInvalid,
         pa.ArrowTypeError,
@@ -171,21 +185,38 @@ def column(values: Sequence[Any], kind: Type) -> tuple[pa.Array, list[Misfit]]:
         fast = None
     if fast is not None:
         return fast, []
+    if blank_is_null:
+        values = [None if value == "" else value for value in values]
     return _by_value(values, kind)
 
 
-def _whole_column(values: Sequence[Any], kind: Type) -> pa.Array | None:
+def roomier(value: object, kind: Type) -> Type | None:
+    """Return the type that would hold *value*, which did not fit *kind*; None where only text would, or nothing."""
+    wanted = ROOMIER.get(kind)
+    if wanted is None or (kind is DATE and not isinstance(value, str)):  # a bare number is no date that lacks room
+        return None
+    try:
+        _CONVERT[wanted](value)
+    except _DoesNotFit:
+        return None
+    return wanted
+
+
+def _whole_column(values: Sequence[Any], kind: Type, *, blank_is_null: bool = False) -> pa.Array | None:
     """Convert all at once; None or an Arrow error where one value is odd."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if kind is Type.TEXT:
-        return pa.array(values, pa.string())
+        texts = pa.array(values, pa.string())
+        return _without_blanks(texts) if blank_is_null else texts
     if kind is Type.JSON:
-        texts = [
+        if blank_is_null:
+            values = [None if value == "" else value for value in values]
+        written = [
             None if value is None else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode() for value in values
         ]
-        return pa.array(texts, pa.string())
+        return pa.array(written, pa.string())
     # Arrow would cast silently (3.5 to 3, true to 1), so what came is looked at first; a set of types is the cheapest
     # look.
     came = set(map(type, values)) - {type(None)}
@@ -197,14 +228,35 @@ def _whole_column(values: Sequence[Any], kind: Type) -> pa.Array | None:
     if came != {str}:
         return None
     texts = pa.array(values, pa.string())
-    if kind is Type.BIGINT and pc.all(pc.match_substring_regex(texts, "^-?[0-9]+$")).as_py() is not False:
-        return texts.cast(target)
+    return _whole_texts(_without_blanks(texts) if blank_is_null else texts, kind)
+
+
+def _whole_texts(texts: pa.Array, kind: Type) -> pa.Array | None:
+    """Convert a column of texts all at once, where each is written in the plain way of its type."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     if kind in (Type.DATE, Type.TIMESTAMP):
-        moments = texts.cast(target)
+        moments = texts.cast(arrow_type(kind))
         ends = pc.min_max(moments.view(pa.int32() if kind is Type.DATE else pa.int64())).as_py()
         first, last = _DAYS if kind is Type.DATE else _MICROSECONDS
         return None if ends["min"] is not None and (ends["min"] < first or ends["max"] >= last) else moments
-    return None
+    if kind not in _PLAIN or pc.all(pc.match_substring_regex(texts, _PLAIN[kind])).as_py() is False:
+        return None
+    if kind is Type.BOOLEAN:
+        return pc.equal(texts, "true")
+    found = texts.cast(arrow_type(kind))
+    is_odd = kind is Type.DOUBLE and pc.all(pc.is_finite(found)).as_py() is False
+    return None if is_odd else found
+
+
+def _without_blanks(texts: pa.Array) -> pa.Array:
+    """Make empty texts NULL."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    blank = pc.equal(texts, "")
+    return pc.if_else(blank, pa.scalar(None, pa.string()), texts) if pc.any(blank).as_py() else texts
 
 
 def _by_value(values: Sequence[Any], kind: Type) -> tuple[pa.Array, list[Misfit]]:
@@ -266,11 +318,11 @@ def _decimal(value: Any) -> decimal.Decimal:
         raise _DoesNotFit(f"{json_type(value)} is not a number")
     if isinstance(value, float) and abs(value) >= _EXACT:
         raise _DoesNotFit("a number too large to be told exactly")
-    exact = decimal.Decimal(str(value))
     with decimal.localcontext() as context:
         context.prec = DECIMAL_DIGITS
         context.traps[decimal.Inexact] = True
         try:
+            exact = decimal.Decimal(str(value))  # refuses an exponent of 19 digits
             return exact.quantize(decimal.Decimal(1).scaleb(-DECIMAL_SCALE))
         except (decimal.InvalidOperation, decimal.Inexact) as error:
             raise _DoesNotFit(

@@ -217,10 +217,12 @@ def test_demo_shows_that_only_changes_are_written(syncer: Syncer, monkeypatch: p
     monkeypatch.setenv("SYNCER_WAREHOUSE", "duckdb:not/to/be/used.duckdb")
     result = syncer("demo")
     assert result.code == 0 and result.err == "" and "3. The second pull" in result.out
-    assert result.out.count("   pull jira.") == 2 * 5 and result.out.count("   pull gitlab.") == 2 * 9
-    monkeypatch.setattr(demo, "NAMES", ("jira.issues", "gitlab.merge_requests"))  # the rest was shown by the first
+    for source, streams in {"hubspot": 15, "jira": 5, "gitlab": 9, "friday_pulse": 10, "anythingllm": 5}.items():
+        assert result.out.count(f"   pull {source}.") == 2 * streams
+    # The rest was shown by the first.
+    monkeypatch.setattr(demo, "NAMES", ("hubspot.companies", "jira.issues", "gitlab.merge_requests"))
     again = syncer("demo", "--output", "json")
-    assert len(again.json["edits"]) == 2 * demo.EDITS
+    assert len(again.json["edits"]) == 5 * demo.EDITS
     runs = again.json["runs"]
     first, second = runs[: len(runs) // 2], runs[len(runs) // 2 :]
     assert 0 < sum(run["inserted"] + run["updated"] for run in second) < sum(run["inserted"] for run in first) / 3
@@ -261,14 +263,16 @@ def test_sandbox_says_only_where_it_is_when_it_is_to_be_quiet(syncer: Syncer) ->
     """What must be set differs from start to start; the rest is in the docs."""
     result = syncer("sandbox", "-q", "--port=0", "--issues=2", "--projects=2", "--minutes=0.001")
     assert (result.code, result.err) == (0, "")
-    assert [line.partition("=")[0] for line in result.out.splitlines()] == ["SYNCER_JIRA_URL", "SYNCER_GITLAB_URL"]
+    assert [line.partition("=")[0] for line in result.out.splitlines()] == [
+        f"SYNCER_{name}_URL" for name in ("HUBSPOT", "JIRA", "GITLAB", "FRIDAY_PULSE", "ANYTHINGLLM")
+    ]
 
 
 def test_sandbox_prints_commands_of_the_python_that_runs_it(syncer: Syncer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who came by start.py has no `syncer` on the PATH."""
     arguments = ("sandbox", "--port=0", "--issues=2", "--projects=2", "--minutes=0.001")
     monkeypatch.setenv("PATH", "")
-    assert f"  {sys.executable} -m syncer pull 'jira.*' 'gitlab.*'\n" in syncer(*arguments).out
+    assert f"  {sys.executable} -m syncer pull 'hubspot.*' 'jira.*' 'gitlab.*'\n" in syncer(*arguments).out
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     assert "  syncer check\n" in syncer(*arguments).out
 

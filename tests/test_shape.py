@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
-from syncer.mapping import Field
+from syncer.errors import NotAllowed, Unavailable
+from syncer.mapping import EntityMapping, Field, Inbound
+from syncer.rows import Typing
 from syncer.sources import Page
+from syncer.tables import Table
 from syncer.values import BIGINT, BOOLEAN, DATE, DECIMAL, DOUBLE, JSON, TEXT, TIMESTAMP, Type
 from tests.conftest import Site
 from tests.test_inbound import say
@@ -96,3 +99,138 @@ def test_a_key_column_never_changes(site: Site) -> None:
     site.rows("CREATE TABLE load.scripted_notes (thing_id VARCHAR, name VARCHAR, PRIMARY KEY (thing_id, name))")
     say(site, Page(records=[{"thing_id": 1, "name": "a"}]))
     assert site.pull("scripted.notes").inserted == 1
+
+
+def test_a_column_that_is_wider_than_its_field_takes_values_as_the_api_writes_them(site: Site) -> None:
+    """Typed as declared they would be written otherwise, and each pull would write all rows again."""
+    define(site, TEXT, "17.50", "2026-01-31T10:11:12.1Z")
+    assert define(site, DECIMAL, "17.50", "2026-01-31T10:11:12.1Z").unchanged == 2
+    assert define(site, TIMESTAMP, "17.50", "2026-01-31T10:11:12.1Z").unchanged == 2
+    assert column(site) == ("VARCHAR", ["17.50", "2026-01-31T10:11:12.1Z"])
+
+
+@pytest.mark.parametrize(
+    ("before", "value"),
+    [(DECIMAL, "17.5"), (BOOLEAN, "true"), (DATE, "2026-01-31"), (TIMESTAMP, "2026-01-31T10:11:12Z"), (BIGINT, "7")],
+)
+def test_a_column_that_became_text_has_the_text_that_comes_next(site: Site, before: Type, value: str) -> None:
+    """Else a retyped property would write every row again for nothing."""
+    define(site, before, value)
+    assert define(site, TEXT, value).unchanged == 1
+    assert column(site) == ("VARCHAR", [value])
+
+
+def test_a_blank_clears_where_the_source_says_so(site: Site) -> None:
+    """In a column of texts it is a text; in one that only became text it still means that there is no value."""
+    fields = [Field("number", type=DECIMAL, blank_is_null=True), Field("words", blank_is_null=True)]
+    site.script.describe = lambda stream: fields
+    say(site, Page(records=[{"id": 1, "number": "5", "words": "a"}, {"id": 2, "number": "", "words": ""}]))
+    assert (site.pull("scripted.discovering").rejected, site.pull("scripted.discovering").unchanged) == (0, 2)
+    found = "SELECT number, words FROM load.scripted_discovering ORDER BY id"
+    assert site.rows(found)[1] == (None, "")
+    site.rows("ALTER TABLE load.scripted_discovering ALTER number SET DATA TYPE VARCHAR")
+    say(site, Page(records=[{"id": 1, "number": "", "words": "a"}]))
+    site.pull("scripted.discovering")
+    assert site.rows(found) == [(None, "a"), (None, "")]
+
+
+def again(site: Site, *pages: Page) -> list[Any]:
+    """Answer what is asked for by key; return what will have been asked."""
+    asked: list[Any] = []
+    site.script.fetch = lambda stream, keys: (asked.extend(keys), iter(pages))[1]
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "type_name"),
+    [(BIGINT, 2**63, "DECIMAL(38,9)"), (BIGINT, "3.5", "DECIMAL(38,9)"), (DATE, "2026-01-31T10:00:00Z", "TIMESTAMP")],
+)
+def test_values_that_lack_room_get_it_in_the_next_run(site: Site, kind: Type, value: Any, type_name: str) -> None:
+    """The definition still says otherwise; within a kind nothing is lost, and the records are read again."""
+    first = 1 if kind is BIGINT else "2026-01-01"
+    assert define(site, kind, first, value).rejected == 1
+    asked = again(site, Page(records=[{"id": 1, "extra": value}]))
+    say(site)
+    done = site.pull("scripted.discovering")
+    assert (asked, done.updated, done.exit_code) == ([(1,)], 1, 0)
+    name, found = column(site)
+    assert name.startswith(type_name) and None not in found
+    asked.clear()
+    assert define(site, kind, first, value).unchanged == 2
+    assert (asked, site.rows("SELECT count(*) FROM syncer.rejects")) == ([], [(0,)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [(DECIMAL, "0.12345678901234567890"), (DECIMAL, "much"), (BOOLEAN, "yes"), (BIGINT, "1" * 60)]
+)
+def test_a_value_never_makes_a_column_text(site: Site, kind: Type, value: str) -> None:
+    """What computes with the column would break: NULL and a reject, until the definition says text."""
+    define(site, kind, None, value)
+    before = column(site)
+    assert define(site, kind, None, value).rejected == 1
+    assert column(site) == before == (before[0], [None, None])
+
+
+def test_what_rows_are_found_or_ordered_by_gets_no_room() -> None:
+    """Which record is older, and which slice it belongs to, is decided by these columns: they stay as declared."""
+    mapping = EntityMapping(
+        name="a.b",
+        key=("id",),
+        fields=tuple(Field(name, type=BIGINT) for name in ("id", "version", "part", "size")),
+        inbound=Inbound(stream="b", version="version", slice_by=("part",)),
+    )
+    typing = Typing(mapping, types=dict.fromkeys(("id", "version", "part", "size"), DECIMAL))
+    assert typing.types == {"id": BIGINT, "version": BIGINT, "part": BIGINT, "size": DECIMAL}
+    odd = {"id": 1, "version": 2**63, "part": 2**63, "size": 2**63}
+    rejects = [Typing(mapping).rows([odd], scope="").rejects, typing.rows([odd], scope="").rejects]
+    assert [[(each.column, each.roomier) for each in some] for some in rejects] == [
+        [("version", ""), ("part", ""), ("size", "decimal")],
+        [("version", ""), ("part", "")],
+    ]
+
+
+def test_what_could_not_be_read_again_is_asked_for_by_the_next_run(site: Site) -> None:
+    """The column is widened once; a run that breaks behind that may not lose the values."""
+    define(site, BIGINT, 1, "much")
+    site.script.describe = lambda stream: [Field("extra", type=TEXT)]
+    say(site)
+
+    def broken(stream: str, keys: Any) -> Any:
+        raise Unavailable("down")
+
+    site.script.fetch = broken
+    assert site.pull("scripted.discovering").status == "failed"
+    asked = again(site, Page(scope="", error=NotAllowed("not yet")))
+    site.pull("scripted.discovering")
+    assert asked == [(1,)]
+    asked = again(site, Page(records=[{"id": 1, "extra": "much"}]))
+    site.pull("scripted.discovering")
+    assert asked == [(1,)] and column(site) == ("VARCHAR", ["1", "much"])
+
+
+def test_what_the_api_no_longer_has_is_asked_for_once(site: Site) -> None:
+    """Its reject would cost a request in every run."""
+    define(site, BIGINT, 1, "much")
+    site.script.describe = lambda stream: [Field("extra", type=TEXT)]
+    say(site)
+    asked = again(site)
+    site.pull("scripted.discovering")
+    site.pull("scripted.discovering")
+    assert asked == [(1,)]
+
+
+def test_a_version_in_a_wider_column_is_still_compared_as_declared(site: Site) -> None:
+    """As texts, 09:00:00Z would be newer than 09:00:00.500Z."""
+    say(site, Page(records=[{"id": 1, "name": "old", "updated": "2026-01-31T09:00:00Z"}]))
+    site.pull("scripted.versioned")
+    warehouse = site.warehouse()
+    with warehouse.transaction() as t:
+        t.widen(Table(schema="load", name="scripted_versioned", columns=()), "updated", TEXT)
+    warehouse.close()
+    for name, updated, wanted in (
+        ("new", "2026-01-31T09:00:00.500Z", "new"),
+        ("stale", "2026-01-31T09:00:00Z", "new"),
+    ):
+        say(site, Page(records=[{"id": 1, "name": name, "updated": updated}]))
+        site.pull("scripted.versioned")
+        assert site.rows("SELECT name FROM load.scripted_versioned") == [(wanted,)]

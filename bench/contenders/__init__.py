@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Protocol
 
 # What DuckDB is told by floor and dlt, as syncer's warehouse tells it.
-DUCKDB = {"memory_limit": "96MB", "preserve_insertion_order": False, "checkpoint_threshold": "64MB"}
+DUCKDB: dict[str, str | int | float | list[str]] = {
+    "memory_limit": "96MB",
+    "preserve_insertion_order": False,
+    "checkpoint_threshold": "64MB",
+}
 GROUP_ROWS = 10_000  # rows a commit: syncer's, and the floor's
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bench.contenders import GROUP_ROWS, Job, dlt_records
+from bench.contenders import Job, dlt_records
 
 IMPORTED = (*dlt_records.IMPORTED, "bench.arrow")
 
@@ -22,17 +22,5 @@ def _tables(url: str) -> Iterator[Any]:
     """Yield an Arrow table of each group of rows."""
     from bench import arrow, fetch
 
-    records: list[dict[str, Any]] = []
-    batches: list[Any] = []
-    for page in fetch.pages(url):
-        records += page
-        if len(records) >= arrow.BATCH_ROWS:
-            batches.append(arrow.columns(records))
-            records = []
-        if len(batches) * arrow.BATCH_ROWS >= GROUP_ROWS:
-            yield arrow.table(batches)
-            batches = []
-    if records:
-        batches.append(arrow.columns(records))
-    if batches:
+    for batches in arrow.groups(fetch.pages(url), arrow.columns):
         yield arrow.table(batches)

@@ -36,27 +36,39 @@ def load(job: Job) -> int:
 
 
 def run(job: Job, read: Callable[[], Iterator[Any]]) -> int:
+    """Merge what *read* yields by `upsert`; return how many rows were handed to the merge."""
+
+    def resource() -> Any:
+        import dlt  # type: ignore[import-not-found]  # stands in the bench's own environment
+
+        return dlt.resource(
+            read, name="records", primary_key="id", columns=HINTS, max_table_nesting=0,
+            write_disposition={"disposition": "merge", "strategy": "upsert"},
+        )  # fmt: skip
+
+    return merge(job, resource, table="records")
+
+
+def merge(job: Job, made: Callable[[], Any], *, table: str) -> int:
     """
-    Merge what *read* yields by `upsert`; return how many rows were handed to the merge.
+    Run the source or resource that *made* makes, with the settings above; return how many rows were handed to the
+    merge.
 
     Each of them is written: dlt's merge sets every row that it matches.
     """
     os.environ |= SETTINGS
-    import dlt  # type: ignore[import-not-found]  # stands in the bench's own environment
+    import dlt
     import duckdb
 
-    connection = duckdb.connect(str(job.database), config=dict(DUCKDB))
-    resource = dlt.resource(
-        read, name="records", primary_key="id", columns=HINTS, max_table_nesting=0,
-        write_disposition={"disposition": "merge", "strategy": "upsert"},
-    )  # fmt: skip
+    connection = duckdb.connect(str(job.database), config=DUCKDB)
     destination = dlt.destinations.duckdb(connection)
     pipeline = dlt.pipeline(
         "bench", pipelines_dir=str(job.folder / "pipelines"), destination=destination, dataset_name="load"
     )
-    pipeline.run(resource, loader_file_format="parquet").raise_on_failed_jobs()
+    pipeline.run(made(), loader_file_format="parquet").raise_on_failed_jobs()
     connection.close()
-    return int(pipeline.last_trace.last_normalize_info.row_counts["records"])
+    normalized = pipeline.last_trace.last_normalize_info  # None: there was nothing
+    return int(normalized.row_counts.get(table, 0)) if normalized else 0
 
 
 def _pages(url: str) -> Iterator[list[dict[str, Any]]]:

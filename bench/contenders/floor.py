@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.contenders import DUCKDB, GROUP_ROWS, Job
+from bench.contenders import DUCKDB, Job
 from bench.records import COLUMNS, NUMBERS, TIMES
 
 if TYPE_CHECKING:
@@ -41,26 +41,12 @@ def load(job: Job) -> int:
 
     from bench import arrow, fetch
 
-    connection = duckdb.connect(str(job.database), config=dict(DUCKDB))
+    connection = duckdb.connect(str(job.database), config=DUCKDB)
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(_CREATE)
-    written = rows = place = 0
-    records: list[dict[str, Any]] = []
-    batches: list[Any] = []
-    for page in fetch.pages(job.url):
-        records += page
-        place = page[-1]["id"]
-        if len(records) >= arrow.BATCH_ROWS:
-            batches.append(arrow.columns(records))
-            rows += len(records)
-            records = []
-        if rows >= GROUP_ROWS:
-            written += _commit(connection, batches, place)
-            batches, rows = [], 0
-    if records:
-        batches.append(arrow.columns(records))
-    if batches:
-        written += _commit(connection, batches, place)
+    written = 0
+    for batches in arrow.groups(fetch.pages(job.url), arrow.columns):
+        written += _commit(connection, batches, batches[-1]["id"][-1].as_py())
     connection.close()
     return written
 

@@ -8,6 +8,7 @@ The second run is `--full`: without it syncer would read nothing, since it knows
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench.contenders import Job
@@ -19,17 +20,22 @@ OWN = Path(__file__).parent.parent / "own"
 
 def load(job: Job) -> int:
     """Pull the mapping; return how many rows were inserted or updated."""
+    address = {"SYNCER_BENCH_URL": job.url, "SYNCER_BENCH_TOKEN": "token"}
+    return pull(job, "bench.records", address, is_full=job.is_again)
+
+
+def pull(job: Job, mapping: str, address: Mapping[str, str], *, is_full: bool = False) -> int:
+    """Pull a mapping from a source at *address*, environment variables; return how many rows were written."""
     from syncer import engine
 
     os.environ |= {
         "SYNCER_CONFIG": str(OWN / "syncer.toml"),
         "SYNCER_WAREHOUSE": f"duckdb:{job.database}",
         "SYNCER_CACHE": str(job.folder / "cache"),
-        "SYNCER_BENCH_URL": job.url,
-        "SYNCER_BENCH_TOKEN": "token",
+        **address,
     }
-    mode = engine.FULL if job.is_again else engine.INCREMENTAL
-    [pulled] = engine.pull("bench.records", request=engine.Request(mode=mode))
+    mode = engine.FULL if is_full else engine.INCREMENTAL
+    [pulled] = engine.pull(mapping, request=engine.Request(mode=mode))
     if pulled.status != "done" or pulled.rejected:
         raise RuntimeError(str(pulled))
     return pulled.inserted + pulled.updated

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 RUN_NAMES = (
     "run", "mapping", "environment", "mode", "status", "read", "inserted", "updated", "unchanged", "gone", "rejected",
-    "requests", "mark", "keys", "braked",
+    "requests", "mark", "keys", "braked", "notes",
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from syncer.status import Run, Standing
 
 _COLOUR = {"done": "green", "running": "yellow", "failed": "red", "broken": "red", "refused": "red"}
 INDENT = "  "
+FIRST_FINDINGS = 20  # how many of a kind and mapping are shown
 _ALWAYS = ("read", "inserted", "updated", "requests")
 
 
@@ -156,16 +157,18 @@ def _rejects(found: Standing, stream: TextIO) -> Sequence[str]:
 
 
 def _findings(found: Standing, stream: TextIO) -> Sequence[str]:
-    rows = [
-        (
-            _named(each.mapping, each.environment),
-            each.kind,
-            each.key or "-",
-            each.times,
-            age(each.last_seen, found.now),
-            each.detail,
-        )
-        for each in found.findings
+    """A line a finding, but for those of a kind of which a mapping has many (a portal's archived properties)."""
+    rows: list[Sequence[object]] = []
+    counts: dict[tuple[str, str], int] = {}
+    for each in found.findings:
+        of = (_named(each.mapping, each.environment), each.kind)
+        counts[of] = counts.get(of, 0) + 1
+        if counts[of] <= FIRST_FINDINGS:
+            rows.append((*of, each.key or "-", each.times, age(each.last_seen, found.now), each.detail))
+    rows += [
+        (*of, f"{count - FIRST_FINDINGS:,} more", "-", "-", "`--output json` has them all")
+        for of, count in counts.items()
+        if count > FIRST_FINDINGS
     ]
     return table(["mapping", "finding", "key", "times", "seen", "detail"], rows, stream, indent=INDENT) if rows else []
 

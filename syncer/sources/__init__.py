@@ -164,13 +164,18 @@ class Source(Protocol):
 
 @attrs.frozen(kw_only=True)
 class Needs:
-    """What a source asks of a site; `syncer init` and `syncer check` show it."""
+    """
+    What a source asks of a site; `syncer init` and `syncer check` show it.
+
+    variables: the options that an environment variable may hold as well (`api`: `SYNCER_HUBSPOT_API`).
+    """
 
     title: str
     url: str  # an example
     token: str  # where a token comes from, and the scopes it wants
     user: str = ""  # what the user is, empty where none is needed
     options: Mapping[str, str] = attrs.field(factory=dict)  # keys of its table in syncer.toml, and what each means
+    variables: tuple[str, ...] = ()
 
 
 class Connect(Protocol):
@@ -237,6 +242,8 @@ def connect(account: Account, *, doors: Doors, streams: Sequence[str], folders: 
             hint="Set it in the environment or in syncer.toml; `syncer check` tries it.",
         )
     _check_url(account, needs)
+    given = {key: account.variables[key] for key in needs.variables if account.variables.get(key)}
+    account = attrs.evolve(account, options={**account.options, **given})
     source = _made(made, account, doors=doors, streams=streams)
     lacking = [name for name in _PORT if not hasattr(source, name)]
     if lacking:

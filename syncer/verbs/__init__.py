@@ -246,7 +246,10 @@ def check_names(settings: Settings) -> None:
 
     folders = settings.folders
     if settings.tables:
-        settings.check_names(sources=sources.names(folders=folders), mappings=mappings.known(folders=folders))
+        settings.check_names(
+            sources=sources.names(folders=folders),
+            mappings=mappings.known(folders=folders, objects=settings.objects()),
+        )
 
 
 def _trace(error: BaseException | None) -> Iterable[str]:
@@ -266,16 +269,18 @@ def _trace(error: BaseException | None) -> Iterable[str]:
 
 
 def _secrets_of(settings: Settings) -> set[str]:
-    """Find every token that the settings hold, of all environments."""
+    """Find every token that the settings hold, of all environments, and the key of hashes."""
     found = {
-        value for name, value in settings.variables.items() if name.startswith("SYNCER_") and name.endswith("_TOKEN")
+        value
+        for name, value in settings.variables.items()
+        if name.startswith("SYNCER_") and name.endswith(("_TOKEN", "_HASH_KEY"))
     }
     tables: list[Any] = [settings.tables]
     while tables:
         for key, value in tables.pop().items():
             if isinstance(value, dict):
                 tables.append(value)
-            elif key == "token" and isinstance(value, str):
+            elif key in ("token", "hash_key") and isinstance(value, str):
                 found.add(value)
     return {token for token in found if len(token) >= SHORTEST_SECRET}
 

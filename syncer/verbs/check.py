@@ -135,7 +135,7 @@ def _configuration(settings: Settings) -> Iterator[Found]:
     file = str(settings.file) if settings.file is not None else "no syncer.toml here; the environment alone is read"
     try:
         check_names(settings)
-        known = mappings.known(folders=settings.folders)
+        known = mappings.known(folders=settings.folders, objects=settings.objects())
     except UsageError as error:
         yield Found.of_error("configuration", error)
         return
@@ -261,7 +261,11 @@ def _source(name: str, settings: Settings, doors: Doors, *, is_named: bool) -> I
     if not (account.url or account.token or account.user):
         yield _not_set_up(name, account, needs, is_named=is_named)
         return
-    chosen = [each for each in mappings.known(folders=settings.folders).values() if each.source == name]
+    chosen = [
+        each
+        for each in mappings.known(folders=settings.folders, objects=settings.objects()).values()
+        if each.source == name
+    ]
     streams = [each.inbound.stream for each in chosen if each.inbound is not None]
     try:
         source = sources.connect(account, doors=doors, streams=streams, folders=settings.folders)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from syncer.settings import Settings
     from syncer.warehouses import Transaction
 
-NAMES = ("jira.*", "gitlab.*")
+NAMES = ("hubspot.*", "jira.*", "gitlab.*", "friday_pulse.*", "anythingllm.*")
 FILE = "demo.duckdb"
 AMOUNT = Amount(12, 400)
 EDITS = 12  # of each API
@@ -48,9 +48,11 @@ QUERIES = (
     "GROUP BY ALL ORDER BY days DESC",
 )
 SAMPLES = {
+    "load.hubspot_companies": ("name", "domain", "hs_lastmodifieddate", "dss_record_state"),
     "load.jira_issues": ("key", "status_name", "first_in_progress", "summary"),
     "load.gitlab_merge_requests": ("reference", "state", "merged_at", "title"),
 }
+UNLIMITED = ("hubspot",)
 SAMPLE_COLUMNS = 60  # of a title
 MADE_BY_DEMO = Table(schema=STATE, name="demo", columns=(Column("made_at", TIMESTAMP),))
 WAIT_S = 5.0  # for a program that has the file open
@@ -68,7 +70,7 @@ class Options:
 
 def run(options: Options, session: Session) -> int:
     """
-    Show how it works: pull made-up Jira and GitLab records into demo.duckdb, change a few, pull again.
+    Show how it works: pull made-up records of five APIs into demo.duckdb, change a few, pull again.
 
     Nothing needs to be set up, and nothing but 127.0.0.1 is asked. A demo.duckdb of an earlier demo is made anew.
     """
@@ -85,10 +87,15 @@ def _run(options: Options, session: Session) -> int:
     _clear_the_way(session, file)
     with _opened(file) as t:
         t.create(MADE_BY_DEMO)
-    session.say(f"Starting a Jira and a GitLab on 127.0.0.1, with {AMOUNT.issues:,} made-up issues each ...")
+    session.say(
+        "Starting HubSpot, Jira, GitLab, Friday Pulse and AnythingLLM on 127.0.0.1, with made-up records, some "
+        f"{AMOUNT.issues:,} of each kind ..."
+    )
     with contextlib.ExitStack() as opened:
         folder = opened.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
         sandbox = opened.enter_context(built(AMOUNT, seed=SEED, port=0))
+        for name in UNLIMITED:  # whose burst limits would be waited for
+            sandbox.sites[name].limits = None  # type: ignore[attr-defined]  # each of these sites has it
         show = _Show(session=session, sandbox=sandbox, settings=_settings(sandbox, file, Path(folder)), file=file)
         code = show.run()
     if session.is_json:
@@ -112,6 +119,7 @@ def _settings(sandbox: Sandbox, file: Path, cache_folder: Path) -> Settings:
         warehouse=f"duckdb:{file.resolve()}",
         base=file.parent,
         variables={**variables(sandbox), "SYNCER_CACHE": str(cache_folder)},
+        tables={name: {"limits": "off"} for name in UNLIMITED},
     )
 
 
@@ -163,9 +171,9 @@ class _Show:
 
     def _edit(self) -> None:
         """Let people work, and time pass."""
-        for name in ("jira", "gitlab"):
+        for name in self.sandbox.sites:
             with self.sandbox.locked(name) as site:
-                self.edits += [f"{name}: {edit}" for edit in site.edit(EDITS, SEED)]  # type: ignore[attr-defined]  # both can
+                self.edits += [f"{name}: {edit}" for edit in site.edit(EDITS, SEED)]  # type: ignore[attr-defined]  # all can
         self.sandbox.clock.advance(LATER_S)
 
     def _show_samples(self) -> None:

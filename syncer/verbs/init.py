@@ -39,6 +39,21 @@ EXAMPLES = {
     "limits": '"on"',
     "auth": '"basic"',
     "ids_a_page": "5000",
+    "api": '"2026-09"',
+    "portal_id": "62515",
+    "objects": '["subscriptions"]',
+    "histories": '["deals.dealstage"]',
+    "daily_reserve": "5000",
+    "max_failed_share": "0.2",
+    "risk_key": '"id"',
+    "embed": '"b1f5c0de-0000-4000-8000-000000000000"',
+    "full_every": "24",
+    "empty_lists": '"refuse"',
+    "hash_key": '"sixteen letters or more"',
+    "phone_regions": '["NL"]',
+    "known_names": '["Ada Lovelace"]',
+    "personal": '"keep"',
+    "erase_gone": "false",
 }
 ELSE = '"..."'
 WHAT_FOR = {
@@ -50,6 +65,11 @@ WHAT_FOR = {
     "lookback_s": "how far before its mark a pull starts again",
     "style": 'how the load table is filled; "delta" is for WhereScape RED',
     "reoffer_days": "how long a delta row that nobody confirmed is offered",
+    "hash_key": "what personal data are hashed with; better SYNCER_HASH_KEY",
+    "phone_regions": "where telephone numbers are dialled without a country's code",
+    "known_names": "names that are masked in free text",
+    "personal": "what becomes of personal fields; docs/personal-data.md",
+    "erase_gone": "erase people whose rows a census ends",
 }
 HEAD = """\
 ## syncer.toml: what this site sets. Every key is commented out; take its # away where you want another value.

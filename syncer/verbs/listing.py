@@ -30,7 +30,7 @@ class Options:
 def run(options: Options, where: Where, session: Session) -> int:
     """List the mappings: their directions, the load table that a pull fills, and its key."""
     settings = session.settings(where)
-    known = mappings.known(folders=settings.folders)
+    known = mappings.known(folders=settings.folders, objects=settings.objects())
     chosen = known
     if options.patterns:
         chosen = {name: known[name] for pattern in options.patterns for name in _hits(pattern, known)}

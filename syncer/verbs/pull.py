@@ -60,7 +60,7 @@ def run(options: Options, where: Where, session: Session) -> int:
     settings = session.settings(where)
     mode = _mode(options)
     wait_s = _wait_s(options.wait)
-    chosen = mappings.choose(options.names, folders=settings.folders)
+    chosen = mappings.choose(options.names, folders=settings.folders, objects=settings.objects())
     progress = PullProgress(in_order(chosen), sys.stderr, is_shown=not session.shared.quiet)
     session.before_note = progress.clear
 

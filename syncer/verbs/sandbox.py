@@ -1,4 +1,4 @@
-"""`syncer sandbox`: Jira and GitLab on 127.0.0.1, to rehearse with. What they do: `sandbox/` and docs/sandbox.md."""
+"""`syncer sandbox`: the APIs on 127.0.0.1, to rehearse with. What they do: `sandbox/` and docs/sandbox.md."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Size(enum.StrEnum):
 
 @attrs.frozen
 class Amount:
-    """How many projects and issues each API has; the rest follows from them."""
+    """How many projects and issues Jira and GitLab have; the rest, and what the others have, follows from them."""
 
     projects: int
     issues: int
@@ -49,10 +49,10 @@ class Options:
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="Where it listens; 0: any free port.")] = 8700
     size: Annotated[Size, typer.Option("--size", help="How much there is.")] = Size.SMALL
     projects: Annotated[
-        int | None, typer.Option("--projects", min=1, metavar="N", help="Projects of each API, whatever the size.")
+        int | None, typer.Option("--projects", min=1, metavar="N", help="Projects, whatever the size.")
     ] = None
     issues: Annotated[
-        int | None, typer.Option("--issues", min=0, metavar="N", help="Issues of each API, whatever the size.")
+        int | None, typer.Option("--issues", min=0, metavar="N", help="Issues, whatever the size; the rest follows.")
     ] = None
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed makes the same records.")] = 1
     minutes: Annotated[
@@ -61,7 +61,7 @@ class Options:
 
 
 def run(options: Options, session: Session) -> int:
-    """Run Jira and GitLab on this machine, with made-up records, to rehearse with; Ctrl-C ends it."""
+    """Run HubSpot, Jira, GitLab, Friday Pulse and AnythingLLM here, with made-up records; Ctrl-C ends it."""
     amount = AMOUNTS[options.size]
     amount = Amount(
         amount.projects if options.projects is None else options.projects,
@@ -70,7 +70,7 @@ def run(options: Options, session: Session) -> int:
     if not options.minutes > 0:
         raise UsageError(f"--minutes is {options.minutes:g}: it would end at once.", hint="Give more than 0.")
     if not session.is_json and not session.shared.quiet:
-        session.note(f"Making {amount.issues:,} issues in {amount.projects:,} projects, twice ...")
+        session.note(f"Making {amount.issues:,} issues in {amount.projects:,} projects, and as many of the others ...")
     sandbox = built(amount, seed=options.seed, port=options.port)
     try:
         sandbox.start()
@@ -99,7 +99,7 @@ def built(amount: Amount, *, seed: int, port: int) -> Sandbox:
 
 
 def _sites(amount: Amount, seed: int, clock: Clock) -> list[Site]:
-    from syncer.sandbox import GitLabSite, JiraSite
+    from syncer.sandbox import AnythingLLMSite, FridayPulseSite, GitLabSite, HubSpotSite, JiraSite
 
     jira = JiraSite.generate(seed=seed, projects=min(amount.projects, 200), issues=amount.issues, clock=clock)
     gitlab = GitLabSite.generate(
@@ -113,21 +113,44 @@ def _sites(amount: Amount, seed: int, clock: Clock) -> list[Site]:
         tags=amount.projects * 2,
         clock=clock,
     )
-    return [jira, gitlab]
+    hubspot = HubSpotSite.generate(
+        seed=seed,
+        companies=amount.issues,
+        contacts=amount.issues,
+        deals=amount.issues // 2,
+        tickets=amount.issues // 2,
+        activities=amount.issues // 10,
+        clock=clock,
+    )
+    groups = min(amount.projects, 60)
+    pulse = FridayPulseSite.generate(seed=seed, dates=10, groups=groups, clock=clock, empty_status=200)
+    chats = AnythingLLMSite.generate(
+        seed=seed, embed_chats=amount.issues, workspaces=min(amount.projects, 20), chats=amount.issues, clock=clock
+    )
+    return [hubspot, jira, gitlab, pulse, chats]
 
 
 def variables(sandbox: Sandbox) -> dict[str, str]:
     """Return what the environment must hold for syncer to read the sandbox."""
+    from syncer.sandbox.anythingllm import TOKEN as ANYTHINGLLM_TOKEN
+    from syncer.sandbox.friday_pulse import TOKEN as FRIDAY_PULSE_TOKEN
     from syncer.sandbox.gitlab import TOKEN as GITLAB_TOKEN
+    from syncer.sandbox.hubspot import TOKEN as HUBSPOT_TOKEN
     from syncer.sandbox.jira import EMAIL
     from syncer.sandbox.jira import TOKEN as JIRA_TOKEN
 
     return {
+        "SYNCER_HUBSPOT_URL": sandbox.url("hubspot"),
+        "SYNCER_HUBSPOT_TOKEN": HUBSPOT_TOKEN,
         "SYNCER_JIRA_URL": sandbox.url("jira"),
         "SYNCER_JIRA_USER": EMAIL,
         "SYNCER_JIRA_TOKEN": JIRA_TOKEN,
         "SYNCER_GITLAB_URL": sandbox.url("gitlab"),
         "SYNCER_GITLAB_TOKEN": GITLAB_TOKEN,
+        "SYNCER_FRIDAY_PULSE_URL": sandbox.url("friday_pulse"),
+        "SYNCER_FRIDAY_PULSE_TOKEN": FRIDAY_PULSE_TOKEN,
+        "SYNCER_ANYTHINGLLM_URL": sandbox.url("anythingllm"),
+        "SYNCER_ANYTHINGLLM_TOKEN": ANYTHINGLLM_TOKEN,
     }
 
 
@@ -147,7 +170,7 @@ def _tell(session: Session, sandbox: Sandbox, options: Options, until: dt.dateti
         for name in [name for name in needed if name.endswith("_URL")]:
             session.show(f"{name}={needed[name]}")
         return
-    session.say(f"Jira and GitLab answer on http://127.0.0.1:{sandbox.port} for {minutes}; Ctrl-C ends it.")
+    session.say(f"Five APIs answer on http://127.0.0.1:{sandbox.port} for {minutes}; Ctrl-C ends it.")
     for line in _how_to(needed, control):
         session.say(line)
 
@@ -161,7 +184,7 @@ def _how_to(needed: Mapping[str, str], control: str) -> Iterator[str]:
     yield "Then:"
     syncer = commands.program("syncer")
     yield f"  {syncer} check"
-    yield f"  {syncer} pull 'jira.*' 'gitlab.*'"
+    yield f"  {syncer} pull 'hubspot.*' 'jira.*' 'gitlab.*'"
     yield "Change some records; put the clock on, since Jira's search sees an edit a minute later; let a request fail:"
     for route, wish in (
         ("edit", '{"site": "jira", "count": 10, "seed": 1}'),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from syncer.errors import UsageError
 from syncer.leases import Holder as Holder
+from syncer.rewriting import Rewritten as Rewritten
 from syncer.sql import Statement
 from syncer.tables import Column, Table
 from syncer.values import Type
@@ -58,7 +59,18 @@ class Transaction(Protocol):
         """Add an empty column."""
 
     def widen(self, table: Table, column: str, to: Type) -> None:
-        """Give a column a type that holds every value it has."""
+        """
+        Give a column a type that holds every value it has.
+
+        What becomes text reads as an API writes it: 17.5, true, 2026-01-31, 2026-01-31T09:30:00Z. So does what is
+        staged for a text column with another type.
+        """
+
+    def comments(self, table: Table) -> dict[str, str]:
+        """Return the comments that the table's columns have in the catalogue; a column without one is left out."""
+
+    def comment(self, table: Table, column: Column) -> None:
+        """Give a column that is there the comment of *column*; an empty one takes it away."""
 
 
 class Lease(Protocol):
@@ -98,6 +110,13 @@ class Warehouse(Protocol):
 
     def leases(self) -> Mapping[str, Holder]:
         """Return who holds which lease now; one whose process is gone is not held."""
+
+    def rewrite(self) -> Rewritten:
+        """
+        Leave no byte of what was deleted or changed before, as far as that is ours to do.
+
+        A file is written anew. A server says what it keeps: its log, its backups, and dead rows until it cleans up.
+        """
 
     def close(self) -> None:
         """Let go of everything."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from syncer import leases
+from syncer import leases, rewriting
 from syncer.clock import Clock
 from syncer.errors import OutOfMemory, UsageError, WarehouseBusy, WarehouseError
 from syncer.sql import Statement
@@ -121,7 +121,7 @@ class DuckDBTransaction:
         arriving = f"{name}_arriving"
         self._connection.register(arriving, rows)
         columns = ", ".join(
-            f"CAST({_quote(column)} AS {TYPE_NAMES[kind]}) AS {_quote(column)}" for column, kind in types.items()
+            f"{_as_type(column, _arrived(rows, column), kind)} AS {_quote(column)}" for column, kind in types.items()
         )
         self._connection.execute(
             f"CREATE OR REPLACE TEMP TABLE {_quote(name)} AS SELECT {columns} FROM {_quote(arriving)}"
@@ -158,25 +158,31 @@ class DuckDBTransaction:
         self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quote(table.schema)}")
         self._connection.execute(f"CREATE TABLE IF NOT EXISTS {_name(table)} ({', '.join(columns)})")
         for column in table.columns:
-            self._comment(table, column)
+            if column.comment:
+                self.comment(table, column)
 
     def add_column(self, table: Table, column: Column) -> None:
         """Add an empty column."""
         self._connection.execute(
             f"ALTER TABLE {_name(table)} ADD COLUMN IF NOT EXISTS {_quote(column.name)} {TYPE_NAMES[column.type]}"
         )
-        self._comment(table, column)
+        if column.comment:
+            self.comment(table, column)
 
     def widen(self, table: Table, column: str, to: Type) -> None:
         """Give a column a type that holds every value it has."""
+        of_table = "WHERE database_name = current_database() AND schema_name = ? AND table_name = ?"
+        named = [table.schema, table.name]
+        ((now,),) = self._connection.execute(
+            f"SELECT data_type FROM duckdb_columns() {of_table} AND column_name = ?", [*named, column]
+        ).fetchall()
         found = self._connection.execute(
-            "SELECT index_name FROM duckdb_indexes() "
-            "WHERE database_name = current_database() AND schema_name = ? AND table_name = ? ORDER BY index_name",
-            [table.schema, table.name],
+            f"SELECT index_name FROM duckdb_indexes() {of_table} ORDER BY index_name", named
         ).fetchall()
         try:
             self._connection.execute(
-                f"ALTER TABLE {_name(table)} ALTER COLUMN {_quote(column)} SET DATA TYPE {TYPE_NAMES[to]}"
+                f"ALTER TABLE {_name(table)} ALTER COLUMN {_quote(column)} SET DATA TYPE {TYPE_NAMES[to]} "
+                f"USING {_as_type(column, _type_of(now), to)}"
             )
         except (duckdb.DependencyException, duckdb.CatalogException, duckdb.BinderException) as error:
             indexes = ", ".join(f"the index {table.schema}.{name}" for (name,) in found)
@@ -186,21 +192,31 @@ class DuckDBTransaction:
                 hint="Drop it, pull, and make it again.",
             ) from error
 
+    def comments(self, table: Table) -> dict[str, str]:
+        """Return the comments that the table's columns have."""
+        found = self._connection.execute(
+            "SELECT column_name, comment FROM duckdb_columns() "
+            "WHERE database_name = current_database() AND schema_name = ? AND table_name = ? AND comment IS NOT NULL",
+            [table.schema, table.name],
+        ).fetchall()
+        return dict(found)
+
+    def comment(self, table: Table, column: Column) -> None:
+        """Give a column its comment."""
+        text = "'" + column.comment.replace("'", "''") + "'" if column.comment else "NULL"
+        self._connection.execute(f"COMMENT ON COLUMN {_name(table)}.{_quote(column.name)} IS {text}")
+
     def drop_temporary(self) -> None:
         """Drop what was staged and derived: kept, it stands in memory beside the next group's until that commits."""
         for name in self._temporary:
             self._connection.execute(f"DROP TABLE IF EXISTS temp.{_quote(name)}")
-
-    def _comment(self, table: Table, column: Column) -> None:
-        if column.comment:
-            text = column.comment.replace("'", "''")
-            self._connection.execute(f"COMMENT ON COLUMN {_name(table)}.{_quote(column.name)} IS '{text}'")
 
 
 class DuckDBWarehouse:
     """One DuckDB file."""
 
     dialect = DIALECT
+    rewrite = rewriting.rewrite
 
     def __init__(self, file: Path, *, wait_s: float, memory_limit: str, clock: Clock) -> None:
         self.file = file
@@ -433,6 +449,37 @@ def _type_of(data_type: str) -> Type:
     if data_type.startswith("DECIMAL"):
         return Type.DECIMAL
     return _BY_NAME.get(data_type, Type.TEXT)
+
+
+def _arrived(rows: pa.Table, column: str) -> Type | None:
+    """Return the type with which a column of *rows* came, where its text is written in a way of its own."""
+    kind = str(rows.schema.field(column).type).partition("[")[0].partition("(")[0]
+    return {"timestamp": Type.TIMESTAMP, "decimal128": Type.DECIMAL}.get(kind)
+
+
+def _as_type(column: str, now: Type | None, to: Type) -> str:
+    """
+    Write the cast of a column of type *now*; a text reads as an API writes the value, not as DuckDB prints it.
+
+    A decimal has no zeros at its end, and a time is as ISO 8601 with Z and the shortest of 0, 3 or 6 decimals (as
+    `Instant.toString` of Java, in which HubSpot's and Atlassian's servers are written).
+    """
+    name = _quote(column)
+    text = f"CAST({name} AS {TYPE_NAMES[to]})"
+    if to is not Type.TEXT:
+        return text
+    if now is Type.DECIMAL:
+        return f"REGEXP_REPLACE({text}, '(\\.[0-9]*[1-9])0+$|\\.0+$', '\\1')"
+    if now is Type.TIMESTAMP:
+        moment = f"(CAST({name} AS {TYPE_NAMES[now]}) AT TIME ZONE 'UTC')"
+        decimals = (
+            f"CASE WHEN MICROSECOND({moment}) % 1000000 = 0 THEN 'Z' WHEN MICROSECOND({moment}) % 1000 = 0 "
+            f"THEN STRFTIME({moment}, '.%gZ') ELSE STRFTIME({moment}, '.%fZ') END"
+        )
+        return f"STRFTIME({moment}, '%Y-%m-%dT%H:%M:%S') || {decimals}"
+    if now is Type.JSON:  # a JSON text that is one string is that string
+        return f"CASE WHEN JSON_TYPE({name}) = 'VARCHAR' THEN {name} ->> '$' ELSE {text} END"
+    return text
 
 
 def _in_utc(value: Any) -> Any:

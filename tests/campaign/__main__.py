@@ -9,12 +9,17 @@ import sys
 from loguru import logger
 
 CAMPAIGNS = {
+    "portal": "30 days of a HubSpot portal, 10 seeds, three forms: plain, a kill -9 in every pull, from an older copy",
     "kills": "kill -9 at every I/O call of a small pull of every stream, before and after each",
     "kills-random": "kill -9 at 50 random moments of a pull of 20,000 records",
     "churn": "3,000 records changing, appearing and disappearing while they are pulled, 20 seeds",
     "older": "going on from an older copy of the warehouse file",
     "requests": "GitLab with 500 projects: the requests of an incremental run of all streams, and REST's rows beside",
     "together": "two processes on one token and one file, never above the limit, and status answers meanwhile",
+    "portal-large": "120,000 companies: the requests of a first load, and of 25,000 changes in one window",
+    "portal-together": "two portals and two processes on each: no limit of any bucket is passed",
+    "friday": "Friday Pulse, 150 dates of 60 groups: killed on the way, no finished slice is asked again",
+    "privacy": "what masking finds and misses in the labelled texts",
     "planted": "bugs planted on purpose, each of which a test must notice",
 }
 

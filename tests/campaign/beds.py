@@ -21,6 +21,7 @@ from syncer.settings import Settings
 from tests.truth import differences
 
 GITLAB_TOKEN = "glpat-sandbox"  # the sandbox's own
+TOKENS = {"hubspot": "", "friday_pulse": "", "anythingllm": ""}  # "": the first that the site lets in
 
 
 @attrs.define
@@ -30,6 +31,7 @@ class Bed:
     sandbox: Sandbox
     folder: Path
     sites: dict[str, Any]
+    more: dict[str, str] = attrs.field(factory=dict)  # further environment variables
 
     def asked(self, site: str) -> int:
         """How many requests a site has had since the counts were reset."""
@@ -49,7 +51,11 @@ class Bed:
                 "SYNCER_GITLAB_URL": self.sandbox.url("gitlab"),
                 "SYNCER_GITLAB_TOKEN": next(iter(self.sites["gitlab"].tokens)),
             }
-        return found
+        for name, token in TOKENS.items():
+            if name in self.sites:
+                found[f"SYNCER_{name.upper()}_URL"] = self.sandbox.url(name)
+                found[f"SYNCER_{name.upper()}_TOKEN"] = token or next(iter(self.sites[name].tokens))
+        return {**found, **self.more}
 
     @property
     def file(self) -> Path:
@@ -76,9 +82,11 @@ def mapping_of(name: str) -> EntityMapping:
 
 
 @contextlib.contextmanager
-def bed(folder: Path, *, jira: JiraSite | None = None, gitlab: GitLabSite | None = None) -> Iterator[Bed]:
+def bed(
+    folder: Path, *, jira: JiraSite | None = None, gitlab: GitLabSite | None = None, **others: Any
+) -> Iterator[Bed]:
     """Run the sites that are given, on one clock."""
-    sites = [site for site in (jira, gitlab) if site is not None]
+    sites = [site for site in (jira, gitlab, *others.values()) if site is not None]
     with Sandbox(sites=sites, clock=sites[0].clock) as sandbox:
         yield Bed(sandbox, folder, {site.name: site for site in sites})
         assert sandbox.errors == [], sandbox.errors[0]

@@ -1,0 +1,419 @@
+"""
+Forgetting: a person is erased from the warehouse, and does not come back.
+
+What is personal of a record (its personal columns, and JSON above a personal field) becomes NULL in the load table and
+among the offers of the style `delta`; its rejects and findings are deleted; a keyed hash of its key goes into
+`syncer.forgotten`, so that a pull leaves those columns blank as long as the source still has the person, and a push
+rejects the row instead of making the person again. All that is one transaction. Then the warehouse is rewritten, so
+that no byte is left where it can: another run of it finishes what a killed one began.
+
+Where the key is personal itself, the row is deleted, and what comes in under that key later is left out.
+
+Not here: how a file is rewritten (`rewriting.py`), what a field's treatment is (`privacy.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+
+import attrs
+from loguru import logger
+
+from syncer import journal, mappings, marks, privacy, shape, sources, sql
+from syncer.clock import Clock
+from syncer.errors import UnknownName, UsageError
+from syncer.loading import RECORD_STATE
+from syncer.mapping import EntityMapping
+from syncer.offers import offers_table
+from syncer.privacy import Privacy
+from syncer.rows import key_text, key_values
+from syncer.settings import Settings
+from syncer.sources import GONE
+from syncer.tables import STATE, Column, Table
+from syncer.transport import Doors
+from syncer.values import TEXT, TIMESTAMP
+from syncer.warehouses import Rewritten, Transaction, Warehouse
+
+FORGOTTEN = Table(
+    schema=STATE,
+    name="forgotten",
+    columns=(
+        Column("mapping", TEXT),
+        Column("environment", TEXT),
+        Column("key_hash", TEXT, "keyed hash (HMAC-SHA256) of the key of a record that was erased"),
+        Column("key_mark", TEXT, "tells which key hashed it"),
+        Column("forgotten_at", TIMESTAMP),
+        Column("rewritten_at", TIMESTAMP, "when the warehouse was rewritten after it; NULL: not yet"),
+    ),
+    key=("mapping", "environment", "key_hash"),
+)
+# What else of ours has rows of a record, by its key as one text; such rows are deleted whole.
+HOLDERS = ((journal.REJECTS, "key"), (journal.FINDINGS, "key"))
+# Keys alone: deleted only where the key itself is personal.
+KEY_HOLDERS = ((marks.SEEN, "key"), (marks.WALKS, "key"), (marks.ALIASES, "old_id"))
+KEYS_A_STATEMENT = 500
+
+
+@attrs.frozen(kw_only=True)
+class Touched:
+    """Rows of one table that held something of a person."""
+
+    table: str
+    rows: int
+    what: str  # "blanked", "deleted" or "treated"
+
+
+@attrs.frozen(kw_only=True)
+class Forgotten:
+    """
+    What forgetting did, or would do.
+
+    columns: what was blanked. left: what it does not reach, in sentences. is_rewritten: False in a rehearsal.
+    """
+
+    mapping: str
+    environment: str
+    records: int
+    columns: tuple[str, ...]
+    touched: tuple[Touched, ...]
+    is_rewritten: bool
+    left: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        what = "1 record" if self.records == 1 else f"{self.records:,} records"
+        lines = [f"forget {self.mapping}: {what}{'' if self.is_rewritten else ' (nothing was changed)'}"]
+        lines += [f"  {each.table}: {each.rows:,} {each.what}" for each in self.touched]
+        lines.append(f"  columns: {', '.join(self.columns)}")
+        return "\n".join([*lines, *(f"  {sentence}" for sentence in self.left)])
+
+
+@attrs.define(kw_only=True)
+class _Erasing:
+    """One mapping's records that are being erased, in one transaction."""
+
+    t: Transaction
+    privacy: Privacy
+    environment: str
+    now: dt.datetime
+
+    @property
+    def mapping(self) -> EntityMapping:
+        return self.privacy.mapping
+
+    @property
+    def table(self) -> Table:
+        return shape.load_table(self.mapping, self.environment)
+
+    def columns(self) -> tuple[str, ...]:
+        """
+        The columns to blank: the personal ones that the table has, and where a source's definitions add columns, those
+        that it no longer tells us of.
+        """
+        present = self.t.columns(self.table)
+        personal = self.privacy.personal_columns
+        found = [column for column in present if column in personal]
+        if self.mapping.inbound is not None and self.mapping.inbound.discovers:
+            declared = {column.name for column in self.table.columns}
+            found += [column for column in present if column not in declared and not column.startswith("dss_")]
+        return tuple(column for column in found if column not in self.mapping.key)
+
+    def known(self, keys: Sequence[str]) -> set[str]:
+        """Return which of *keys* stand in the load table, among the offers, in `seen` or among the rejects."""
+        found: set[str] = set()
+        for table in (self.table, offers_table(self.table)):
+            if self.t.columns(table):
+                found.update(self._texts(f"SELECT {self._key_of(table)} FROM {sql.table_name(table)} AS b", keys))
+        for table, column in (*KEY_HOLDERS[:1], *HOLDERS):
+            if self.t.columns(table):
+                found.update(self._texts(f'SELECT b."{column}" FROM {self._owned(table)}', keys))
+        hashes = {self.hash_of(key): key for key in keys}
+        query = f"SELECT b.key_hash FROM {self._owned(FORGOTTEN)}"
+        return found | {hashes[each] for (each,) in self.t.rows(sql.statement(query)) if each in hashes}
+
+    def gone(self) -> list[str]:
+        """Return the keys of records that are gone and were not forgotten yet."""
+        found: set[str] = set()
+        if self.t.columns(self.table):
+            query = (
+                f"SELECT {self._key_of(self.table)} FROM {sql.table_name(self.table)} AS b WHERE b.{RECORD_STATE} = ?"
+            )
+            found.update(row[0] for row in self.t.rows(sql.statement(query), [GONE]))
+        if self.t.columns(marks.SEEN):
+            query = f"SELECT b.key FROM {self._owned(marks.SEEN)} AND b.state = ?"
+            found.update(row[0] for row in self.t.rows(sql.statement(query), [GONE]))
+        done = {row[0] for row in self.t.rows(sql.statement(f"SELECT b.key_hash FROM {self._owned(FORGOTTEN)}"))}
+        return sorted(key for key in found if self.hash_of(key) not in done)
+
+    def is_pending(self) -> bool:
+        """Tell whether the warehouse was not rewritten since somebody was erased."""
+        query = f"SELECT COUNT(*) FROM {self._owned(FORGOTTEN)} AND b.rewritten_at IS NULL"
+        return bool(self.t.rows(sql.statement(query))[0][0])
+
+    def erase(self, keys: Sequence[str]) -> list[Touched]:
+        """Blank and delete; return what was there."""
+        touched: list[Touched] = []
+        for start in range(0, len(keys), KEYS_A_STATEMENT):
+            touched += self._erase(keys[start : start + KEYS_A_STATEMENT])
+        return _added(touched)
+
+    def remember(self, keys: Sequence[str]) -> None:
+        """Keep hashes of the keys."""
+        import pyarrow as pa
+
+        rows = [
+            {
+                "mapping": self.mapping.name,
+                "environment": self.environment,
+                "key_hash": self.hash_of(key),
+                "key_mark": privacy.key_mark(self.privacy.key),
+                "forgotten_at": self.now,
+                "rewritten_at": None,
+            }
+            for key in keys
+        ]
+        if rows:
+            self.t.stage("forgotten_now", pa.Table.from_pylist(rows), FORGOTTEN.types())
+            self.t.run(sql.insert_new(FORGOTTEN, "forgotten_now", list(FORGOTTEN.types())))
+
+    def hash_of(self, key: str) -> str:
+        return privacy.forgotten_hash(self.privacy.key, self.mapping.name, key).hex()
+
+    def _erase(self, keys: Sequence[str]) -> Iterator[Touched]:
+        columns = self.columns()
+        is_keyed = self.privacy.has_personal_key
+        marks_of = ", ".join("?" for _ in keys)
+        for table in (self.table, offers_table(self.table)):
+            present = self.t.columns(table)
+            if not present:
+                continue
+            where = f"WHERE {self._key_of(table)} IN ({marks_of})"
+            blank = ", ".join(f"{sql.quoted(column)} = NULL" for column in columns if column in present)
+            if is_keyed:
+                statement = f"DELETE FROM {sql.table_name(table)} AS b {where}"
+            elif blank:
+                statement = f"UPDATE {sql.table_name(table)} AS b SET {blank} {where}"
+            else:
+                continue
+            rows = self.t.run(sql.statement(statement), list(keys))
+            yield Touched(table=f"{table.schema}.{table.name}", rows=rows, what="deleted" if is_keyed else "blanked")
+        for table, column in (*HOLDERS, *(KEY_HOLDERS if is_keyed else ())):
+            if self.t.columns(table):
+                rows = self.t.run(
+                    sql.statement(f'DELETE FROM {self._owned(table)} AND b."{column}" IN ({marks_of})'), list(keys)
+                )
+                yield Touched(table=f"{table.schema}.{table.name}", rows=rows, what="deleted")
+        if self.t.columns(marks.SEEN):  # it has a hash of the row: the blank row is another one, and is offered
+            self.t.run(
+                sql.statement(
+                    f"UPDATE {self._owned(marks.SEEN).replace(' WHERE', ' SET row_hash = NULL WHERE', 1)} "
+                    f"AND b.key IN ({marks_of})"
+                ),
+                list(keys),
+            )
+
+    def _owned(self, table: Table) -> str:
+        """A state table's rows of this mapping and environment, which are names that were checked."""
+        return (
+            f"{sql.table_name(table)} AS b WHERE b.mapping = '{self.mapping.name}' "
+            f"AND b.environment = '{self.environment}'"
+        )
+
+    def _key_of(self, table: Table) -> str:
+        return sql.key_text("b", self.mapping.key, table.types())
+
+    def _texts(self, query: str, keys: Sequence[str]) -> list[str]:
+        marks_of = ", ".join("?" for _ in keys)
+        return [
+            row[0]
+            for row in self.t.rows(
+                sql.statement(f"SELECT k.key FROM ({query}) AS k (key) WHERE k.key IN ({marks_of})"), list(keys)
+            )
+        ]
+
+
+class _Rehearsed(Exception):
+    """Inside this module: the transaction is to be rolled back; nothing went wrong."""
+
+
+def recalled(t: Transaction, found: Privacy, *, environment: str) -> Privacy:
+    """
+    Return the privacy of a mapping with the hashes of who was erased.
+
+    Raises: UsageError: somebody was, and the hash key is missing or another one: the person would come back.
+    """
+    if not t.columns(FORGOTTEN):
+        return found
+    query = f"SELECT key_hash, key_mark FROM {sql.table_name(FORGOTTEN)} WHERE mapping = ? AND environment = ?"
+    rows = t.rows(sql.statement(query), [found.mapping.name, environment])
+    if not rows:
+        return found
+    if not found.key:
+        raise privacy.no_key()
+    if {mark for _, mark in rows} != {privacy.key_mark(found.key)}:
+        raise UsageError(
+            f"{len(rows):,} records of {found.mapping.name} were forgotten under another hash key, "
+            "and would come back.",
+            hint="Set SYNCER_HASH_KEY to the key that was used then.",
+        )
+    return attrs.evolve(found, forgotten=frozenset(bytes.fromhex(each) for each, _ in rows))
+
+
+def forget(
+    name: str, record: str, *, settings: Settings, doors: Doors, warehouse: Warehouse, is_rehearsal: bool = False
+) -> Forgotten:
+    """
+    Erase one record of a mapping; *record* is its key, the parts of a longer one joined by `/`.
+
+    Raises: UsageError: nothing is personal in the mapping, the record is not known, or there is no hash key.
+    """
+    mapping = described(name, settings=settings, doors=doors)
+    found = attrs.evolve(settings.privacy_of(mapping), key=settings.hash_key())
+    if not found.personal_columns:
+        raise UsageError(
+            f"{name} has no personal field: there is nothing to forget.",
+            hint=f'Name its personal columns in syncer.toml: personal in ["{name}"].',
+        )
+    key = _key_of(mapping, record)
+    if not warehouse.exists():
+        raise UsageError(f"There is no {warehouse.name}: nothing was ever pulled into it.")
+    lease = warehouse.lease(f"{name}@{settings.environment}", run=journal.new_run(), wait_s=0)
+    try:
+        touched, columns = _erased(warehouse, found, [key], settings.environment, doors.clock, is_rehearsal)
+        rewritten = None if is_rehearsal else _rewritten(warehouse, mapping, settings.environment, doors.clock)
+    finally:
+        lease.release()
+    logger.info("{}: 1 record forgotten{}", name, " (rehearsed)" if is_rehearsal else "")
+    return Forgotten(
+        mapping=name,
+        environment=settings.environment,
+        records=1,
+        columns=columns,
+        touched=tuple(touched),
+        is_rewritten=not is_rehearsal,
+        left=(*LEFT, *(rewritten.left if rewritten else ())),
+    )
+
+
+def erase_gone(warehouse: Warehouse, found: Privacy, *, environment: str, clock: Clock) -> Forgotten | None:
+    """
+    Erase the records of a mapping that are `gone`, with one rewriting for all; None where there is none.
+
+    The caller holds the mapping's lease. Raises: UsageError: there is no hash key.
+    """
+    if not found.key:
+        raise privacy.no_key()
+    if not found.personal_columns:
+        return None
+    with warehouse.transaction() as t:
+        shape.ensure(t, FORGOTTEN)
+        erasing = _Erasing(t=t, privacy=found, environment=environment, now=clock.now())
+        keys = erasing.gone()
+        is_pending = erasing.is_pending()
+        columns = erasing.columns()
+        touched = erasing.erase(keys)
+        erasing.remember(keys)
+    if not keys and not is_pending:
+        return None
+    rewritten = _rewritten(warehouse, found.mapping, environment, clock)
+    logger.info("{}: {} records that were gone are forgotten", found.mapping.name, len(keys))
+    return Forgotten(
+        mapping=found.mapping.name,
+        environment=environment,
+        records=len(keys),
+        columns=columns,
+        touched=tuple(touched),
+        is_rewritten=True,
+        left=(*LEFT, *rewritten.left),
+    )
+
+
+LEFT = (
+    "Not reached: what free text elsewhere says of the person, rows that name the record by its id (associations are "
+    "ids and labels, nothing personal), what was carried on from the load table, and the source itself.",
+)
+
+
+def _erased(
+    warehouse: Warehouse, found: Privacy, keys: Sequence[str], environment: str, clock: Clock, is_rehearsal: bool
+) -> tuple[list[Touched], tuple[str, ...]]:
+    """Erase in one transaction; a rehearsal does the same, and rolls back."""
+    touched: list[Touched] = []
+    columns: tuple[str, ...] = ()
+    try:
+        with warehouse.transaction() as t:
+            shape.ensure_state(t)
+            shape.ensure(t, FORGOTTEN)
+            recalled(t, found, environment=environment)
+            erasing = _Erasing(t=t, privacy=found, environment=environment, now=clock.now())
+            missing = [key for key in keys if key not in erasing.known(keys)]
+            if missing:
+                raise UsageError(
+                    f"{found.mapping.name} has no record with this key in environment {environment}; "
+                    "nothing was changed.",
+                    hint="Give the key as the load table has it: "
+                    f"{'/'.join(found.mapping.key)} of {erasing.table.schema}.{erasing.table.name}.",
+                )
+            columns = erasing.columns()
+            touched = erasing.erase(keys)
+            erasing.remember(keys)
+            if is_rehearsal:
+                raise _Rehearsed
+    except _Rehearsed:
+        pass
+    finally:
+        warehouse.rest(waiting=True)
+    return touched, columns
+
+
+def _rewritten(warehouse: Warehouse, mapping: EntityMapping, environment: str, clock: Clock) -> Rewritten:
+    """Rewrite the warehouse, then note that it was: what was not noted is done again by the next one."""
+    done = warehouse.rewrite()
+    with warehouse.transaction() as t:
+        t.run(
+            sql.statement(
+                f"UPDATE {sql.table_name(FORGOTTEN)} SET rewritten_at = ? WHERE mapping = ? AND environment = ? "
+                "AND rewritten_at IS NULL"
+            ),
+            [clock.now(), mapping.name, environment],
+        )
+    warehouse.rest(waiting=True)
+    return done
+
+
+def described(name: str, *, settings: Settings, doors: Doors) -> EntityMapping:
+    """
+    Return a mapping as a site has it; its source is asked where that adds columns.
+
+    Raises: UnknownName; what the source raises.
+    """
+    known = mappings.known(folders=settings.folders, objects=settings.objects())
+    if name not in known:
+        raise UnknownName("mapping", name, known=known)
+    mapping = settings.applied_to(known[name])
+    if mapping.inbound is None or not mapping.inbound.discovers:
+        return mapping
+    stream = mapping.inbound.stream
+    source = sources.connect(settings.account(mapping.source), doors=doors, streams=[stream], folders=settings.folders)
+    try:
+        return settings.treated(mapping.with_fields(source.describe(stream)))
+    finally:
+        source.close()
+
+
+def _key_of(mapping: EntityMapping, record: str) -> str:
+    """Write a key as the warehouse has it. Raises UsageError where it cannot be one."""
+    types = [mapping.field(column).type for column in mapping.key]
+    try:
+        return key_text(key_values(record, types))
+    except ValueError:
+        parts = "/".join(f"{column} ({kind.value})" for column, kind in zip(mapping.key, types, strict=True))
+        raise UsageError(f"That is no key of {mapping.name}, which is {parts}.") from None
+
+
+def _added(touched: Sequence[Touched]) -> list[Touched]:
+    """Add up what was touched in the same table."""
+    rows: dict[tuple[str, str], int] = {}
+    for each in touched:
+        rows[each.table, each.what] = rows.get((each.table, each.what), 0) + each.rows
+    return [Touched(table=table, rows=count, what=what) for (table, what), count in rows.items()]

@@ -1,0 +1,203 @@
+"""
+HubSpot, read: objects of all kinds, the edges between them, owners, pipelines and property definitions.
+
+    paths.py        where the endpoints stand, in two families
+    calls.py        requests, whose portal it is, three limits and the day's
+    kinds.py        the kinds of objects, and their order
+    walk.py, batches.py, archive.py, places.py      lists, searches, records by id, the recycle bin, how far
+    objects.py      the streams of objects
+    associations.py, edges.py, ids.py      the stream of edges
+    official.py     `hubspot-api-client`, for what is asked rarely
+    definitions.py, personal.py, listed.py      properties as columns; what is listed in full
+
+Source: HubSpot's API reference and guides, developers.hubspot.com.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from loguru import logger
+
+from syncer.errors import NotAllowed, UnknownName, UsageError
+from syncer.mapping import Field
+from syncer.settings import Account
+from syncer.sources import Identity, Key, Needs, Page, Place, Source
+from syncer.sources.hubspot import definitions, listed
+from syncer.sources.hubspot.associations import Associations
+from syncer.sources.hubspot.batches import Wanted
+from syncer.sources.hubspot.calls import Calls
+from syncer.sources.hubspot.definitions import Definition
+from syncer.sources.hubspot.ids import Ids
+from syncer.sources.hubspot.kinds import MERGED_IDS, ORDER, WITH_PIPELINES, Kind, all_kinds
+from syncer.sources.hubspot.objects import Known, Objects
+from syncer.sources.hubspot.official import Official
+from syncer.sources.hubspot.pairs import Pairs
+from syncer.transport import Doors
+
+LISTED = ("owners", "pipelines", "pipeline_stages", "properties")
+DECLARED = ("id", "created_at", "updated_at", "archived_at", "url")  # columns that mappings of objects have anyway
+
+NEEDS = Needs(
+    title="HubSpot",
+    url="https://api.hubapi.com",
+    token="a service key of HubSpot: Development, Keys, Service keys; docs/hubspot.md has the scopes of each stream",
+    options={
+        "api": "the family of paths: v3, or a date version such as 2026-09 (the default)",
+        "portal_id": "the portal that the token must be of; another one is refused",
+        "objects": 'custom objects to read, by name (["subscriptions"]), or names and HubSpot\'s (licences = "2-345")',
+        "histories": 'properties whose history is read as well, such as ["deals.dealstage"]',
+        "daily_reserve": "requests of the day that are left to others (default 5 % of the daily limit)",
+        "workers": "requests in flight at once, 1 to 16 (default 4)",
+        "limits": '"off": do not hold back requests by the documented limits (default "on")',
+    },
+    variables=("api", "portal_id"),
+)
+
+
+def connect(account: Account, *, doors: Doors, streams: Sequence[str]) -> Source:
+    """Make the source; *streams* are those that this verb reads."""
+    return HubSpot(account, doors=doors, streams=streams)
+
+
+class HubSpot:
+    """One portal, read."""
+
+    name = "hubspot"
+
+    def __init__(self, account: Account, *, doors: Doors, streams: Sequence[str]) -> None:
+        self._calls = Calls(account, doors=doors)
+        self._kinds = all_kinds(account.options.get("objects"))
+        self._histories = _histories(account.options.get("histories"), self._kinds)
+        self._official = Official(self._calls.rare)
+        self._ids = Ids()
+        self._shares_ids = "associations" in streams
+        self._definitions: dict[str, list[Definition]] = {}
+        self._pipelines: listed.Pipelines | None = None
+        self._opened: int | None = None  # the server's clock at the check, in milliseconds
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent so far, repeated ones too."""
+        return self._calls.transport.requests
+
+    def check(self) -> Identity:
+        """Ask whose portal this is, and when: that is where the next window ends."""
+        identity, self._opened = self._calls.check()
+        return identity
+
+    def describe(self, stream: str) -> Sequence[Field]:
+        """Return a column for each property that the portal defines."""
+        kind = self._kinds.get(stream)
+        if kind is None:
+            return ()
+        wanted = [each for each in self._defined(kind) if not each.archived]
+        return definitions.columns(wanted, declared=DECLARED, histories=self._histories.get(stream, ()))
+
+    def read(
+        self, stream: str, *, places: Mapping[str, Place], lookback: timedelta, fields: Sequence[Field]
+    ) -> Iterator[Page]:
+        """Yield what is new since *places*."""
+        if stream in self._kinds:
+            return self._objects(self._kinds[stream]).read(places=places, lookback=lookback)
+        if stream == "associations":
+            return self._edges().read(places=places, lookback=lookback)
+        return self._listed(stream).read()
+
+    def keys(self, stream: str, *, places: Mapping[str, Place]) -> Iterator[Page]:
+        """Yield every key there is now."""
+        if stream in self._kinds:
+            return self._objects(self._kinds[stream]).keys()
+        return self._edges().keys() if stream == "associations" else self._listed(stream).keys()
+
+    def fetch(self, stream: str, keys: Sequence[Key]) -> Iterator[Page]:
+        """Yield what there is for *keys*."""
+        if stream in self._kinds:
+            return self._objects(self._kinds[stream]).fetch(keys)
+        return self._edges().fetch(keys) if stream == "associations" else self._listed(stream).fetch(keys)
+
+    def people(self) -> list[str]:
+        """Return the names of the portal's owners, for masking; none where the token may not read them."""
+        try:
+            return listed.Owners(self._official).names()
+        except NotAllowed as error:
+            if error.status != 403:
+                raise
+            return []
+
+    def grants(self) -> str:
+        """Name the kinds that the token may read now: a census does not believe an absence that a scope explains."""
+        return self._calls.readable(list(self._kinds.values()))
+
+    def close(self) -> None:
+        """Let go of connections and temporary files."""
+        self._calls.close()
+        self._ids.close()
+
+    def _now(self) -> int:
+        if self._opened is None:
+            self.check()
+        assert self._opened is not None
+        return self._opened
+
+    def _defined(self, kind: Kind) -> list[Definition]:
+        if kind.name not in self._definitions:
+            self._definitions[kind.name] = definitions.of_type(self._official, kind.path)
+        return self._definitions[kind.name]
+
+    def _objects(self, kind: Kind) -> Objects:
+        known = [
+            Known(name=each.name, created=round(each.created_at.timestamp() * 1000) if each.created_at else None)
+            for each in self._defined(kind)
+        ]
+        names = dict.fromkeys([*(each.name for each in known), MERGED_IDS, kind.cursor])
+        histories = [name for name in self._histories.get(kind.name, ()) if name in names]
+        for name in set(self._histories.get(kind.name, ())) - set(histories):
+            logger.warning("{}: there is no property {} whose history could be read", kind.name, name)
+        return Objects(
+            calls=self._calls,
+            wanted=Wanted(kind=kind, properties=list(names), histories=histories),
+            known=known,
+            now=self._now(),
+            ids=self._ids if self._shares_ids else None,
+        )
+
+    def _edges(self) -> Associations:
+        kinds, now = list(self._kinds.values()), self._now()
+        pairs = Pairs(calls=self._calls, kinds=kinds, now=now)
+        return Associations(calls=self._calls, kinds=kinds, now=now, ids=self._ids, pairs=pairs)
+
+    def _listed(self, stream: str) -> listed.Owners | listed.Pipelines | listed.Stages | listed.Properties:
+        kinds = self._kinds.values()
+        paths = {kind.name: kind.path for kind in kinds}
+        if stream == "owners":
+            return listed.Owners(self._official)
+        with_pipelines = {kind.name: kind.path for kind in kinds if kind.is_custom or kind.name in WITH_PIPELINES}
+        if self._pipelines is None:
+            self._pipelines = listed.Pipelines(self._official, with_pipelines)
+        if stream == "pipelines":
+            return self._pipelines
+        if stream == "pipeline_stages":
+            return listed.Stages(self._pipelines)
+        if stream == "properties":
+            return listed.Properties(self._official, paths)
+        raise UnknownName("stream of HubSpot", stream, known=[*self._kinds, "associations", *LISTED])
+
+
+def _histories(option: Any, kinds: Mapping[str, Kind]) -> dict[str, list[str]]:
+    """Read which histories a site wants, by kind. Raises UsageError."""
+    found: dict[str, list[str]] = {}
+    for each in option if isinstance(option, list) else [option] if option is not None else []:
+        kind, _, name = each.partition(".") if isinstance(each, str) else ("", "", "")
+        if kind not in kinds or not name:
+            raise UsageError(
+                f"histories in [hubspot] is a list of KIND.PROPERTY, such as ['deals.dealstage']; kinds: "
+                f"{', '.join(kinds)}."
+            )
+        found.setdefault(kind, []).append(name)
+    return found
+
+
+__all__ = ["DECLARED", "NEEDS", "ORDER", "HubSpot", "connect"]

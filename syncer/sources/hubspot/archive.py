@@ -1,0 +1,88 @@
+"""
+The recycle bin of one kind: records that were archived, and those that were taken out of it.
+
+Neither moves a record's modified date, so no search tells. The list of archived records is walked in each run and
+compared with the ids that stood there before: new ones are read, and those that left are asked for by id; they are
+live again, or purged, which only a census settles.
+Source: HubSpot's guides on objects; the list reaches about 90 days back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import attrs
+
+from syncer.sources import Place, Record
+from syncer.sources.hubspot.calls import Calls
+from syncer.sources.hubspot.kinds import MERGED_IDS, Kind
+from syncer.sources.hubspot.places import ms_of, packed, unpacked
+from syncer.sources.hubspot.walk import list_pages
+from syncer.transport import Answer
+
+IDS_A_PLACE = 5_000  # a place is written so often while a large bin is walked
+
+Once = Callable[[str, Callable[[], Answer]], Answer]
+
+
+@attrs.frozen(kw_only=True)
+class Bin:
+    """
+    What stands in the bin, as a place keeps it. Times in milliseconds.
+
+    mark: the server's clock when it was walked. ids: what stood there.
+    """
+
+    mark: int = 0
+    ids: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, place: Place | None) -> Bin:
+        """Read a place; nothing where the bin was never walked."""
+        if place is None:
+            return cls()
+        return cls(mark=place["mark"], ids=frozenset(unpacked(place["ids"])))
+
+    @property
+    def place(self) -> Place:
+        """The place to keep."""
+        return {"mark": self.mark, "ids": packed(self.ids)}
+
+
+@attrs.define
+class Sweep:
+    """
+    One walk of the bin. After it, `left` are the ids that stand there no more, and `bin` what is there now.
+
+    *floor*: what was archived since then, or was written while it lay there, is new, whether it stood there before or
+    not.
+    """
+
+    calls: Calls
+    kind: Kind
+    before: Bin
+    mark: int
+    floor: int
+    _now: set[str] = attrs.field(factory=set)
+
+    def new(self) -> Iterator[Sequence[Record]]:
+        """Yield, page by page, what is new in the bin: id, dates and merged ids of each."""
+        for page in list_pages(self.calls, self.kind, properties=[MERGED_IDS], archived=True):
+            fresh = []
+            for record in page.records:
+                number = str(record.get("id"))
+                self._now.add(number)
+                times = [ms_of(record.get(name)) for name in ("archivedAt", "updatedAt")]
+                if number not in self.before.ids or any(each is None or each >= self.floor for each in times):
+                    fresh.append(record)
+            yield fresh
+
+    @property
+    def left(self) -> list[str]:
+        """The ids that stood in the bin and do not any more; known once it was walked."""
+        return sorted(self.before.ids - self._now)
+
+    @property
+    def bin(self) -> Bin:
+        """What stands in the bin now."""
+        return Bin(mark=self.mark, ids=frozenset(self._now))

@@ -1,0 +1,203 @@
+"""
+The stream `associations`: edges between the records of all kinds, each once, from the kind that comes first.
+
+An edge may come and go without any date moving. So each run reads the edges of every record that changed within the
+lookback of this stream (the *trailing window*), of those that were archived, restored or merged since then, and a
+census reads all of them. What a record's answer does not hold any more is `deleted`.
+
+A place a kind: the window as for objects, and beside it what stood in the recycle bin and what left it of late. A pair
+of kinds that cannot be read is a scope that failed; once it can, it is read whole (`pairs.py`).
+Not here: the requests of one batch (`edges.py`). Source: HubSpot's guide "Associate records", and on merging.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+
+import attrs
+
+from syncer.errors import RequestError, SyncerError
+from syncer.sources import DELETED, Key, Page, Place, State, Whole
+from syncer.sources.hubspot import walk
+from syncer.sources.hubspot.archive import Bin, Sweep
+from syncer.sources.hubspot.batches import merged_ids
+from syncer.sources.hubspot.calls import NO_SUCH_KIND, Calls
+from syncer.sources.hubspot.edges import BATCH, edges_of
+from syncer.sources.hubspot.ids import Ids
+from syncer.sources.hubspot.kinds import MERGED_IDS, Kind
+from syncer.sources.hubspot.pairs import SCOPE, Pairs
+from syncer.sources.hubspot.places import Window
+
+KEY = ("from_type", "from_id", "to_type", "to_id", "category", "type_id")
+SLICE = KEY[:3]
+BIN = "archived:"  # before the kind: the scope of its recycle bin
+
+
+@attrs.frozen(kw_only=True)
+class Associations:
+    """Reads the edges of a portal. `kinds` in their order; `now` is the server's clock, in milliseconds."""
+
+    calls: Calls
+    kinds: Sequence[Kind]
+    now: int
+    ids: Ids
+    pairs: Pairs
+
+    def read(self, *, places: Mapping[str, Place], lookback: timedelta) -> Iterator[Page]:
+        """Yield the edges of what changed, kind by kind; a kind that the token may not read is a scope that failed."""
+        kinds = {kind.name: kind for kind in self.kinds}
+        new = self.pairs.look(places.get(SCOPE))
+        yield from self.pairs.pages()
+        for pair in new:
+            if pair[0] in places:
+                yield from self._all_of_pair(kinds[pair[0]], kinds[pair[1]])
+            else:
+                self.pairs.settle(pair)  # its kind is read for the first time
+        for kind in self.kinds:
+            try:
+                for page in self._of_kind(kind, places=places, lookback=lookback):
+                    if page.error is not None:
+                        yield from self.pairs.pages()
+                    yield page
+            except RequestError as error:
+                if error.status not in NO_SUCH_KIND:
+                    raise
+                yield Page(scope=kind.name, error=error)
+        yield from self.pairs.pages()
+
+    def keys(self) -> Iterator[Page]:
+        """Yield every edge there is."""
+        for kind in self.kinds:
+            try:
+                yield from self._all_of_kind(kind)
+            except RequestError as error:
+                if error.status not in NO_SUCH_KIND:
+                    raise
+                yield Page(scope=kind.name, error=error)
+
+    def fetch(self, keys: Sequence[Key]) -> Iterator[Page]:
+        """Yield the edges of *keys* that are there; the others are deleted."""
+        by_pair: dict[tuple[str, str], dict[str, list[Key]]] = {}
+        for key in keys:
+            by_pair.setdefault((str(key[0]), str(key[2])), {}).setdefault(str(key[1]), []).append(key)
+        kinds = {kind.name: kind for kind in self.kinds}
+        for (start, end), by_id in by_pair.items():
+            if start not in kinds or end not in kinds:  # of a custom object that is not named any more
+                raise SyncerError(
+                    f"Edges from {start} to {end} stand in the warehouse, and one of them is no kind that is read.",
+                    hint="Name the custom object in `objects` of [hubspot] again, or delete its rows.",
+                )
+            ids = list(by_id)
+            for at in range(0, len(ids), BATCH):
+                part = ids[at : at + BATCH]
+                records = edges_of(self.calls, kinds[start], kinds[end], part)
+                there = {tuple(each[column] for column in KEY) for each in records}
+                gone = [key for each in part for key in by_id[each] if key not in there]
+                yield Page(records=records, states=[State(key=key, state=DELETED) for key in gone])
+
+    def _of_kind(self, kind: Kind, *, places: Mapping[str, Place], lookback: timedelta) -> Iterator[Page]:
+        place = places.get(kind.name)
+        for window in Window.since(place, now=self.now, lookback=lookback):
+            found = self._all_ids(kind, window) if window.floor is None else self._changed_ids(kind, window)
+            for ids, behind in found:
+                yield from self._pages(kind, ids, place=behind, mark=window.text)
+            yield Page(scope=kind.name, place=window.finished, mark=window.text)
+        yield from self._bin(kind, places.get(BIN + kind.name), lookback)
+
+    def _all_ids(self, kind: Kind, window: Window) -> Iterator[tuple[Sequence[str], Place | None]]:
+        """Yield the ids of all live records, and the place behind each batch of them."""
+        if self.ids.has_all(kind.name):
+            for ids in self.ids.batches(kind.name, BATCH, after=window.last):
+                yield ids, window.at(ids[-1])
+            return
+        pages = walk.list_pages(self.calls, kind, properties=[MERGED_IDS], after=window.last)
+        waiting: list[str] = []
+        for page in pages:
+            waiting += [str(record.get("id")) for record in page.records]
+            if len(waiting) >= BATCH or page.after is None:
+                yield waiting, window.at(page.after)
+                waiting = []
+
+    def _changed_ids(self, kind: Kind, window: Window) -> Iterator[tuple[Sequence[str], Place | None]]:
+        """Yield the ids of what changed since the floor, and of what was merged into it, which has no edges now."""
+        assert window.floor is not None
+        waiting: dict[str, None] = {}
+        last: str | None = None
+        for page in walk.changed(self.calls, kind, floor=window.floor, last=window.last):
+            for record in page:
+                last = str(record["id"])
+                waiting.update(dict.fromkeys([last, *merged_ids(record)]))
+            if len(waiting) >= BATCH:
+                yield list(waiting), window.at(last)
+                waiting = {}
+        if waiting:
+            yield list(waiting), window.at(last)
+
+    def _bin(self, kind: Kind, place: Place | None, lookback: timedelta) -> Iterator[Page]:
+        """Yield the edges of what was archived or restored within the lookback: those of archived records end."""
+        before = Bin.of(place)
+        floor = self.now - lookback // timedelta(milliseconds=1)
+        sweep = Sweep(self.calls, kind, before, mark=self.now, floor=min(floor, before.mark))
+        touched: dict[str, None] = {}
+        for fresh in sweep.new():
+            for record in fresh:
+                touched.update(dict.fromkeys([str(record.get("id")), *merged_ids(record)]))
+        known: Mapping[str, int] = (place or {}).get("restored", {})
+        restored = {number: ms for number, ms in known.items() if ms >= floor} | dict.fromkeys(sweep.left, self.now)
+        touched.update(dict.fromkeys(restored))
+        yield from self._pages(kind, list(touched), place=None, mark=None)
+        yield Page(scope=BIN + kind.name, place={**sweep.bin.place, "restored": restored})
+
+    def _all_of_kind(self, kind: Kind) -> Iterator[Page]:
+        whole = Whole(columns=("from_type",), values=((kind.name,),), absent=DELETED, first=True, last=False)
+        yield Page(scope=kind.name, whole=whole)
+        failed: set[str] = set()
+        for ids, _ in self._all_ids(kind, Window(mark=self.now)):
+            for page in self._pages(kind, ids, place=None, mark=None):
+                if page.error is not None:
+                    failed.add(page.scope)
+                    yield page
+                else:
+                    yield attrs.evolve(page, whole=attrs.evolve(whole, first=False))
+        if not failed:
+            yield Page(scope=kind.name, whole=attrs.evolve(whole, first=False, last=True))
+
+    def _all_of_pair(self, start: Kind, end: Kind) -> Iterator[Page]:
+        """Yield the edges of a pair, those of all records; then it is settled."""
+        scope = f"{start.name} to {end.name}"
+        try:
+            for ids, _ in self._all_ids(start, Window(mark=self.now)):
+                for at in range(0, len(ids), BATCH):
+                    yield self._page(start, end, ids[at : at + BATCH])
+        except RequestError as error:
+            if error.status not in NO_SUCH_KIND:
+                raise
+            self.pairs.lose((start.name, end.name))
+            yield Page(scope=scope, error=error)
+            return
+        self.pairs.settle((start.name, end.name))
+        yield Page(scope=scope)
+        yield from self.pairs.pages()
+
+    def _pages(self, kind: Kind, ids: Sequence[str], *, place: Place | None, mark: str | None) -> Iterator[Page]:
+        """Yield the edges of some records, a page for each kind at the other end; the place comes last."""
+        for at in range(0, len(ids), BATCH):
+            part = list(ids[at : at + BATCH])
+            for other in self.pairs.of(kind):
+                try:
+                    page = self._page(kind, other, part)
+                except RequestError as error:
+                    if error.status not in NO_SUCH_KIND:
+                        raise
+                    self.pairs.lose((kind.name, other.name))
+                    page = Page(scope=f"{kind.name} to {other.name}", error=error)
+                yield page
+        if place is not None:
+            yield Page(scope=kind.name, place=place, mark=mark)
+
+    def _page(self, start: Kind, end: Kind, ids: Sequence[str]) -> Page:
+        """Ask for the edges of up to a batch of records to one kind."""
+        values = [(start.name, each, end.name) for each in ids]
+        whole = Whole(columns=SLICE, values=values, absent=DELETED)
+        return Page(scope=f"{start.name} to {end.name}", records=edges_of(self.calls, start, end, ids), whole=whole)

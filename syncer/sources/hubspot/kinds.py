@@ -1,0 +1,87 @@
+"""
+The kinds of objects: their order, which decides on which side an edge stands, and what differs between them.
+
+Source: HubSpot's documentation of objects and of search; contacts have another cursor property than all other kinds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from syncer.errors import UsageError
+
+ORDER = (
+    "notes",
+    "calls",
+    "emails",
+    "meetings",
+    "tasks",
+    "communications",
+    "tickets",
+    "deals",
+    "contacts",
+    "companies",
+)
+WITH_PIPELINES = ("deals", "tickets")
+MERGED_IDS = "hs_merged_object_ids"
+_ENTITY = re.compile(r"[a-z][a-z0-9_]*")
+_CUSTOM = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@attrs.frozen(kw_only=True)
+class Kind:
+    """
+    One kind of object. `name` is the stream's and the mapping's, `path` what its paths take: the same but for custom
+    objects.
+    """
+
+    name: str
+    path: str
+    is_custom: bool = False
+
+    @property
+    def cursor(self) -> str:
+        """The property that searches find changes by; the wrong one finds nothing, without an error."""
+        return "lastmodifieddate" if self.name == "contacts" else "hs_lastmodifieddate"
+
+
+def all_kinds(objects: Any) -> dict[str, Kind]:
+    """
+    Return all kinds by name, in their order: HubSpot's own, then the custom ones that a site names in `objects`.
+
+    objects: a list of names, or a table from names to what paths take (`licences = "2-345"`).
+    Raises: UsageError.
+    """
+    found = {name: Kind(name=name, path=name) for name in ORDER}
+    for name, path in sorted(custom_names(objects).items()):
+        if name in found:
+            raise UsageError(
+                f"objects in [hubspot] names {name}, which is no custom object: it has a mapping already."
+            )
+        found[name] = Kind(name=name, path=path, is_custom=True)
+    return found
+
+
+def custom_names(objects: Any) -> Mapping[str, str]:
+    """Return name and path of each custom object. Raises UsageError."""
+    if objects is None:
+        return {}
+    if isinstance(objects, list):
+        named = {each: each for each in objects}
+    elif isinstance(objects, dict):
+        named = dict(objects)
+    else:
+        named = {"": ""}
+    for name, path in named.items():
+        if not (
+            isinstance(name, str) and isinstance(path, str) and _ENTITY.fullmatch(name) and _CUSTOM.fullmatch(path)
+        ):
+            raise UsageError(
+                "objects in [hubspot] is a list of custom objects' names in small letters, digits and _, such as "
+                '["subscriptions"], or a table from such names to what HubSpot calls them (licences = "2-345").'
+            )
+    return named

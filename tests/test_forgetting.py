@@ -1,0 +1,528 @@
+"""`syncer forget`: a person is erased to the last byte, and does not come back."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import duckdb
+import pytest
+
+from syncer import cli, forgetting, rewriting, treating
+from syncer.errors import LeaseHeld, OutOfMemory, UsageError, WarehouseBusy, WarehouseError
+from syncer.mapping import Field
+from syncer.sources import Page, Whole
+from tests.conftest import OWN, Site
+from tests.people import FOLDER, furnished, hits, needles, pages, person
+
+NUMBERS = (7, 8, 9)
+WAREHOUSE = "warehouse.duckdb"
+
+
+@pytest.fixture
+def make_people(make_site: Callable[..., Site]) -> Callable[..., Site]:
+    """Make a site with three people that was pulled."""
+
+    def make(toml: str = "", name: str = "site") -> Site:
+        site = furnished(make_site(toml, name))
+        site.script.read = lambda stream, places: pages(*map(person, NUMBERS))
+        site.script.keys = lambda stream, places: keys_of(*NUMBERS)
+        assert site.pull("scripted.people").inserted == 3
+        return site
+
+    return make
+
+
+@pytest.fixture
+def people(make_people: Callable[..., Site]) -> Site:
+    """One of those."""
+    return make_people('["scripted.people"]\npersonal = { note = "keep", nickname = "keep" }\n')
+
+
+def keys_of(*numbers: int) -> Iterator[Page]:
+    yield Page(records=[{"id": number} for number in numbers], whole=Whole())
+
+
+def forget(site: Site, key: str, name: str = "scripted.people", **options: Any) -> forgetting.Forgotten:
+    warehouse = site.warehouse()
+    try:
+        return forgetting.forget(name, key, settings=site.settings, doors=site.doors, warehouse=warehouse, **options)
+    finally:
+        warehouse.close()
+
+
+def left_of(site: Site, number: int) -> dict[str, list[str]]:
+    """The files of the warehouse's folder that hold something of a person."""
+    return hits(site.folder, needles(number))
+
+
+def test_no_byte_of_the_person_is_left(people: Site) -> None:
+    """In no file beside the warehouse either; the others are as they were."""
+    others = people.rows("FROM load.scripted_people WHERE id <> 7 ORDER BY id")
+    assert {"email", "phone", "nickname", "author_name", "note", "extra"} <= set(left_of(people, 7))
+    done = forget(people, "7")
+    assert left_of(people, 7) == {}
+    assert people.rows("FROM load.scripted_people WHERE id <> 7 ORDER BY id") == others
+    row = dict(zip(columns(people), people.rows("FROM load.scripted_people WHERE id = 7")[0], strict=True))
+    assert {name for name, value in row.items() if value is not None} == {
+        "id", "city", "dss_record_source", "dss_load_date", "dss_record_state",
+    }  # fmt: skip
+    assert (done.records, done.is_rewritten) == (1, True)
+    assert [(each.table, each.rows) for each in done.touched if each.rows] == [("load.scripted_people", 1)]
+
+
+def columns(site: Site) -> list[str]:
+    return [row[0] for row in site.rows("SELECT column_name FROM (DESCRIBE load.scripted_people)")]
+
+
+def test_without_the_rewriting_the_bytes_are_still_there(people: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Why a checkpoint is not enough: this test shows that the one above looks well."""
+    monkeypatch.setattr(type(people.warehouse()), "rewrite", lambda self: rewriting.Rewritten())
+    forget(people, "7")
+    assert left_of(people, 7)
+
+
+def test_rejects_and_findings_of_the_person_go(people: Site) -> None:
+    """A reject names a key; a finding's detail may say more."""
+    people.script.read = lambda stream, places: pages(person(7, city={"x": 1}), person(8, city={"x": 1}))
+    people.pull("scripted.people")
+    assert len(people.rows("FROM syncer.rejects")) == 2
+    done = forget(people, "7")
+    assert people.rows("SELECT key FROM syncer.rejects") == [("8",)]
+    assert [(each.table, each.rows) for each in done.touched if each.what == "deleted" and each.rows] == [
+        ("syncer.rejects", 1)
+    ]
+
+
+def test_a_person_who_is_still_in_the_source_does_not_come_back(people: Site) -> None:
+    """The row stays, blank; a second pull writes nothing; what is wrong with the record is not told either."""
+    forget(people, "7")
+    changed = [person(number, city={"odd": number}) for number in NUMBERS]
+    people.script.read = lambda stream, places: pages(*changed)
+    people.pull("scripted.people", mode="full")
+    again = people.pull("scripted.people", mode="full")
+    assert (again.read, again.inserted + again.updated) == (3, 0)
+    assert left_of(people, 7) == {}
+    assert people.rows("SELECT email FROM load.scripted_people ORDER BY id") == [
+        (None,), ("Zeldzaam8@Voorbeeld.example",), ("Zeldzaam9@Voorbeeld.example",),
+    ]  # fmt: skip
+    assert people.rows("SELECT key FROM syncer.rejects ORDER BY key") == [("8",), ("9",)]
+
+
+def test_the_hash_that_is_left_is_keyed(people: Site) -> None:
+    """An id is easily guessed: a plain hash of it would be the id."""
+    forget(people, "7")
+    ((mapping, environment, key_hash, at, done),) = people.rows(
+        "SELECT mapping, environment, key_hash, forgotten_at, rewritten_at FROM syncer.forgotten"
+    )
+    assert (mapping, environment, len(key_hash)) == ("scripted.people", "default", 64)
+    assert at is not None and done is not None
+    people.settings = attrs.evolve(
+        people.settings, variables={**people.settings.variables, "SYNCER_HASH_KEY": "another key of many"}
+    )
+    pulled = people.pull("scripted.people")
+    assert pulled.status == "failed" and "under another hash key" in str(pulled.error)
+    with pytest.raises(UsageError, match="under another hash key"):
+        forget(people, "8")
+    people.settings = attrs.evolve(
+        people.settings,
+        variables={key: value for key, value in people.settings.variables.items() if key != "SYNCER_HASH_KEY"},
+    )
+    pulled = people.pull("scripted.people")
+    assert pulled.status == "failed" and "SYNCER_HASH_KEY" in str(pulled.error)
+
+
+def test_a_dry_run_touches_nothing(people: Site) -> None:
+    """It counts by doing, and rolls back."""
+    before = (people.folder / WAREHOUSE).read_bytes()
+    done = forget(people, "7", is_rehearsal=True)
+    assert [(each.table, each.rows) for each in done.touched if each.rows] == [("load.scripted_people", 1)]
+    assert not done.is_rewritten and "nothing was changed" in str(done)
+    assert (people.folder / WAREHOUSE).read_bytes() == before
+    assert people.pull("scripted.people", mode="full").unchanged == 3
+
+
+def test_forgetting_twice_is_fine(people: Site) -> None:
+    """Also where the first one was killed before it rewrote the file."""
+    forget(people, "7")
+    forget(people, "7")
+    assert people.rows("SELECT COUNT(*) FROM syncer.forgotten") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "words"),
+    [
+        ("scripted.people", "99", "no record with this key"),
+        ("scripted.people", "seven", "no key of scripted.people, which is id .bigint"),
+        ("scripted.plain", "1", "no personal field"),
+        ("scripted.peeple", "1", "Did you mean scripted.people"),
+    ],
+)
+def test_what_cannot_be_forgotten_is_told(people: Site, name: str, key: str, words: str) -> None:
+    """A typing error must not look like an erasure; the key is not repeated, it may be an address."""
+    with pytest.raises(UsageError, match=words) as caught:
+        forget(people, key, name)
+    assert key == "1" or key not in str(caught.value)
+    assert not (people.folder / "warehouse.duckdb.rewriting").exists()
+
+
+def test_without_a_hash_key_nothing_is_forgotten(people: Site) -> None:
+    """The person would be back with the next pull."""
+    people.settings = attrs.evolve(people.settings, variables={"SYNCER_CACHE": str(people.folder)})
+    with pytest.raises(UsageError, match="SYNCER_HASH_KEY"):
+        forget(people, "7")
+
+
+def test_without_a_warehouse_none_is_made(make_site: Callable[..., Site]) -> None:
+    """Nothing was pulled."""
+    site = furnished(make_site())
+    with pytest.raises(UsageError, match="nothing was ever pulled"):
+        forget(site, "7")
+    assert not (site.folder / WAREHOUSE).exists()
+
+
+def test_the_mapping_must_not_be_running(people: Site) -> None:
+    """A pull that read the person before would write it after."""
+    warehouse = people.warehouse()
+    lease = warehouse.lease("scripted.people@default", run="x", wait_s=0)
+    try:
+        with pytest.raises(LeaseHeld):
+            forget(people, "7")
+    finally:
+        lease.release()
+
+
+def test_a_personal_key_takes_the_row_with_it(make_site: Callable[..., Site]) -> None:
+    """A row without its key is no row; what comes in under it later is left out."""
+    site = furnished(make_site())
+    records = [{"email": f"zeldzaam{number}@voorbeeld.example", "city": "Utrecht"} for number in NUMBERS]
+    site.script.read = lambda stream, places: pages(*records)
+    site.script.keys = lambda stream, places: iter([Page(records=records, whole=Whole())])
+    site.pull("scripted.by_mail")
+    forget(site, "zeldzaam7@voorbeeld.example", "scripted.by_mail")
+    assert hits(site.folder, {"email": [b"zeldzaam7@"]}) == {}
+    site.pull("scripted.by_mail", mode="full")
+    assert hits(site.folder, {"email": [b"zeldzaam7@"]}) == {}
+    assert site.rows("SELECT COUNT(*) FROM load.scripted_by_mail") == [(2,)]
+    forget(site, "zeldzaam7@voorbeeld.example", "scripted.by_mail")  # it is known by its hash alone
+
+
+def test_offers_of_the_delta_style_are_blanked(make_people: Callable[..., Site]) -> None:
+    """What the host has not carried on yet; its next offer is the blank row."""
+    site = make_people('["scripted.people"]\nstyle = "delta"\npersonal = { note = "keep", nickname = "keep" }\n')
+    done = forget(site, "7")
+    assert left_of(site, 7) == {}
+    assert {each.table: each.rows for each in done.touched if each.rows} == {
+        "load.scripted_people": 1,
+        "syncer.offers_scripted_people": 1,
+    }
+    assert site.rows("SELECT key, row_hash IS NULL FROM syncer.seen ORDER BY key") == [
+        ("7", True), ("8", False), ("9", False),
+    ]  # fmt: skip
+    assert site.pull("scripted.people", mode="full").updated == 1  # the blank row is offered
+    assert site.pull("scripted.people", mode="full").updated == 0
+    assert left_of(site, 7) == {}
+
+
+def test_a_column_that_the_source_no_longer_tells_of_is_blanked(make_site: Callable[..., Site]) -> None:
+    """Nobody knows any more whether it was personal; a person's own column stays where fields are declared."""
+    site = furnished(make_site())
+    site.script.describe = lambda stream: (Field("mail", personal=True), Field("bsn", personal=True), Field("size"))
+    record = {"id": 7, "mail": "zeldzaam7", "bsn": "Geheimpje7", "size": "9"}
+    site.script.read = lambda stream, places: pages(record)
+    site.pull("scripted.found")
+    site.script.describe = lambda stream: (Field("mail", personal=True), Field("size"))
+    done = forget(site, "7", "scripted.found")
+    assert set(done.columns) == {"raw", "mail", "bsn"}
+    assert hits(site.folder, {"all": [b"zeldzaam7", b"Geheimpje7"]}) == {}
+    assert site.rows("SELECT size FROM load.scripted_found") == [("9",)]
+
+
+def gone(site: Site, *numbers: int) -> Any:
+    """Take a census that no longer finds some people."""
+    site.script.keys = lambda stream, places: keys_of(*(each for each in NUMBERS if each not in numbers))
+    return site.pull("scripted.people", mode="census", is_forced=True)
+
+
+def test_who_is_gone_is_kept_unless_a_site_says_otherwise(people: Site) -> None:
+    """Absence has other causes: a token that lost a right."""
+    assert gone(people, 7).gone == 1
+    assert left_of(people, 7)
+
+
+def test_erase_gone_forgets_after_the_census(make_people: Callable[..., Site]) -> None:
+    """One rewriting for all of them, and none where nobody new is gone."""
+    site = make_people('["scripted.people"]\nerase_gone = true\npersonal = { note = "keep" }\n')
+    file = site.folder / WAREHOUSE
+    assert gone(site, 7, 8).gone == 2
+    assert (left_of(site, 7), left_of(site, 8)) == ({}, {}) and left_of(site, 9)
+    assert site.rows("SELECT id FROM load.scripted_people WHERE email IS NULL ORDER BY id") == [(7,), (8,)]
+    inode = file.stat().st_ino
+    assert gone(site, 7, 8).status == "done"
+    assert file.stat().st_ino == inode
+    site.pull("scripted.people", mode="full")  # both are back
+    assert (left_of(site, 7), left_of(site, 8)) == ({}, {})
+
+
+def test_erase_gone_goes_on_with_what_a_killed_one_began(
+    make_people: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows are blank; the file is not rewritten."""
+    site = make_people('["scripted.people"]\nerase_gone = true\n')
+    with monkeypatch.context() as patched:
+        patched.setattr(type(site.warehouse()), "rewrite", broken)
+        assert gone(site, 7).status == "failed"
+    assert left_of(site, 7)
+    assert gone(site, 7).status == "done"
+    assert left_of(site, 7) == {}
+
+
+def broken(self: object) -> rewriting.Rewritten:
+    raise WarehouseError("no")
+
+
+def test_erase_gone_needs_the_key_before_it_reads(make_people: Callable[..., Site]) -> None:
+    """Not after a census of an hour."""
+    site = make_people('["scripted.people"]\nerase_gone = true\n')
+    site.settings = attrs.evolve(site.settings, variables={**site.settings.variables, "SYNCER_HASH_KEY": ""})
+    before = site.script.calls.count("keys")
+    pulled = gone(site, 7)
+    assert pulled.status == "failed" and "SYNCER_HASH_KEY" in str(pulled.error)
+    assert site.script.calls.count("keys") == before
+
+
+def test_the_file_keeps_what_a_person_made_in_it(people: Site) -> None:
+    """Views, indexes, sequences, macros, types, comments, own tables, and the file's permissions."""
+    file = people.folder / WAREHOUSE
+    people.rows("CREATE SCHEMA mine")
+    for statement in (
+        "CREATE VIEW mine.b AS SELECT id, city FROM load.scripted_people",
+        "CREATE VIEW mine.a AS SELECT * FROM mine.b",
+        "CREATE INDEX by_city ON load.scripted_people (city)",
+        "CREATE SEQUENCE counter START 5",
+        "CREATE MACRO plus_one(x) AS x + 1",
+        "CREATE TYPE mood AS ENUM ('good', 'bad')",
+        "CREATE TABLE mine.own (m mood DEFAULT 'bad', n INT NOT NULL DEFAULT nextval('counter'), CHECK (n > 0))",
+        "INSERT INTO mine.own (m) VALUES ('good')",
+        "COMMENT ON COLUMN mine.own.n IS 'a number'",
+    ):
+        with duckdb.connect(str(file)) as connection:
+            connection.execute(statement)
+    file.chmod(0o640)
+    forget(people, "7")
+    assert people.rows("SELECT COUNT(*) FROM mine.a") == [(3,)]
+    assert people.rows("SELECT index_name FROM duckdb_indexes()") == [("by_city",)]
+    assert people.rows("SELECT plus_one(n), m, nextval('counter') FROM mine.own") == [(6, "good", 6)]
+    assert people.rows("SELECT comment FROM duckdb_columns() WHERE comment = 'a number'") == [("a number",)]
+    assert people.rows(
+        "SELECT constraint_type FROM duckdb_constraints() WHERE table_name = 'scripted_people' "
+        "AND constraint_type = 'PRIMARY KEY'"
+    )
+    assert os.name == "nt" or file.stat().st_mode & 0o777 == 0o640
+    assert [path.name for path in people.folder.glob("warehouse.duckdb?*")] == ["warehouse.duckdb.leases"]
+
+
+def test_a_copy_that_is_not_whole_does_not_take_the_place(people: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the engine may leave out one day: the old file stands."""
+    whole = rewriting._contents
+    monkeypatch.setattr(
+        rewriting, "_contents", lambda t, database: whole(t, database)[: 1 if database == rewriting.NEW else None]
+    )
+    with pytest.raises(WarehouseError, match="not the same in the copy"):
+        forget(people, "7")
+    assert people.rows("SELECT COUNT(*) FROM load.scripted_people") == [(3,)]
+    assert not list(people.folder.glob("*.rewriting*"))
+    monkeypatch.undo()
+    forget(people, "7")
+    assert left_of(people, 7) == {}
+
+
+def test_a_copy_that_needs_more_memory_takes_it(people: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a load does; a limit that a site set is kept, and told."""
+    copy, tries = rewriting._copy, []
+
+    def tight(*given: Any) -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise OutOfMemory("no")
+        copy(*given)
+
+    monkeypatch.setattr(rewriting, "_copy", tight)
+    forget(people, "7")
+    assert left_of(people, 7) == {} and len(tries) == 3
+    people.settings = attrs.evolve(people.settings, memory_limit="50MB")
+    tries.clear()
+    with pytest.raises(OutOfMemory):
+        forget(people, "8")
+
+
+def test_no_room_is_told_before_anything_is_copied(people: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fills up would stop everything else on it."""
+    usage = rewriting.shutil.disk_usage(people.folder)
+    monkeypatch.setattr(rewriting.shutil, "disk_usage", lambda path: usage._replace(free=10))
+    with pytest.raises(WarehouseError, match="room for 0 MB"):
+        forget(people, "7")
+    assert people.rows("SELECT COUNT(*) FROM load.scripted_people") == [(3,)]
+
+
+def test_a_file_that_somebody_has_open_is_waited_for_and_told(people: Site) -> None:
+    """Nothing is replaced under another program."""
+    code = (
+        f"import duckdb, sys; c = duckdb.connect({str(people.folder / WAREHOUSE)!r}); print('open', flush=True); "
+        "sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        people.settings = attrs.evolve(people.settings, wait_s=0.2)
+        with pytest.raises(WarehouseBusy, match=f"process {other.pid}"):
+            forget(people, "7")
+        other.communicate(b"")
+    forget(people, "7")
+
+
+KILLED = """
+import os, sys
+sys.path.insert(0, {root!r})
+from pathlib import Path
+import attrs
+from syncer import forgetting, rewriting, settings, warehouses
+from syncer.budget import Budget
+from syncer.clock import SystemClock
+from syncer.transport import Doors
+
+at, count = int(sys.argv[1]), 0
+
+def door(owner, name):
+    whole = getattr(owner, name)
+    def counted(*given, **named):
+        global count
+        for is_after in (False, True):
+            count += 1
+            if count == at:
+                os._exit(9)
+            if not is_after:
+                result = whole(*given, **named)
+        return result
+    setattr(owner, name, counted)
+
+import duckdb
+from syncer.warehouses.duckdb import DuckDBTransaction, DuckDBWarehouse
+door(DuckDBTransaction, "run")
+for name in ("_copy", "_take_place", "_clear", "_keep_name"):
+    door(rewriting, name)
+for name in ("replace", "unlink"):
+    door(Path, name)
+folder = Path({folder!r})
+clock = SystemClock()
+found = settings.load(variables={variables!r}, folder=folder)
+found = attrs.evolve(found, folders=(*found.folders, Path({people!r})))
+doors = Doors(clock=clock, budget=Budget(folder / "cache", clock=clock))
+forgetting.forget("scripted.people", "7", settings=found, doors=doors, warehouse=warehouses.find(found, clock=clock))
+print(count)
+"""
+
+
+def test_a_kill_at_any_step_leaves_a_good_file_and_a_second_forget_finishes(people: Site, tmp_path: Path) -> None:
+    """Before and after each statement, copy and rename."""
+    code = KILLED.format(
+        root=str(OWN.parents[1]),
+        folder=str(people.folder),
+        people=str(FOLDER),
+        variables={key: value for key, value in people.settings.variables.items() if key.startswith("SYNCER_")},
+    )
+    script = tmp_path / "killed.py"
+    script.write_text(code, encoding="utf-8")
+    file = people.folder / WAREHOUSE
+    whole = file.read_bytes()
+
+    def run(at: int) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, str(script), str(at)], capture_output=True, text=True, check=False)
+
+    steps = int(run(0).stdout)
+    assert steps >= 20
+    for at in [*range(2, steps - 12, 12), *range(steps - 12, steps + 1)]:  # the copy and the rename come last
+        for left in people.folder.glob("warehouse.duckdb.*"):
+            if left.is_file():
+                left.unlink()
+        file.write_bytes(whole)
+        killed = run(at)
+        assert killed.returncode == 9, killed.stderr
+        emails = people.rows("SELECT email IS NULL FROM load.scripted_people ORDER BY id")
+        assert emails in ([(False,)] * 3, [(True,), (False,), (False,)])
+        forget(people, "7")
+        assert left_of(people, 7) == {}
+        assert people.rows("SELECT COUNT(*), COUNT(email) FROM load.scripted_people") == [(3, 2)]
+
+
+def test_the_verb_prints_what_it_touched(
+    people: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As text, and as a document."""
+    (people.folder / "syncer.toml").write_text(f"[syncer]\nfolders = ['{OWN.as_posix()}', '{FOLDER.as_posix()}']\n")
+    monkeypatch.chdir(people.folder)
+    for name, value in people.settings.variables.items():
+        monkeypatch.setenv(name, value)
+    assert cli.main(["forget", "scripted.people", "7", "--dry-run", "--output", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)["forgotten"]
+    assert (told["mapping"], told["records"], told["is_rewritten"]) == ("scripted.people", 1, False)
+    assert {"table": "load.scripted_people", "rows": 1, "what": "blanked"} in told["touched"]
+    assert cli.main(["forget", "scripted.people", "7"]) == 0
+    said = capsys.readouterr().out
+    assert (
+        "load.scripted_people: 1 blanked" in said and "columns: email, phone" in said and "Copies of the file" in said
+    )
+    assert left_of(people, 7) == {}
+    assert cli.main(["forget", "scripted.people", "--untreated"]) == 0
+    assert cli.main(["forget", "scripted.people"]) == cli.main(["forget", "scripted.people", "7", "--untreated"]) == 2
+    assert cli.main(["forget", "scripted.plain", "7"]) == 2
+    monkeypatch.delenv("SYNCER_HASH_KEY")
+    assert cli.main(["forget", "scripted.people", "7"]) == 2
+    assert "SYNCER_HASH_KEY" in capsys.readouterr().err
+
+
+def treat_loaded(site: Site, name: str = "scripted.people") -> forgetting.Forgotten:
+    warehouse = site.warehouse()
+    try:
+        return treating.treat_loaded(name, settings=site.settings, doors=site.doors, warehouse=warehouse)
+    finally:
+        warehouse.close()
+
+
+def with_rules(site: Site, rules: Any, **others: Any) -> None:
+    site.settings = attrs.evolve(site.settings, tables={"scripted.people": {"personal": rules, **others}})
+
+
+@pytest.mark.parametrize("style", ["mirror", "delta"])
+def test_what_was_loaded_before_is_treated_with_the_rest(
+    make_people: Callable[..., Site], monkeypatch: pytest.MonkeyPatch, style: str
+) -> None:
+    """Somebody reads the law, and drops a column: also of those who are gone, and in raw JSON and offers."""
+    monkeypatch.setattr(treating, "ROWS_A_BATCH", 2)
+    rules = {"note": "keep", "nickname": "keep"}
+    site = make_people(f'["scripted.people"]\nstyle = "{style}"\npersonal = {{ note = "keep", nickname = "keep" }}\n')
+    gone(site, 7)
+    assert left_of(site, 7) or style == "delta"
+    rules = dict.fromkeys(("email", "bsn", "born_on", "is_member", "extra", "author_name"), "hash")
+    rules |= {"phone": "drop", "nickname": "drop", "note": "mask"}
+    with_rules(site, rules, style=style)
+    done = treat_loaded(site)
+    assert [left_of(site, number) for number in NUMBERS] == [{}, {}, {}]
+    assert {each.what for each in done.touched} == {"treated"} and done.touched[0].rows == 3 - (style == "delta")
+    again = treat_loaded(site)
+    assert again.records == 0
+    assert site.pull("scripted.people", mode="full").unchanged == (2 if style == "mirror" else 0)
+    emails = site.rows("SELECT email, raw ->> '$.properties.email' FROM load.scripted_people ORDER BY id")
+    assert all(one == other and len(one) == 64 for one, other in emails)
+
+
+def test_nothing_to_treat_is_told(people: Site) -> None:
+    """A typing error in the settings must not look like a treatment."""
+    with pytest.raises(UsageError, match="No field of scripted.plain is dropped"):
+        treat_loaded(people, "scripted.plain")
