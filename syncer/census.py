@@ -151,6 +151,7 @@ class _Census:
         found = {key_text(state.key): state for page in pages for state in page.states}
         keys = zip(*(table[column].to_pylist() for column in context.mapping.key), strict=True)
         names = [key_text(key) for key in keys]
+        met = set(names)
         states = pa.array([found[name].state if name in found else LIVE for name in names], pa.string())
         inbound.pulled = attrs.evolve(inbound.pulled, keys=inbound.pulled.keys + table.num_rows)
         types = context.table.types()
@@ -158,14 +159,15 @@ class _Census:
             wanted = {column: types[column] for column in (*table.column_names, RECORD_STATE)}
             t.stage(BATCH, table.append_column(RECORD_STATE, states), wanted)
             inbound.loading.remember(t, MET)
+            others = {name: state for name, state in found.items() if name not in met}
+            if others:  # records that the walk does not meet and that another one tells of: merged away
+                inbound.loading.remember_keys(t, MET, list(others))
             inbound.loading.remember(t, WANTED, condition=inbound.loading.lacking(version, told))
             inbound.note_rejects(t, rejects)
             journal.update(t, inbound.pulled, now=inbound.clock.now())
         inbound.warehouse.rest(waiting=True)
-        met = set(names)
-        others = [state for name, state in found.items() if name not in met]
-        if others:  # records that the walk does not meet and that another one tells of: merged away
-            inbound.load(iter([Page(states=others)]), ends_run=False)
+        if others:
+            inbound.load(iter([Page(states=list(others.values()))]), ends_run=False)
 
     def _endings(self) -> list[Ending]:
         together: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[tuple[object, ...], None]] = {}

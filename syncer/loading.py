@@ -122,7 +122,7 @@ class Base(Protocol):
         """The condition of a row that is live, and ours."""
 
     def is_present(self) -> str:
-        """The condition of a row that has not ended, live or archived, and is ours."""
+        """The condition of a row that has not ended (live, archived, or merged into another one), and is ours."""
 
     def same_key(self) -> str:
         """The condition that `b` and the batch's `s` are one record."""
@@ -204,6 +204,20 @@ class Loading:
                 f"SELECT ?, ?, ?, {context.key_of('s')} FROM {BATCH} AS s WHERE {condition}"
             ),
             [context.owner.mapping, context.owner.environment, walk],
+        )
+
+    def remember_keys(self, t: Transaction, walk: str, keys: Sequence[str]) -> None:
+        """Keep *keys*, each as one text, under the name of a walk."""
+        import pyarrow as pa
+
+        owner = self._context.owner
+        t.stage("told", pa.table({"key": pa.array(keys, pa.string())}), {"key": TEXT})
+        t.run(
+            sql.statement(
+                f"INSERT INTO {sql.table_name(marks.WALKS)} (mapping, environment, walk, key) "
+                "SELECT ?, ?, ?, s.key FROM told AS s"
+            ),
+            [owner.mapping, owner.environment, walk],
         )
 
     def drop_settled_rejects(self, t: Transaction) -> None:

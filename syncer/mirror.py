@@ -13,7 +13,7 @@ from typing import Any
 
 from syncer import sql
 from syncer.loading import BATCH, LOAD_DATE, MERGED_INTO, RECORD_SOURCE, RECORD_STATE, Context
-from syncer.sources import ARCHIVED, LIVE
+from syncer.sources import ARCHIVED, LIVE, MERGED
 from syncer.values import BIGINT
 from syncer.warehouses import Transaction
 
@@ -37,7 +37,7 @@ class Mirror:
 
     def is_present(self) -> str:
         """A row that has not ended."""
-        return f"b.{RECORD_STATE} IN ('{LIVE}', '{ARCHIVED}')"
+        return f"b.{RECORD_STATE} IN ('{LIVE}', '{ARCHIVED}', '{MERGED}')"
 
     def same_key(self) -> str:
         """Equal key columns."""

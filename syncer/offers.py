@@ -24,7 +24,7 @@ import attrs
 
 from syncer import journal, marks, sql
 from syncer.loading import BATCH, LOAD_DATE, MERGED_INTO, RECORD_SOURCE, RECORD_STATE, Context
-from syncer.sources import ARCHIVED, LIVE
+from syncer.sources import ARCHIVED, LIVE, MERGED
 from syncer.tables import STATE, Column, Table
 from syncer.values import BIGINT, TEXT, TIMESTAMP
 from syncer.warehouses import Transaction
@@ -78,7 +78,7 @@ class Delta:
 
     def is_present(self) -> str:
         """Ours, and not ended."""
-        return f"{self._context.owned('b')} AND b.state IN ('{LIVE}', '{ARCHIVED}')"
+        return f"{self._context.owned('b')} AND b.state IN ('{LIVE}', '{ARCHIVED}', '{MERGED}')"
 
     def same_key(self) -> str:
         """Equal keys as text."""

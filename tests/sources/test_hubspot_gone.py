@@ -198,6 +198,22 @@ def not_found(number: str) -> dict[str, Any]:
 # Purged, and the census
 
 
+def test_what_was_merged_into_a_purged_record_is_gone_with_it(home: HubSpotHome) -> None:
+    """Its rows hold the same person; no list, no bin and no survivor tells of them any more."""
+    one, other = first(home, 2, "contacts")
+    home.pull("contacts")
+    survivor = home.site.store.merge("contacts", one, other).id
+    home.later()
+    home.pull("contacts")
+    home.site.store.purge("contacts", survivor)
+    states = []
+    for _ in range(2):
+        home.later(DAY_S)
+        home.pull("contacts", mode="census")
+        states.append({home.one("contacts", each, "dss_record_state")[0] for each in (one, other, survivor)})
+    assert states == [{"live", "merged"}, {"gone"}]
+
+
 def test_a_purged_record_is_gone_when_two_censuses_a_day_apart_missed_it(home: HubSpotHome) -> None:
     """HubSpot has no sign for it: one look is not believed."""
     [number] = first(home)
