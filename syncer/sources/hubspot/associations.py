@@ -17,8 +17,8 @@ from datetime import timedelta
 
 import attrs
 
-from syncer.errors import RequestError, SyncerError
-from syncer.sources import DELETED, Key, Page, Place, State, Whole
+from syncer.errors import RequestError
+from syncer.sources import DELETED, LIVE, Key, Page, Place, State, Whole
 from syncer.sources.hubspot import walk
 from syncer.sources.hubspot.archive import Bin, Sweep
 from syncer.sources.hubspot.batches import merged_ids
@@ -83,12 +83,11 @@ class Associations:
             by_pair.setdefault((str(key[0]), str(key[2])), {}).setdefault(str(key[1]), []).append(key)
         kinds = {kind.name: kind for kind in self.kinds}
         for (start, end), by_id in by_pair.items():
-            if start not in kinds or end not in kinds:  # of a custom object that is not named any more
-                raise SyncerError(
-                    f"Edges from {start} to {end} stand in the warehouse, and one of them is no kind that is read.",
-                    hint="Name the custom object in `objects` of [hubspot] again, or delete its rows.",
-                )
             ids = list(by_id)
+            if start not in kinds or end not in kinds:  # of a custom object that the site does not name any more:
+                left = [State(key=key, state=LIVE) for each in ids for key in by_id[each]]  # its edges stay as they are
+                yield Page(states=left)
+                continue
             for at in range(0, len(ids), BATCH):
                 part = ids[at : at + BATCH]
                 records = edges_of(self.calls, kinds[start], kinds[end], part)
