@@ -76,6 +76,8 @@ class HubSpot:
         self._shares_ids = "associations" in streams
         self._definitions: dict[str, list[Definition]] = {}
         self._pipelines: listed.Pipelines | None = None
+        self._properties: listed.Properties | None = None
+        self._people: list[str] | None = None
         self._opened: int | None = None  # the server's clock at the check, in milliseconds
 
     @property
@@ -120,12 +122,14 @@ class HubSpot:
 
     def people(self) -> list[str]:
         """Return the names of the portal's owners, for masking; none where the token may not read them."""
-        try:
-            return listed.Owners(self._official).names()
-        except NotAllowed as error:
-            if error.status != 403:
-                raise
-            return []
+        if self._people is None:
+            try:
+                self._people = listed.Owners(self._official).names()
+            except NotAllowed as error:
+                if error.status != 403:
+                    raise
+                self._people = []
+        return self._people
 
     def grants(self) -> str:
         """Name the kinds that the token may read now: a census does not believe an absence that a scope explains."""
@@ -144,7 +148,10 @@ class HubSpot:
 
     def _defined(self, kind: Kind) -> list[Definition]:
         if kind.name not in self._definitions:
-            self._definitions[kind.name] = definitions.of_type(self._official, kind.path)
+            listed_before = self._properties.live.get(kind.name) if self._properties is not None else None
+            self._definitions[kind.name] = (
+                definitions.of_type(self._official, kind.path) if listed_before is None else listed_before
+            )
         return self._definitions[kind.name]
 
     def _objects(self, kind: Kind) -> Objects:
@@ -182,7 +189,8 @@ class HubSpot:
         if stream == "pipeline_stages":
             return listed.Stages(self._pipelines)
         if stream == "properties":
-            return listed.Properties(self._official, paths)
+            self._properties = listed.Properties(self._official, paths)
+            return self._properties
         raise UnknownName("stream of HubSpot", stream, known=[*self._kinds, "associations", *LISTED])
 
 

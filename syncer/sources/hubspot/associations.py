@@ -84,9 +84,8 @@ class Associations:
         kinds = {kind.name: kind for kind in self.kinds}
         for (start, end), by_id in by_pair.items():
             ids = list(by_id)
-            if start not in kinds or end not in kinds:  # of a custom object that the site does not name any more:
-                left = [State(key=key, state=LIVE) for each in ids for key in by_id[each]]  # its edges stay as they are
-                yield Page(states=left)
+            if start not in kinds or end not in kinds:  # a custom object that the site names no more: its edges stay
+                yield Page(states=[State(key=key, state=LIVE) for each in ids for key in by_id[each]])
                 continue
             for at in range(0, len(ids), BATCH):
                 part = ids[at : at + BATCH]

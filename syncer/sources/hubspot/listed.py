@@ -20,6 +20,7 @@ import attrs
 from syncer.errors import AnswerError, RequestError, SyncerError
 from syncer.sources import ARCHIVED, LIVE, Key, Page, Record, State, Whole
 from syncer.sources.hubspot import definitions
+from syncer.sources.hubspot.definitions import Definition
 from syncer.sources.hubspot.official import NON_SENSITIVE, Official
 
 ROWS_A_PAGE = 200
@@ -175,6 +176,7 @@ class Properties:
     """
 
     def __init__(self, official: Official, types: Types) -> None:
+        self.live: dict[str, list[Definition]] = {}  # of the types that were read: another stream may stand on them
         self._types = _paths(types)
         self._official = official
 
@@ -211,6 +213,8 @@ class Properties:
                 found[raw["name"]] = Row((name, raw["name"]), record, _state(raw, is_archived))
             if not found:
                 raise _none("property", name)
+        live = [row.record["definition"] for row in found.values() if row.state == LIVE]
+        self.live[name] = [definitions.read(raw, name, group_labels=labels) for raw in live]
         return list(found.values())
 
 
