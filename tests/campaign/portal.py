@@ -23,7 +23,7 @@ from syncer.sandbox.hubspot import HubSpotSite
 from syncer.sandbox.hubspot.life import Life
 from tests.campaign.beds import Bed, bed
 from tests.campaign.kills import victim
-from tests.portal_truth import Judge
+from tests.portal_truth import OBJECTS, Judge
 
 EVERY = ["hubspot.*"]
 HOUR_S = 3_600.0
@@ -125,7 +125,9 @@ def live(seed: int, days: int, done: Days, *, kills: bool = False, older: bool =
 def pull(home: Bed, killer: Any, done: Days, mode: str, **more: Any) -> dict[str, Any]:
     """Pull everything in a process of its own."""
     done.pulls += 1
-    tables = {"hubspot": {"limits": "off", "workers": 2}}
+    # A third of thirty contacts may well be purged in two weeks.
+    tables: dict[str, Any] = {f"hubspot.{kind}": {"max_gone_share": "off"} for kind in (*OBJECTS, "associations")}
+    tables["hubspot"] = {"limits": "off", "workers": 2}
     at = home.sites["hubspot"].clock.now().timestamp()
     ended: dict[str, Any] = killer.order(home, EVERY, mode=mode, tables=tables, at=at, **more)
     if "kill_at" not in more:
