@@ -39,7 +39,17 @@ def main(arguments):
         if is_test
         else [str(python), "-m", "syncer"] + arguments
     )
-    return run(command, folder=str(HERE) if is_test else None)
+    return handed_over(command, folder=str(HERE) if is_test else None)
+
+
+def handed_over(command, folder=None):
+    """Become the command, so that who ends us ends it; Windows has no such thing, and waits for it."""
+    if os.name != "posix":
+        return run(command, folder)
+    if folder is not None:
+        os.chdir(folder)
+    sys.stdout.flush()
+    os.execv(command[0], command)
 
 
 def run(command, folder=None):
@@ -68,7 +78,7 @@ def run_with_newer(arguments):
             )
             == 0
         ):
-            return run([found, str(Path(__file__).resolve())] + list(arguments))
+            return handed_over([found, str(Path(__file__).resolve())] + list(arguments))
     print(
         "syncer needs Python 3.11 or newer; this one is older, and no newer one was found.",
         file=sys.stderr,
@@ -80,7 +90,7 @@ def installed(requirements):
     """Make the virtual environment hold just what *requirements* pins; return its Python."""
     python = VENV / "Scripts" / "python.exe" if os.name == "nt" else VENV / "bin" / "python"
     stamp = VENV / ("installed-" + requirements.name)
-    wanted = digest(requirements, HERE / "pyproject.toml", sys.version)
+    wanted = digest(requirements, HERE / "pyproject.toml")  # whichever Python calls: the one in .venv stays
     if python.exists() and stamp.exists() and stamp.read_text() == wanted:
         return python
     print("Installing into .venv …", file=sys.stderr, flush=True)

@@ -23,7 +23,7 @@ from loguru import logger
 from syncer import journal, mappings, marks, privacy, shape, sources, sql
 from syncer.clock import Clock
 from syncer.errors import UnknownName, UsageError
-from syncer.loading import RECORD_STATE
+from syncer.loading import LOAD_DATE, RECORD_STATE
 from syncer.mapping import EntityMapping
 from syncer.offers import offers_table
 from syncer.privacy import Privacy
@@ -124,12 +124,26 @@ class _Erasing:
         for table in (self.table, offers_table(self.table)):
             if self.t.columns(table):
                 found.update(self._texts(f"SELECT {self._key_of(table)} FROM {sql.table_name(table)} AS b", keys))
-        for table, column in (*KEY_HOLDERS[:1], *HOLDERS):
+        for table, column in (KEY_HOLDERS[0], KEY_HOLDERS[2], *HOLDERS):
             if self.t.columns(table):
                 found.update(self._texts(f'SELECT b."{column}" FROM {self._owned(table)}', keys))
         hashes = {self.hash_of(key): key for key in keys}
         query = f"SELECT b.key_hash FROM {self._owned(FORGOTTEN)}"
         return found | {hashes[each] for (each,) in self.t.rows(sql.statement(query)) if each in hashes}
+
+    def family(self, keys: Sequence[str]) -> list[str]:
+        """Return *keys*, what they were merged into, and what was merged into that: all of it is one person."""
+        if not self.t.columns(marks.ALIASES):
+            return list(keys)
+        query = f"SELECT b.old_id, b.new_id FROM {self._owned(marks.ALIASES)}"
+        pairs = self.t.rows(sql.statement(query))
+        found, before = set(keys), 0
+        while len(found) != before:
+            before = len(found)
+            for old, new in pairs:
+                if old in found or new in found:
+                    found |= {old, new}
+        return [*keys, *sorted(found.difference(keys))]
 
     def gone(self) -> list[str]:
         """Return the keys of records that are gone and were not forgotten yet."""
@@ -189,13 +203,14 @@ class _Erasing:
                 continue
             where = f"WHERE {self._key_of(table)} IN ({marks_of})"
             blank = ", ".join(f"{sql.quoted(column)} = NULL" for column in columns if column in present)
+            blank += f", {LOAD_DATE} = ?" if blank else ""
             if is_keyed:
                 statement = f"DELETE FROM {sql.table_name(table)} AS b {where}"
             elif blank:
                 statement = f"UPDATE {sql.table_name(table)} AS b SET {blank} {where}"
             else:
                 continue
-            rows = self.t.run(sql.statement(statement), list(keys))
+            rows = self.t.run(sql.statement(statement), list(keys) if is_keyed else [self.now, *keys])
             yield Touched(table=f"{table.schema}.{table.name}", rows=rows, what="deleted" if is_keyed else "blanked")
         for table, column in (*HOLDERS, *(KEY_HOLDERS if is_keyed else ())):
             if self.t.columns(table):
@@ -330,7 +345,8 @@ def erase_gone(warehouse: Warehouse, found: Privacy, *, environment: str, clock:
 
 LEFT = (
     "Not reached: what free text elsewhere says of the person, rows that name the record by its id (associations are "
-    "ids and labels, nothing personal), what was carried on from the load table, and the source itself.",
+    "ids and labels, nothing personal), the same person under another environment or mapping, what was carried on "
+    "from the load table, and the source itself.",
 )
 
 
@@ -355,6 +371,7 @@ def _erased(
                     f"{'/'.join(found.mapping.key)} of {erasing.table.schema}.{erasing.table.name}.",
                 )
             columns = erasing.columns()
+            keys = erasing.family(keys)
             touched = erasing.erase(keys)
             erasing.remember(keys)
             if is_rehearsal:

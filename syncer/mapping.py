@@ -45,6 +45,7 @@ class Field:
     names_people: bool = attrs.field(default=False, kw_only=True)
     comment: str = attrs.field(default="", kw_only=True)
     blank_is_null: bool = attrs.field(default=False, kw_only=True)
+    follows: str = attrs.field(default="", kw_only=True)  # the column whose treatment it shares: a history of it
 
     def __attrs_post_init__(self) -> None:
         """Check the treatment."""

@@ -119,7 +119,8 @@ class Names:
     where it has a capital, so that "mark as done" is not taken for Mark.
     """
 
-    whole: dict[str, tuple[tuple[str, ...], ...]] = attrs.field(factory=dict)  # by the first word, longest first
+    # By the first word: of how many words the names are, longest first, and the names.
+    whole: dict[str, tuple[tuple[int, ...], frozenset[tuple[str, ...]]]] = attrs.field(factory=dict)
     parts: frozenset[str] = frozenset()
     words: frozenset[str] = frozenset()  # all of them: a text without any of these has no name
 
@@ -137,7 +138,10 @@ class Names:
                 whole.setdefault(words[0], set()).add(words)
             known.update(words)
             parts.update(word for word in words if len(word) >= _SHORTEST_PART and word not in _PARTICLES)
-        ordered = {first: tuple(sorted(found, key=len, reverse=True)) for first, found in whole.items()}
+        ordered = {
+            first: (tuple(sorted(set(map(len, found)), reverse=True)), frozenset(found))
+            for first, found in whole.items()
+        }
         return cls(ordered, frozenset(parts), frozenset(known))
 
     def __bool__(self) -> bool:
@@ -163,14 +167,19 @@ class Names:
 
     def _length(self, text: str, words: Sequence[re.Match[str]], folded: Sequence[str], at: int) -> int:
         """Return of how many words the name is that begins with the word *at*; 0: none does."""
-        for name in self.whole.get(folded[at], ()):
-            end = at + len(name)
-            if tuple(folded[at:end]) == name and all(
+        lengths, names = self.whole.get(folded[at], _NO_NAMES)
+        for length in lengths:
+            end = at + length
+            name = tuple(folded[at:end])
+            if name in names and all(
                 _is_close(text[one.end() : two.start()])
                 for one, two in zip(words[at : end - 1], words[at + 1 : end], strict=True)
             ):
                 return len(name)
         return 1 if folded[at] in self.parts and text[words[at].start()].isupper() else 0
+
+
+_NO_NAMES: tuple[tuple[int, ...], frozenset[tuple[str, ...]]] = ((), frozenset())
 
 
 def _is_close(between: str) -> bool:

@@ -164,7 +164,8 @@ class Delta:
         """Offer tombstones for the records named in `states` whose state differs."""
         joined = (
             f"FROM {self.relation()} JOIN states AS s ON s.key = b.key "
-            f"WHERE {self._context.owned('b')} AND b.state <> s.{RECORD_STATE}"
+            f"WHERE {self._context.owned('b')} AND (b.state <> s.{RECORD_STATE} "
+            f"OR (b.state = '{MERGED}' AND b.row_hash IS DISTINCT FROM COALESCE(s.{MERGED_INTO}, '')))"
         )
         left = int(t.rows(sql.statement(f"SELECT COUNT(*) {joined} AND b.state = '{LIVE}'"))[0][0])
         if t.derive("ended", sql.statement(f"SELECT b.key AS dss_key, s.{RECORD_STATE}, s.{MERGED_INTO} {joined}")):
@@ -188,7 +189,8 @@ class Delta:
         )
         self._see(
             t,
-            f"SELECT s.dss_key, b.slice, '', s.{RECORD_STATE}, b.version_at, b.version_number FROM {ended} AS s "
+            f"SELECT s.dss_key, b.slice, COALESCE(s.{MERGED_INTO}, ''), s.{RECORD_STATE}, b.version_at, "
+            f"b.version_number FROM {ended} AS s "
             f"JOIN {self.relation()} ON b.key = s.dss_key AND {self._context.owned('b')}",
         )
         self._offer(t, "buried", [*self._context.mapping.key, RECORD_STATE, MERGED_INTO], now)

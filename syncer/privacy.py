@@ -114,7 +114,7 @@ class Privacy:
             else:
                 also = names or [NOBODY] * len(found)
                 columns[column] = [
-                    self._inside(value, node, node.treatment, each) for value, each in zip(found, also, strict=True)
+                    self._whole(value, node, node.treatment, each) for value, each in zip(found, also, strict=True)
                 ]
 
     def hash(self, value: str) -> str:
@@ -155,7 +155,14 @@ class Privacy:
     def _hashed_inside(self, value: Any) -> Any:
         if isinstance(value, str):
             return self.hash(value) if value and not value.isspace() else value
-        return self._inside(value, _LEAF, HASH, NOBODY)
+        return self._whole(value, _LEAF, HASH, NOBODY)
+
+    def _whole(self, value: Any, node: _Node, inherited: str, names: Names) -> Any:
+        """Treat a column's value; JSON that is nested too deep to be looked at is dropped."""
+        try:
+            return self._inside(value, node, inherited, names)
+        except RecursionError:
+            return None
 
     def _one(self, value: Any, treatment: str, names: Names) -> Any:
         """Treat one text, number or truth value."""
@@ -194,14 +201,14 @@ def applied_to(mapping: EntityMapping, rules: Rules, *, where: Callable[[str], s
             raise UsageError(f"{where(column)}: {UnknownName('column', column, known=known)}")
     fields = []
     for field in mapping.fields:
-        treatment = by_column.get(field.column, field.treatment)
+        treatment = by_column.get(field.column, by_column.get(field.follows, field.treatment))
         told = where(field.column) if field.column in by_column else f"Mapping {mapping.name}"
         _check(mapping, field, treatment, told)
         is_retyped = treatment == HASH and field.type is not JSON
         fields.append(
             attrs.evolve(
                 field,
-                personal=field.personal or field.column in by_column,
+                personal=field.personal or field.column in by_column or field.follows in by_column,
                 treatment=treatment,
                 type=TEXT if is_retyped else field.type,
             )

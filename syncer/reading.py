@@ -127,7 +127,8 @@ class Group:
         empty = self.typing.rows([], scope="").table
         version = mapping.inbound.version if mapping.inbound else None
         chunks, self.chunks = self.chunks, []  # let go of: the warehouse has them twice while it loads
-        return last_of_each_key(merged(chunks or [empty]), mapping.key, version)
+        rows = last_of_each_key(merged(chunks or [empty]), mapping.key, version)
+        return self.typing.without_heirs(rows, self.survivors())
 
 
 def size_of(records: Sequence[Record]) -> int:

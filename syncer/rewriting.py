@@ -92,7 +92,8 @@ def _rewrite(warehouse: File) -> Rewritten:
             _copy(t, new, warehouse.name)
         connection.close()  # not the gate: nobody may write to a file that is about to be replaced
         warehouse._connection = None
-        _take_place(warehouse, new)
+        with _locked(file):
+            _take_place(warehouse, new)
         return Rewritten(bytes_before=before, bytes_after=_size(file), left=LEFT_BY_FILE)
     finally:
         with contextlib.suppress(OSError):
@@ -165,6 +166,28 @@ def _take_place(warehouse: File, new: Path) -> None:
             f"{file} cannot be replaced ({error.strerror or type(error).__name__}).",
             hint="Close what has it open and run it again; the file is as it was.",
         ) from error
+
+
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Hold DuckDB's own lock on the old file: a shell that opened it now would write its log beside the new one."""
+    if os.name == "nt":  # there an open file cannot be replaced
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(file, os.O_RDWR)
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise WarehouseError(
+            f"{file} was opened by another program just now.", hint="Close it and run it again; the file is as it was."
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _tries(clock: Clock) -> Iterator[None]:

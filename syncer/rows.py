@@ -186,6 +186,21 @@ class Typing:
             return attrs.evolve(typed, table=typed.table.filter(kept), rejects=rejects)
         return attrs.evolve(typed, table=blanked(typed.table, self._privacy.personal_columns, kept), rejects=rejects)
 
+    def without_heirs(self, table: pa.Table, survivors: Mapping[str, str]) -> pa.Table:
+        """Blank what is personal of records into which an erased one was merged: they hold that person's values."""
+        import pyarrow as pa
+
+        if self._privacy is None or not self._privacy.forgotten:
+            return table
+        heirs = {new for old, new in survivors.items() if self._privacy.is_forgotten(old)}
+        if not heirs:
+            return table
+        parts = zip(*(table[column].to_pylist() for column in self.mapping.key), strict=True)
+        kept = pa.array([key_text(key) not in heirs for key in parts], pa.bool_())
+        if self._privacy.has_personal_key:
+            return table.filter(kept)
+        return blanked(table, self._privacy.personal_columns, kept)
+
     def one_key(self, record: Record) -> Key | None:
         """Return the key of one record; None where it has no usable one."""
         found = self.rows([record], scope="").table

@@ -371,7 +371,7 @@ class Transport:
                 body=body,
             )
         if answer.status == 404:
-            raise NotFound(f"{answer.where} was not found (404).", status=404, body=body)
+            raise NotFound(f"{answer.where} at {self.base_url} was not found (404).", status=404, body=body)
         if answer.status >= 400:
             raise RequestError(
                 f"{answer.where} was refused with status {answer.status}.", status=answer.status, body=body

@@ -35,7 +35,7 @@ OK, WARNING, FAILED, NOT_SET_UP = "ok", "warning", "failed", "not set up"
 SKEW_S = 30.0
 FREE_BYTES = 500_000_000
 DRIVERS = ("duckdb", "pyarrow", "sqlglot", "requests")
-_OWN_VARIABLES = ("SYNCER_WAREHOUSE", "SYNCER_CONFIG", "SYNCER_CACHE")
+_OWN_VARIABLES = ("SYNCER_WAREHOUSE", "SYNCER_CONFIG", "SYNCER_CACHE", "SYNCER_HASH_KEY")
 _COLOUR = {OK: "green", WARNING: "yellow", FAILED: "red", NOT_SET_UP: "dim"}
 
 
@@ -152,9 +152,17 @@ def _readable_variables(settings: Settings) -> list[str]:
     every = [
         f"SYNCER_{name.upper()}_{what}"
         for name in sources.names(folders=settings.folders)
-        for what in ("URL", "TOKEN", "USER")
+        for what in ("URL", "TOKEN", "USER", *_optional(name, settings))
     ]
     return [*_OWN_VARIABLES, *every]
+
+
+def _optional(source: str, settings: Settings) -> list[str]:
+    """Return the options that a source takes from variables; none where it cannot be loaded, which is told apart."""
+    try:
+        return [each.upper() for each in sources.module(source, folders=settings.folders).NEEDS.variables]
+    except SyncerError:
+        return []
 
 
 def _is_read(name: str, readable: Sequence[str]) -> bool:
@@ -281,7 +289,7 @@ def _source(name: str, settings: Settings, doors: Doors, *, is_named: bool) -> I
             return
         yield Found(about=name, detail=f"{account.url}, as {identity.user} (account {identity.account})")
         yield from _identity(name, identity)
-        yield from _permissions(source, [settings.applied_to(each) for each in chosen])
+        yield from _permissions(source, [settings.applied_to(each) for each in chosen], settings)
 
 
 def _not_set_up(name: str, account: Account, needs: sources.Needs, *, is_named: bool) -> Found:
@@ -310,14 +318,14 @@ def _identity(name: str, identity: sources.Identity) -> Iterator[Found]:
         yield Found(about=name, status=WARNING, detail=note)
 
 
-def _permissions(source: sources.Source, chosen: Sequence[EntityMapping]) -> Iterator[Found]:
-    """Read the first page of each mapping; what works is told in one line."""
+def _permissions(source: sources.Source, chosen: Sequence[EntityMapping], settings: Settings) -> Iterator[Found]:
+    """Read the first page of each mapping, and look at its treatments; what works is told in one line."""
     works = []
     for mapping in chosen:
         if mapping.inbound is None:
             continue
         try:
-            _read_first_page(source, mapping)
+            settings.privacy_of(settings.treated(_read_first_page(source, mapping)))
         except SyncerError as error:
             yield attrs.evolve(Found.of_error(f"{mapping.name} cannot be read", error))
         else:
@@ -326,8 +334,8 @@ def _permissions(source: sources.Source, chosen: Sequence[EntityMapping]) -> Ite
         yield Found(about="can be read", detail=", ".join(works))
 
 
-def _read_first_page(source: sources.Source, mapping: EntityMapping) -> None:
-    """Raise what the first page of a mapping says is wrong."""
+def _read_first_page(source: sources.Source, mapping: EntityMapping) -> EntityMapping:
+    """Raise what the first page of a mapping says is wrong; return it with the columns that the source found."""
     assert mapping.inbound is not None
     inbound = mapping.inbound
     if inbound.discovers:
@@ -339,3 +347,4 @@ def _read_first_page(source: sources.Source, mapping: EntityMapping) -> None:
         close()
     if page is not None and page.error is not None:
         raise page.error
+    return mapping

@@ -29,7 +29,7 @@ __all__ = ["NEEDS", "AnythingLLM", "connect"]
 
 NEEDS = Needs(
     title="AnythingLLM",
-    url="https://anythingllm.example.com, with or without /api",
+    url="https://anythingllm.example.com (with or without /api)",
     token="an API key: Settings, Tools, Developer API; it opens everything",
     options={
         "embed": "the uuid of an embed: only its chats are read (without it, those of all)",

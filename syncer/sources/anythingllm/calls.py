@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from syncer import budget
 from syncer.clock import iso
-from syncer.errors import AnswerError, NotAllowed, RequestError, UsageError
+from syncer.errors import AnswerError, NotAllowed, NotFound, RequestError, UsageError
 from syncer.settings import Account
 from syncer.sources import Identity, Place, Record
 from syncer.spool import Spool
@@ -76,7 +76,14 @@ class Calls:
         Raises: NotAllowed: the key is not known; AnswerError: this is no AnythingLLM.
         """
         before = self.clock.now()
-        answer = self.get("/v1/auth")
+        try:
+            answer = self.get("/v1/auth")
+        except NotFound as error:
+            raise NotFound(
+                f"{self.root} has no AnythingLLM (404 for /api/v1/auth).",
+                hint=f"{self._account.variable('URL')} is its address, such as https://HOST, with or without /api.",
+                status=404,
+            ) from error
         ours = before + (self.clock.now() - before) / 2
         if an_object(answer).get("authenticated") is not True:
             raise AnswerError(f"{answer.where} at {self.root} answered, but not that the token is good.")

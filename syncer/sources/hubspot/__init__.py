@@ -21,7 +21,7 @@ from typing import Any
 
 from loguru import logger
 
-from syncer.errors import NotAllowed, UnknownName, UsageError
+from syncer.errors import NotAllowed, RequestError, UnknownName, UsageError
 from syncer.mapping import Field
 from syncer.settings import Account
 from syncer.sources import Identity, Key, Needs, Page, Place, Source
@@ -111,8 +111,8 @@ class HubSpot:
     def keys(self, stream: str, *, places: Mapping[str, Place]) -> Iterator[Page]:
         """Yield every key there is now."""
         if stream in self._kinds:
-            return self._objects(self._kinds[stream]).keys()
-        return self._edges().keys() if stream == "associations" else self._listed(stream).keys()
+            return self._objects(self._kinds[stream]).keys(places)
+        return self._edges().keys(places) if stream == "associations" else self._listed(stream).keys()
 
     def fetch(self, stream: str, keys: Sequence[Key]) -> Iterator[Page]:
         """Yield what there is for *keys*."""
@@ -149,10 +149,21 @@ class HubSpot:
     def _defined(self, kind: Kind) -> list[Definition]:
         if kind.name not in self._definitions:
             listed_before = self._properties.live.get(kind.name) if self._properties is not None else None
-            self._definitions[kind.name] = (
-                definitions.of_type(self._official, kind.path) if listed_before is None else listed_before
-            )
+            self._definitions[kind.name] = self._asked(kind) if listed_before is None else listed_before
         return self._definitions[kind.name]
+
+    def _asked(self, kind: Kind) -> list[Definition]:
+        try:
+            return definitions.of_type(self._official, kind.path)
+        except RequestError as error:
+            if not kind.is_custom or error.status not in (400, 404):
+                raise
+            raise RequestError(
+                f"HubSpot knows no object '{kind.path}' ({error.status}), which objects in [hubspot] names.",
+                hint="Its name stands in HubSpot under Data Management, Data Model; or give its type id: "
+                f'objects = {{ {kind.name} = "2-345" }}.',
+                status=error.status,
+            ) from error
 
     def _objects(self, kind: Kind) -> Objects:
         known = [

@@ -9,7 +9,7 @@ Source: HubSpot's guides on objects; the list reaches about 90 days back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 
@@ -35,18 +35,25 @@ class Bin:
 
     mark: int = 0
     ids: frozenset[str] = frozenset()
+    perhaps: frozenset[str] = frozenset()  # ids that a sweep that was broken off, or a census, may have read there
 
     @classmethod
     def of(cls, place: Place | None) -> Bin:
         """Read a place; nothing where the bin was never walked."""
         if place is None:
             return cls()
-        return cls(mark=place["mark"], ids=frozenset(unpacked(place["ids"])))
+        perhaps = frozenset(unpacked(place["perhaps"])) if "perhaps" in place else frozenset()
+        return cls(mark=place["mark"], ids=frozenset(unpacked(place["ids"])), perhaps=perhaps)
 
     @property
     def place(self) -> Place:
         """The place to keep."""
-        return {"mark": self.mark, "ids": packed(self.ids)}
+        place = {"mark": self.mark, "ids": packed(self.ids)}
+        return {**place, "perhaps": packed(self.perhaps)} if self.perhaps else place
+
+    def with_perhaps(self, ids: Iterable[str]) -> Bin:
+        """Return the same with ids that may be read as archived from now on."""
+        return attrs.evolve(self, perhaps=self.perhaps | (frozenset(ids) - self.ids))
 
 
 @attrs.define
@@ -80,7 +87,12 @@ class Sweep:
     @property
     def left(self) -> list[str]:
         """The ids that stood in the bin and do not any more; known once it was walked."""
-        return sorted(self.before.ids - self._now)
+        return sorted((self.before.ids | self.before.perhaps) - self._now)
+
+    @property
+    def meanwhile(self) -> Bin:
+        """What stood there before, and what this sweep may have read."""
+        return self.before.with_perhaps(self._now)
 
     @property
     def bin(self) -> Bin:

@@ -12,13 +12,14 @@ Not here: the requests of one batch (`edges.py`). Source: HubSpot's guide "Assoc
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 import attrs
 
 from syncer.errors import RequestError
-from syncer.sources import DELETED, LIVE, Key, Page, Place, State, Whole
+from syncer.sources import DELETED, LIVE, Key, Page, Place, Record, State, Whole
 from syncer.sources.hubspot import walk
 from syncer.sources.hubspot.archive import Bin, Sweep
 from syncer.sources.hubspot.batches import merged_ids
@@ -51,7 +52,8 @@ class Associations:
         yield from self.pairs.pages()
         for pair in new:
             if pair[0] in places:
-                yield from self._all_of_pair(kinds[pair[0]], kinds[pair[1]])
+                binned = sorted(Bin.of(places.get(BIN + pair[0])).ids)
+                yield from self._all_of_pair(kinds[pair[0]], kinds[pair[1]], binned)
             else:
                 self.pairs.settle(pair)  # its kind is read for the first time
         for kind in self.kinds:
@@ -66,11 +68,14 @@ class Associations:
                 yield Page(scope=kind.name, error=error)
         yield from self.pairs.pages()
 
-    def keys(self) -> Iterator[Page]:
+    def keys(self, places: Mapping[str, Place]) -> Iterator[Page]:
         """Yield every edge there is."""
         for kind in self.kinds:
             try:
                 yield from self._all_of_kind(kind)
+                place = places.get(BIN + kind.name) or {}
+                kept = Bin.of(places.get(BIN + kind.name)).with_perhaps(self._binned(kind)).place
+                yield Page(scope=BIN + kind.name, place={**place, **kept})
             except RequestError as error:
                 if error.status not in NO_SUCH_KIND:
                     raise
@@ -89,30 +94,51 @@ class Associations:
                 continue
             for at in range(0, len(ids), BATCH):
                 part = ids[at : at + BATCH]
-                records = edges_of(self.calls, kinds[start], kinds[end], part)
+                records = self._edges(kinds[start], kinds[end], part)
                 there = {tuple(each[column] for column in KEY) for each in records}
                 gone = [key for each in part for key in by_id[each] if key not in there]
                 yield Page(records=records, states=[State(key=key, state=DELETED) for key in gone])
 
+    def _edges(self, start: Kind, end: Kind, ids: Sequence[str]) -> list[Record]:
+        """Return the edges of some records to one kind; none where the pair has no type of association any more."""
+        try:
+            return edges_of(self.calls, start, end, ids)
+        except RequestError as error:
+            if error.status not in (400, 404) or self.pairs.is_possible(start, end) is not False:
+                raise
+            return []
+
+    def _binned(self, kind: Kind) -> Iterator[str]:
+        """Yield the ids of all records that lie in the recycle bin now."""
+        for page in walk.list_pages(self.calls, kind, properties=[MERGED_IDS], archived=True):
+            yield from (str(record.get("id")) for record in page.records)
+
     def _of_kind(self, kind: Kind, *, places: Mapping[str, Place], lookback: timedelta) -> Iterator[Page]:
-        place = places.get(kind.name)
+        place, binned = places.get(kind.name), places.get(BIN + kind.name)
+        if binned is None:  # what is restored while the list is read stands in neither
+            earlier = [each for ids in self.ids.batches(f"{kind.name} binned", BATCH) for each in ids]
+            binned = Bin().with_perhaps([*self._binned(kind), *earlier]).place
+            yield Page(scope=BIN + kind.name, place=binned)
         for window in Window.since(place, now=self.now, lookback=lookback):
             found = self._all_ids(kind, window) if window.floor is None else self._changed_ids(kind, window)
             for ids, behind in found:
                 yield from self._pages(kind, ids, place=behind, mark=window.text)
             yield Page(scope=kind.name, place=window.finished, mark=window.text)
-        yield from self._bin(kind, places.get(BIN + kind.name), lookback)
+        yield from self._bin(kind, binned, lookback)
 
     def _all_ids(self, kind: Kind, window: Window) -> Iterator[tuple[Sequence[str], Place | None]]:
         """Yield the ids of all live records, and the place behind each batch of them."""
         if self.ids.has_all(kind.name):
             for ids in self.ids.batches(kind.name, BATCH, after=window.last):
                 yield ids, window.at(ids[-1])
+            for ids in self.ids.batches(f"{kind.name} merged", BATCH):
+                yield ids, None
             return
         pages = walk.list_pages(self.calls, kind, properties=[MERGED_IDS], after=window.last)
         waiting: list[str] = []
         for page in pages:
-            waiting += [str(record.get("id")) for record in page.records]
+            for record in page.records:
+                waiting += [*merged_ids(record), str(record.get("id"))]
             if len(waiting) >= BATCH or page.after is None:
                 yield waiting, window.at(page.after)
                 waiting = []
@@ -161,11 +187,11 @@ class Associations:
         if not failed:
             yield Page(scope=kind.name, whole=attrs.evolve(whole, first=False, last=True))
 
-    def _all_of_pair(self, start: Kind, end: Kind) -> Iterator[Page]:
+    def _all_of_pair(self, start: Kind, end: Kind, binned: Sequence[str]) -> Iterator[Page]:
         """Yield the edges of a pair, those of all records; then it is settled."""
         scope = f"{start.name} to {end.name}"
         try:
-            for ids, _ in self._all_ids(start, Window(mark=self.now)):
+            for ids, _ in itertools.chain([(binned, None)], self._all_ids(start, Window(mark=self.now))):
                 for at in range(0, len(ids), BATCH):
                     yield self._page(start, end, ids[at : at + BATCH])
         except RequestError as error:

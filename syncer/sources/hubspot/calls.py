@@ -20,7 +20,16 @@ from loguru import logger
 
 from syncer import budget, values
 from syncer.budget import Bucket
-from syncer.errors import AnswerError, NotAllowed, RequestError, SyncerError, Unavailable, UsageError, WrongAccount
+from syncer.errors import (
+    AnswerError,
+    NotAllowed,
+    NotFound,
+    RequestError,
+    SyncerError,
+    Unavailable,
+    UsageError,
+    WrongAccount,
+)
 from syncer.settings import Account
 from syncer.sources import Identity
 from syncer.sources.hubspot.kinds import Kind
@@ -112,7 +121,15 @@ class Calls:
         Raises: NotAllowed: the token is wrong; WrongAccount: it is another portal than `portal_id`.
         """
         before = self.clock.now()
-        answer = self.get(self.paths.account())
+        try:
+            answer = self.get(self.paths.account())
+        except NotFound as error:
+            raise NotFound(
+                f"{self.root} has no HubSpot API of the version {self.paths.family} (404).",
+                hint=f"{self.variable('URL')} is https://api.hubapi.com, without a path; SYNCER_HUBSPOT_API is v3 "
+                "or a date version such as 2026-09.",
+                status=404,
+            ) from error
         ours = before + (self.clock.now() - before) / 2
         details = an_object(answer)
         portal = details.get("portalId")

@@ -250,6 +250,7 @@ def columns(
                     type=JSON,
                     personal=is_private,
                     comment=comment,
+                    follows=column_of(name, declared=declared),
                 )
             )
     return tuple(found)

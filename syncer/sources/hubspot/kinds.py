@@ -26,6 +26,7 @@ ORDER = (
     "contacts",
     "companies",
 )
+TAKEN = ("associations", "owners", "pipelines", "pipeline_stages", "properties", "pairs")
 WITH_PIPELINES = ("deals", "tickets")
 MERGED_IDS = "hs_merged_object_ids"
 _ENTITY = re.compile(r"[a-z][a-z0-9_]*")
@@ -58,7 +59,7 @@ def all_kinds(objects: Any) -> dict[str, Kind]:
     """
     found = {name: Kind(name=name, path=name) for name in ORDER}
     for name, path in sorted(custom_names(objects).items()):
-        if name in found:
+        if name in found or name in TAKEN:
             raise UsageError(
                 f"objects in [hubspot] names {name}, which is no custom object: it has a mapping already."
             )

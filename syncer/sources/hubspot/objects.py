@@ -51,31 +51,49 @@ class Objects:
     known: Sequence[Known]
     now: int
     ids: Ids | None = None
+    _away: set[str] = attrs.field(factory=set, init=False)  # met, and given by no batch: archived, perhaps just now
 
     def read(self, *, places: Mapping[str, Place], lookback: timedelta) -> Iterator[Page]:
         """Yield what is new since *places*."""
         place = places.get("")
-        for window in Window.since(place, now=self.now, lookback=lookback):
-            yield from self._listed(window) if window.floor is None else self._changed(window)
+        names = {each.name for each in self.known}
+        told = unpacked(places[PROPERTIES]["names"]) if PROPERTIES in places else names
+        if PROPERTIES not in places or not told <= names:  # from here on rows are read without those that went
+            yield Page(scope=PROPERTIES, place={"names": packed(told & names)})
+        binned = places.get(BIN)
+        if binned is None:  # what is restored while the list is read stands in neither
+            pages = walk.list_pages(self.calls, self.wanted.kind, properties=[MERGED_IDS], archived=True)
+            found = [str(each.get("id")) for page in pages for each in page.records]
+            if self.ids is not None:
+                self.ids.begin(f"{self.wanted.kind.name} binned", is_whole=True)
+                self.ids.add(f"{self.wanted.kind.name} binned", found)
+            binned = Bin().with_perhaps(found).place
+            yield Page(scope=BIN, place=binned)
         since = place["mark"] - lookback // timedelta(milliseconds=1) if place is not None else None
         reappeared = self._reappeared(places.get(PROPERTIES), since)
+        for window in Window.since(place, now=self.now, lookback=lookback):
+            yield from self._listed(window) if window.floor is None else self._changed(window)
         for name in reappeared:
             yield from self._with_property(name)
-        yield from self._bin(places.get(BIN), lookback, is_all=bool(reappeared))
-        names = {each.name for each in self.known}
-        if PROPERTIES not in places or unpacked(places[PROPERTIES]["names"]) != names:
+        binned = Bin.of(binned).with_perhaps(self._away).place
+        yield from self._bin(binned, lookback, is_all=bool(reappeared))
+        if told != names:
             yield Page(scope=PROPERTIES, place={"names": packed(names)})
 
-    def keys(self) -> Iterator[Page]:
+    def keys(self, places: Mapping[str, Place]) -> Iterator[Page]:
         """Yield every id there is, live and archived, with its version and what was merged into it."""
         names = [MERGED_IDS]
         is_first = True
+        binned: set[str] = set()
         for archived in (False, True):
             for page in walk.list_pages(self.calls, self.wanted.kind, properties=names, archived=archived):
                 states = batches.states_of(page.records)
                 yield Page(records=page.records, states=states, whole=Whole(first=is_first, last=False))
+                binned.update(str(each.get("id")) for each in page.records if archived)
                 is_first = False
         yield Page(whole=Whole(first=is_first))
+        if binned:  # the census makes rows archived: the next sweep asks for those that were restored since
+            yield Page(scope=BIN, place=Bin.of(places.get(BIN)).with_perhaps(binned).place)
 
     def fetch(self, keys: Sequence[Key]) -> Iterator[Page]:
         """Yield what there is for *keys*: records, live or archived, or what they were merged into."""
@@ -101,7 +119,8 @@ class Objects:
         wanted = self.wanted
         is_direct = walk.fits_url(wanted.properties, wanted.histories)
         if self.ids is not None:
-            self.ids.begin(wanted.kind.name, is_whole=window.last is None)
+            for name in (wanted.kind.name, f"{wanted.kind.name} merged"):
+                self.ids.begin(name, is_whole=window.last is None)
         pages = walk.list_pages(
             self.calls,
             wanted.kind,
@@ -112,10 +131,13 @@ class Objects:
         for page in pages:
             if self.ids is not None:
                 self.ids.add(wanted.kind.name, [str(record.get("id")) for record in page.records])
+                merged = [old for record in page.records for old in batches.merged_ids(record)]
+                self.ids.add(f"{wanted.kind.name} merged", merged)
             records, states = page.records, list[State]()
             if not is_direct:  # the names of all properties are longer than a URL may be: read them by id
                 numbers = [str(record.get("id")) for record in page.records]
                 reads = list(batches.read_all(self.calls, wanted, numbers))
+                self._away.update(each for read in reads for each in read.missing)
                 records = [record for read in reads for record in read.records]
                 states = [state for read in reads for state in read.states]
             yield self._page(records, states, place=window.at(page.after), mark=window.text)
@@ -134,6 +156,7 @@ class Objects:
         )
         reading = ahead(lambda part: batches.read(self.calls, self.wanted, part), parts, workers=self.calls.workers)
         for read in reading:
+            self._away.update(read.missing)
             yield self._page(read.records, read.states, place=window.at(read.ids[-1]), mark=window.text)
         yield Page(place=window.finished, mark=window.text)
 
@@ -155,6 +178,7 @@ class Objects:
             for page in walk.searched(self.calls, self.wanted.kind, only=only):
                 numbers = [str(record["id"]) for record in page]
                 for read in batches.read_all(self.calls, self.wanted, numbers):
+                    self._away.update(read.missing)
                     yield self._page(read.records, read.states)
         except RequestError as error:
             if error.status != 400:
@@ -169,11 +193,13 @@ class Objects:
         sweep = Sweep(self.calls, self.wanted.kind, before, mark=self.now, floor=floor)
         for fresh in sweep.new():
             numbers = [str(record.get("id")) for record in fresh]
+            if numbers:
+                yield Page(scope=BIN, place=sweep.meanwhile.place)
             for read in batches.read_all(self.calls, self.wanted, numbers, archived=True):
                 yield self._archived(read)
         for read in batches.read_all(self.calls, self.wanted, sweep.left):
             yield self._page(read.records, read.states)
-        if place is None or sweep.bin.ids != before.ids or sweep.bin.mark != before.mark:
+        if place is None or sweep.bin.ids != before.ids or before.perhaps or sweep.bin.mark != before.mark:
             yield Page(scope=BIN, place=sweep.bin.place)
 
     @staticmethod

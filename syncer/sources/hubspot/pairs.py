@@ -40,8 +40,11 @@ class Pairs:
 
     def look(self, place: Place | None) -> list[Pair]:
         """Find out what is possible; return the pairs that were not when *place* was written."""
+        ours = set(self._all())
         self._possible = {(start, end) for start, end in (place or {}).get("possible", ())}
         self._asked = {(start, end) for start, end in (place or {}).get("asked", ())}
+        if not (self._possible | self._asked) <= ours:  # a custom object that is named no more: whole once it is again
+            self._possible, self._asked, self._is_changed = self._possible & ours, self._asked & ours, True
         is_due = place is None or self.now - place["at"] >= AGAIN_MS
         self._at = self.now if place is None or is_due else place["at"]
         found, forbidden, new = set(self._possible), set(), []
@@ -49,7 +52,7 @@ class Pairs:
         for start, end in self._all():
             if (start, end) in self._possible or ((start, end) in self._asked and not is_due):
                 continue
-            is_possible = self._is_possible(names[start], names[end])
+            is_possible = self.is_possible(names[start], names[end])
             self._is_changed = True
             if is_possible is None:
                 forbidden.add((start, end))
@@ -96,7 +99,7 @@ class Pairs:
         names = [kind.name for kind in self.kinds]
         return [(start, end) for at, start in enumerate(names) for end in names[at:]]
 
-    def _is_possible(self, start: Kind, end: Kind) -> bool | None:
+    def is_possible(self, start: Kind, end: Kind) -> bool | None:
         """Ask for the types of a pair; None where the token may not, so that reading it says so."""
         try:
             answer = self.calls.get(self.calls.paths.associations(start.path, end.path, "labels"))

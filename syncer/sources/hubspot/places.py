@@ -51,7 +51,8 @@ class Window:
             return
         if "after" in place or "last" in place:
             yield cls(mark=place["mark"], floor=place.get("floor"), last=place.get("after") or place.get("last"))
-        yield cls(mark=max(mark, place["mark"]), floor=place["mark"] - back)
+        # One wrong Date of the server must not make all later windows begin in the future.
+        yield cls(mark=mark, floor=min(place["mark"], mark) - back)
 
     @property
     def text(self) -> str:
