@@ -43,9 +43,9 @@ SEED = 7
 QUERIES = (
     "SELECT project_key, status_name, COUNT(*) AS issues FROM load.jira_issues "
     "WHERE dss_record_state = 'live' GROUP BY ALL ORDER BY ALL",
-    "SELECT project_id, COUNT(*) AS merged, ROUND(AVG(epoch(merged_at - created_at)) / 86400, 1) AS days "
-    "FROM load.gitlab_merge_requests WHERE merged_at IS NOT NULL AND dss_record_state = 'live' "
-    "GROUP BY ALL ORDER BY days DESC",
+    "SELECT c.name, COUNT(*) AS contacts FROM load.hubspot_companies AS c JOIN load.hubspot_associations AS a "
+    "ON a.to_type = 'companies' AND a.to_id = c.id AND a.from_type = 'contacts' AND a.label = 'Primary' "
+    "WHERE a.dss_record_state = 'live' AND c.dss_record_state = 'live' GROUP BY ALL ORDER BY contacts DESC LIMIT 20",
 )
 SAMPLES = {
     "load.hubspot_companies": ("name", "domain", "hs_lastmodifieddate", "dss_record_state"),
