@@ -220,7 +220,8 @@ def test_demo_shows_that_only_changes_are_written(syncer: Syncer, monkeypatch: p
     for source, streams in {"hubspot": 15, "jira": 5, "gitlab": 9, "friday_pulse": 10, "anythingllm": 5}.items():
         assert result.out.count(f"   pull {source}.") == 2 * streams
     # The rest was shown by the first.
-    monkeypatch.setattr(demo, "NAMES", ("hubspot.companies", "jira.issues", "gitlab.merge_requests"))
+    names = ("hubspot.companies", "hubspot.associations", "jira.issues", "gitlab.merge_requests")
+    monkeypatch.setattr(demo, "NAMES", names)
     again = syncer("demo", "--output", "json")
     assert len(again.json["edits"]) == 5 * demo.EDITS
     runs = again.json["runs"]
