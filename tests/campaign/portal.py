@@ -91,6 +91,7 @@ def live(seed: int, days: int, done: Days, *, kills: bool = False, older: bool =
                     shutil.copyfile(copies[-3], home.file)
                     home.file.with_name(home.file.name + ".wal").unlink(missing_ok=True)
                     done.copies += 1
+                    del moments[-3:-1]  # the copy knows nothing of the pulls since
                 kill_at = rng.randrange(1, 320) if kills else None
                 if kill_at is not None:
                     ended = pull(home, killer, done, mode, kill_at=kill_at, when=rng.choice(["before", "after"]))
