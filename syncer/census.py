@@ -12,6 +12,7 @@ A scope that failed is left out: none of its rows ends.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -32,13 +33,29 @@ KEYS_A_GROUP = 20_000
 KEYS_A_FETCH = 500
 
 
-def take(inbound: Inbound, source: Source, stream: str, *, places: Mapping[str, Place], is_forced: bool) -> Pulled:
+def take(
+    inbound: Inbound,
+    source: Source,
+    stream: str,
+    *,
+    places: Mapping[str, Place],
+    is_forced: bool,
+    clock_skew_s: float = 0.0,
+) -> Pulled:
     """
     Take a census of one mapping; return the finished run.
 
+    clock_skew_s: the API's clock minus ours: how long apart two misses are is measured by the API's.
+
     Raises: what the source raises; AnswerError where it does not say what its keys are all of.
     """
-    walk = _Census(inbound=inbound, source=source, stream=stream, is_forced=is_forced)
+    walk = _Census(
+        inbound=inbound,
+        source=source,
+        stream=stream,
+        is_forced=is_forced,
+        skew=dt.timedelta(seconds=clock_skew_s),
+    )
     walk.meet(source.keys(stream, places=places))
     walk.find_missing()
     walk.confirm()
@@ -52,6 +69,7 @@ class _Census:
     source: Source
     stream: str
     is_forced: bool
+    skew: dt.timedelta = dt.timedelta(0)
     _wholes: list[Whole] = attrs.field(factory=list)
     _failed: set[str] = attrs.field(factory=set)
     _places: dict[str, tuple[Place, str | None]] = attrs.field(factory=dict)
@@ -115,15 +133,15 @@ class _Census:
             self.inbound.load(iter(pages), ends_run=False)
 
     def finish(self) -> Pulled:
-        """Forget the walk, settle the findings of keys that were met, and end the run."""
+        """Forget the walk, settle the findings of keys that were met or whose row has ended, and end the run."""
         context = self.inbound.context
         with self.inbound.warehouse.transaction() as t:
             t.run(
                 sql.statement(
                     f"DELETE FROM {sql.table_name(journal.FINDINGS)} AS f WHERE {context.owned('f')} AND f.kind = "
                     f"'{journal.CENSUS_MISS}' "
-                    f"AND f.key IN (SELECT k.key FROM {sql.table_name(marks.WALKS)} AS k WHERE {context.owned('k')} "
-                    f"AND k.walk = '{MET}')"
+                    f"AND (f.key IN (SELECT k.key FROM {sql.table_name(marks.WALKS)} AS k WHERE {context.owned('k')} "
+                    f"AND k.walk = '{MET}') OR NOT {self.inbound.loading.standing('f.key')})"
                 )
             )
             marks.end_walks(t, "census:", owner=context.owner)
@@ -213,24 +231,25 @@ class _Census:
         """
         Return the keys that were missed often enough, and long enough apart; the others become findings.
 
-        A miss counts from when the token could read what it can now: a scope that is gone hides records, too.
+        A miss counts from when the token could read what it can now: a scope that is gone hides records, too. A first
+        miss in the future was noted by a wrong clock, and counts from now. Findings of what is due stand until its row
+        has ended: a census that is killed before that must not begin to count anew.
         """
         rules = self.inbound.context.mapping.inbound
         if rules is None or rules.misses <= 1 or not absent:
             return list(absent)
         due = []
-        now = self.inbound.clock.now()
+        now = self.inbound.clock.now() + self.skew
         grants = getattr(self.source, "grants", None)
         detail = "not met by a census" if grants is None else f"not met by a census; the token reads {grants()}"
         with self.inbound.warehouse.transaction() as t:
             for key in absent:
                 text = key_text(key)
                 since, before = journal.first_seen(t, journal.CENSUS_MISS, text, pulled=self.inbound.pulled)
-                if since is not None and before != detail:
+                if since is not None and (before != detail or since > now):
                     journal.settle(t, journal.CENSUS_MISS, text, pulled=self.inbound.pulled)
                     since = None
                 times = journal.find(t, journal.CENSUS_MISS, text, detail, pulled=self.inbound.pulled, now=now)
                 if times >= rules.misses and since is not None and now - since >= rules.misses_apart:
-                    journal.settle(t, journal.CENSUS_MISS, text, pulled=self.inbound.pulled)
                     due.append(key)
         return due

@@ -30,7 +30,7 @@ GONE = "archived, deleted, hidden from the token, or left out by a setting; the 
 
 
 def tell(
-    t: Transaction, mapping: EntityMapping, shaped: Shaped, *, pulled: Pulled, now: dt.datetime
+    t: Transaction, mapping: EntityMapping, shaped: Shaped, *, pulled: Pulled, now: dt.datetime, is_delta: bool = False
 ) -> tuple[str, ...]:
     """
     Compare the load table with the fields that are to fill it; keep findings, update comments, and return notes.
@@ -50,11 +50,16 @@ def tell(
         kind: journal.stand(t, kind, details, pulled=pulled, now=now)
         for kind, details in ((COLUMN_GONE, gone), (COLUMN_RETYPED, retyped), (COLUMN_RENAMED, renamed))
     }
-    added = () if shaped.is_new else shaped.added
+    added = [] if shaped.is_new else [column for column in shaped.added if column not in known]
+    dropped = [] if shaped.is_new else [column for column in shaped.added if column in known]
+    by = "the open offers are whole" if is_delta else "--full fills it"
+    restored = {column: f"was {was}" for column, was in shaped.restored.items()}
     return tuple(
         note
         for note in (
             _note("new", "", added),
+            _note(f"that somebody had dropped, made anew ({by})", "", dropped),
+            _note(f"that somebody had altered, back to its type ({by})", "", _with_details(restored)),
             _note("no longer filled", COLUMN_GONE, told[COLUMN_GONE]),
             _note("of another type", COLUMN_RETYPED, _with_details(told[COLUMN_RETYPED])),
             _note("with another label", COLUMN_RENAMED, _with_details(told[COLUMN_RENAMED])),

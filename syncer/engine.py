@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 import attrs
 from loguru import logger
 
-from syncer import cache, census, drift, forgetting, journal, mappings, marks, shape, sources, warehouses
+from syncer import cache, census, drift, forgetting, journal, mappings, marks, shape, sources, treating, warehouses
 from syncer import settings as settings_module
 from syncer.budget import Budget
 from syncer.clock import Clock, SystemClock
@@ -72,7 +72,11 @@ def pull(
     request = request or Request()
     settings.check_names(
         sources=sources.names(folders=settings.folders),
-        mappings=mappings.known(folders=settings.folders, objects=settings.objects()),
+        mappings=mappings.known(
+            folders=settings.folders,
+            objects=settings.objects(is_every=True),
+            environments=settings.environments(),
+        ),
     )
     chosen = mappings.choose(
         [names] if isinstance(names, str) else names, folders=settings.folders, objects=settings.objects()
@@ -114,13 +118,13 @@ class _Verb:
     doors: Doors
     warehouse: Warehouse
     source: Source
-    _account: str = ""
+    _identity: sources.Identity = sources.Identity(account="", user="", clock_skew_s=0.0)
     _told_requests: int = 0  # those that a run has counted; what the source asked at the start is the first run's
 
     def pull(self, chosen: Sequence[EntityMapping]) -> list[Pulled]:
         """Pull each mapping; one that fails does not keep the others from running."""
         try:
-            self._account = self.source.check().account
+            self._identity = self.source.check()
         except SyncerError as error:
             refused = [self._record_failure(mapping, error) for mapping in chosen]
             return refused
@@ -173,7 +177,8 @@ class _Verb:
     def _discovered(self, mapping: EntityMapping) -> EntityMapping:
         if mapping.inbound is None or not mapping.inbound.discovers:
             return mapping
-        return self.settings.treated(mapping.with_fields(self.source.describe(mapping.inbound.stream)))
+        mapping = mapping.with_fields(self.source.describe(mapping.inbound.stream))
+        return treating.treated(mapping, settings=self.settings, warehouse=self.warehouse)
 
     def _privacy(self, mapping: EntityMapping) -> Privacy:
         """Compile what becomes of personal fields; the source is asked for names where something is masked."""
@@ -196,12 +201,13 @@ class _Verb:
         owner = marks.Owner(mapping=mapping.name, environment=self.settings.environment, run=pulled.run)
         with self.warehouse.transaction() as t:
             shape.ensure_state(t)
-            marks.admit(t, mapping.source, self.settings.environment, self._account, now=now)
+            marks.admit(t, mapping.source, self.settings.environment, self._identity.account, now=now)
             shaped = shape.ensure(t, shape.load_table(mapping, self.settings.environment))
             shaped = shape.make_room(t, shaped, journal.room_asked(t, pulled=pulled))
-            pulled = attrs.evolve(pulled, notes=drift.tell(t, mapping, shaped, pulled=pulled, now=now))
-            journal.begin(t, pulled, verb="pull", now=now)
             is_delta = self.settings.for_mapping(mapping.name).get("style") == "delta"
+            notes = drift.tell(t, mapping, shaped, pulled=pulled, now=now, is_delta=is_delta)
+            pulled = attrs.evolve(pulled, notes=notes)
+            journal.begin(t, pulled, verb="pull", now=now)
             if marks.has_lost_its_base(t, owner, is_delta=is_delta, is_new=shaped.is_new):
                 marks.forget_all(t, owner)
             places = marks.places(t, owner)
@@ -213,7 +219,7 @@ class _Verb:
             context = Context(
                 mapping=mapping, table=shaped.table, owner=owner, started=now, is_full=self.request.mode == FULL
             )
-            base = self._base(context, t, now) if is_delta else Mirror(context)
+            base = self._base(context, t, now, shaped) if is_delta else Mirror(context)
         for note in pulled.notes:
             logger.bind(run=pulled.run, mapping=mapping.name).info("{}: {}", mapping.name, note)
         inbound = Inbound(
@@ -229,13 +235,13 @@ class _Verb:
         )
         return inbound, places, again
 
-    def _base(self, context: Context, t: warehouses.Transaction, now: dt.datetime) -> Delta:
+    def _base(self, context: Context, t: warehouses.Transaction, now: dt.datetime, shaped: shape.Shaped) -> Delta:
         """Compare with what was seen; the open offers are put back first."""
         found = self.settings.for_mapping(context.mapping.name)
         shape.ensure(t, offers_table(context.table))
         shape.ensure(t, OFFERINGS)
         reoffer = dt.timedelta(days=found["reoffer_days"]) if "reoffer_days" in found else REOFFER
-        put_back(t, context, reoffer=reoffer, now=now)
+        put_back(t, context, reoffer=reoffer, now=now, is_mended=bool(shaped.added or shaped.restored))
         return Delta(context, t)
 
     def _read_again(self, inbound: Inbound, mapping: EntityMapping, keys: Sequence[str]) -> None:
@@ -258,7 +264,14 @@ class _Verb:
         assert mapping.inbound is not None
         stream = mapping.inbound.stream
         if self.request.mode == CENSUS:
-            return census.take(inbound, self.source, stream, places=places, is_forced=self.request.is_forced)
+            return census.take(
+                inbound,
+                self.source,
+                stream,
+                places=places,
+                is_forced=self.request.is_forced,
+                clock_skew_s=self._identity.clock_skew_s,
+            )
         known = {} if self.request.mode == FULL else places
         pages = self.source.read(stream, places=known, lookback=mapping.inbound.lookback, fields=mapping.fields)
         return inbound.load(pages)

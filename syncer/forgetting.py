@@ -15,7 +15,8 @@ Not here: how a file is rewritten (`rewriting.py`), what a field's treatment is 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 from loguru import logger
@@ -24,7 +25,7 @@ from syncer import journal, mappings, marks, privacy, shape, sources, sql
 from syncer.clock import Clock
 from syncer.errors import UnknownName, UsageError
 from syncer.loading import LOAD_DATE, RECORD_STATE
-from syncer.mapping import EntityMapping
+from syncer.mapping import EntityMapping, Field
 from syncer.offers import offers_table
 from syncer.privacy import Privacy
 from syncer.rows import key_text, key_values
@@ -69,7 +70,8 @@ class Forgotten:
     """
     What forgetting did, or would do.
 
-    columns: what was blanked. left: what it does not reach, in sentences. is_rewritten: False in a rehearsal.
+    records: how many. others: those of them that were merged with who was asked for. columns: what was blanked.
+    left: what it does not reach, in sentences. is_rewritten: False in a rehearsal.
     """
 
     mapping: str
@@ -79,10 +81,13 @@ class Forgotten:
     touched: tuple[Touched, ...]
     is_rewritten: bool
     left: tuple[str, ...] = ()
+    others: int = 0
 
     def __str__(self) -> str:
         what = "1 record" if self.records == 1 else f"{self.records:,} records"
         lines = [f"forget {self.mapping}: {what}{'' if self.is_rewritten else ' (nothing was changed)'}"]
+        if self.others:
+            lines.append(f"  {self.others:,} of them because they were merged with a record that is forgotten")
         lines += [f"  {each.table}: {each.rows:,} {each.what}" for each in self.touched]
         lines.append(f"  columns: {', '.join(self.columns)}")
         return "\n".join([*lines, *(f"  {sentence}" for sentence in self.left)])
@@ -128,25 +133,44 @@ class _Erasing:
             if self.t.columns(table):
                 found.update(self._texts(f'SELECT b."{column}" FROM {self._owned(table)}', keys))
         hashes = {self.hash_of(key): key for key in keys}
-        query = f"SELECT b.key_hash FROM {self._owned(FORGOTTEN)}"
-        return found | {hashes[each] for (each,) in self.t.rows(sql.statement(query)) if each in hashes}
+        done = self.t.rows(sql.statement(f"SELECT b.key_hash FROM {self._owned(FORGOTTEN)}"))
+        found |= {hashes[each] for (each,) in done if each in hashes}
+        return found | {key for key in keys if key not in found and self._spelled([key])}
 
-    def family(self, keys: Sequence[str]) -> list[str]:
-        """Return *keys*, what they were merged into, and what was merged into that: all of it is one person."""
-        if not self.t.columns(marks.ALIASES):
-            return list(keys)
-        query = f"SELECT b.old_id, b.new_id FROM {self._owned(marks.ALIASES)}"
-        pairs = self.t.rows(sql.statement(query))
-        found, before = set(keys), 0
+    def family(self, keys: Sequence[str], *, with_survivors: bool = True) -> list[str]:
+        """
+        Return *keys* and who else is the same person: what was merged into them, *with_survivors* also what they were
+        merged into, with all that was; where the key is personal, the other ways to write it.
+        """
+        pairs = merged_pairs(self.t, self.mapping, self.environment)
+        found, before = {*keys, *self._spelled(keys)}, 0
         while len(found) != before:
             before = len(found)
             for old, new in pairs:
-                if old in found or new in found:
+                if new in found or (with_survivors and old in found):
                     found |= {old, new}
         return [*keys, *sorted(found.difference(keys))]
 
+    def _spelled(self, keys: Sequence[str]) -> set[str]:
+        """Return the keys that are there and differ from those of *keys* by capitals or blanks, if at all."""
+        if not self.privacy.has_personal_key:
+            return set()
+        wanted = {privacy.normalised(key) for key in keys}
+        queries = [
+            f"SELECT {self._key_of(table)} FROM {sql.table_name(table)} AS b"
+            for table in (self.table, offers_table(self.table))
+            if self.t.columns(table)
+        ]
+        queries += [
+            f'SELECT b."{column}" FROM {self._owned(table)}'
+            for table, column in (*HOLDERS, *KEY_HOLDERS)
+            if self.t.columns(table)
+        ]
+        there = {row[0] for query in queries for row in self.t.rows(sql.statement(query)) if row[0] is not None}
+        return {key for key in there if privacy.normalised(key) in wanted}
+
     def gone(self) -> list[str]:
-        """Return the keys of records that are gone and were not forgotten yet."""
+        """Return the keys of records that are gone, those they were merged into, too, and were not forgotten yet."""
         found: set[str] = set()
         if self.t.columns(self.table):
             query = (
@@ -157,7 +181,9 @@ class _Erasing:
             query = f"SELECT b.key FROM {self._owned(marks.SEEN)} AND b.state = ?"
             found.update(row[0] for row in self.t.rows(sql.statement(query), [GONE]))
         done = {row[0] for row in self.t.rows(sql.statement(f"SELECT b.key_hash FROM {self._owned(FORGOTTEN)}"))}
-        return sorted(key for key in found if self.hash_of(key) not in done)
+        into = dict(merged_pairs(self.t, self.mapping, self.environment))
+        lasting = {key for key in found if found.isdisjoint([*_survivors(key, into)][-1:]) and key in into}
+        return sorted(key for key in found - lasting if self.hash_of(key) not in done)
 
     def is_pending(self) -> bool:
         """Tell whether the warehouse was not rewritten since somebody was erased."""
@@ -179,19 +205,19 @@ class _Erasing:
             {
                 "mapping": self.mapping.name,
                 "environment": self.environment,
-                "key_hash": self.hash_of(key),
+                "key_hash": each,
                 "key_mark": privacy.key_mark(self.privacy.key),
                 "forgotten_at": self.now,
                 "rewritten_at": None,
             }
-            for key in keys
+            for each in dict.fromkeys(map(self.hash_of, keys))
         ]
         if rows:
             self.t.stage("forgotten_now", pa.Table.from_pylist(rows), FORGOTTEN.types())
             self.t.run(sql.insert_new(FORGOTTEN, "forgotten_now", list(FORGOTTEN.types())))
 
     def hash_of(self, key: str) -> str:
-        return privacy.forgotten_hash(self.privacy.key, self.mapping.name, key).hex()
+        return self.privacy.hash_of_key(key).hex()
 
     def _erase(self, keys: Sequence[str]) -> Iterator[Touched]:
         columns = self.columns()
@@ -271,7 +297,28 @@ def recalled(t: Transaction, found: Privacy, *, environment: str) -> Privacy:
             "and would come back.",
             hint="Set SYNCER_HASH_KEY to the key that was used then.",
         )
-    return attrs.evolve(found, forgotten=frozenset(bytes.fromhex(each) for each, _ in rows))
+    found = attrs.evolve(found, forgotten=frozenset(bytes.fromhex(each) for each, _ in rows))
+    # Whom somebody erased was merged into holds their values, also where that is not told again beside the record.
+    into = dict(merged_pairs(t, found.mapping, environment))
+    heirs = {found.hash_of_key(heir) for old in into if found.is_forgotten(old) for heir in _survivors(old, into)}
+    return attrs.evolve(found, forgotten=found.forgotten | heirs)
+
+
+def merged_pairs(t: Transaction, mapping: EntityMapping, environment: str) -> list[tuple[str, str]]:
+    """Return the ids that were merged away, and what they were merged into."""
+    if not t.columns(marks.ALIASES):
+        return []
+    query = f"SELECT old_id, new_id FROM {sql.table_name(marks.ALIASES)} WHERE mapping = ? AND environment = ?"
+    return [(old, new) for old, new in t.rows(sql.statement(query), [mapping.name, environment])]
+
+
+def _survivors(old: str, into: Mapping[str, str]) -> Iterator[str]:
+    """Yield what a record was merged into, and what that was merged into."""
+    seen = {old}
+    while (new := into.get(old)) is not None and new not in seen:
+        yield new
+        seen.add(new)
+        old = new
 
 
 def forget(
@@ -282,7 +329,7 @@ def forget(
 
     Raises: UsageError: nothing is personal in the mapping, the record is not known, or there is no hash key.
     """
-    mapping = described(name, settings=settings, doors=doors)
+    mapping = described(name, settings=settings, doors=doors, warehouse=warehouse)
     found = attrs.evolve(settings.privacy_of(mapping), key=settings.hash_key())
     if not found.personal_columns:
         raise UsageError(
@@ -294,15 +341,16 @@ def forget(
         raise UsageError(f"There is no {warehouse.name}: nothing was ever pulled into it.")
     lease = warehouse.lease(f"{name}@{settings.environment}", run=journal.new_run(), wait_s=0)
     try:
-        touched, columns = _erased(warehouse, found, [key], settings.environment, doors.clock, is_rehearsal)
+        touched, columns, count = _erased(warehouse, found, [key], settings.environment, doors.clock, is_rehearsal)
         rewritten = None if is_rehearsal else _rewritten(warehouse, mapping, settings.environment, doors.clock)
     finally:
         lease.release()
-    logger.info("{}: 1 record forgotten{}", name, " (rehearsed)" if is_rehearsal else "")
+    logger.info("{}: {} record(s) forgotten{}", name, count, " (rehearsed)" if is_rehearsal else "")
     return Forgotten(
         mapping=name,
         environment=settings.environment,
-        records=1,
+        records=count,
+        others=count - 1,
         columns=columns,
         touched=tuple(touched),
         is_rewritten=not is_rehearsal,
@@ -323,7 +371,8 @@ def erase_gone(warehouse: Warehouse, found: Privacy, *, environment: str, clock:
     with warehouse.transaction() as t:
         shape.ensure(t, FORGOTTEN)
         erasing = _Erasing(t=t, privacy=found, environment=environment, now=clock.now())
-        keys = erasing.gone()
+        gone = erasing.gone()
+        keys = erasing.family(gone, with_survivors=False)
         is_pending = erasing.is_pending()
         columns = erasing.columns()
         touched = erasing.erase(keys)
@@ -336,6 +385,7 @@ def erase_gone(warehouse: Warehouse, found: Privacy, *, environment: str, clock:
         mapping=found.mapping.name,
         environment=environment,
         records=len(keys),
+        others=len(keys) - len(gone),
         columns=columns,
         touched=tuple(touched),
         is_rewritten=True,
@@ -352,8 +402,8 @@ LEFT = (
 
 def _erased(
     warehouse: Warehouse, found: Privacy, keys: Sequence[str], environment: str, clock: Clock, is_rehearsal: bool
-) -> tuple[list[Touched], tuple[str, ...]]:
-    """Erase in one transaction; a rehearsal does the same, and rolls back."""
+) -> tuple[list[Touched], tuple[str, ...], int]:
+    """Erase in one transaction; a rehearsal does the same, and rolls back. Return what, and how many records."""
     touched: list[Touched] = []
     columns: tuple[str, ...] = ()
     try:
@@ -371,7 +421,7 @@ def _erased(
                     f"{'/'.join(found.mapping.key)} of {erasing.table.schema}.{erasing.table.name}.",
                 )
             columns = erasing.columns()
-            keys = erasing.family(keys)
+            keys = erasing.family(keys)  # all that is one person
             touched = erasing.erase(keys)
             erasing.remember(keys)
             if is_rehearsal:
@@ -380,7 +430,7 @@ def _erased(
         pass
     finally:
         warehouse.rest(waiting=True)
-    return touched, columns
+    return touched, columns, len(keys)
 
 
 def _rewritten(warehouse: Warehouse, mapping: EntityMapping, environment: str, clock: Clock) -> Rewritten:
@@ -398,9 +448,22 @@ def _rewritten(warehouse: Warehouse, mapping: EntityMapping, environment: str, c
     return done
 
 
-def described(name: str, *, settings: Settings, doors: Doors) -> EntityMapping:
+def only_loaded(mapping: EntityMapping, *, settings: Settings, warehouse: Warehouse) -> list[Field]:
+    """Return the columns that a site's rules name and that stand in the load table alone."""
+    rules = settings.for_mapping(mapping.name).get("personal", {})
+    unknown = set() if isinstance(rules, str) else set(rules) - {field.column for field in mapping.fields}
+    if not unknown or not warehouse.exists():
+        return []
+    with warehouse.transaction() as t:
+        there = t.columns(shape.load_table(mapping, settings.environment))
+    warehouse.rest(waiting=True)
+    return [Field(column, type=there[column]) for column in sorted(unknown) if column in there]
+
+
+def described(name: str, *, settings: Settings, doors: Doors, warehouse: Warehouse) -> EntityMapping:
     """
-    Return a mapping as a site has it; its source is asked where that adds columns.
+    Return a mapping as a site has it; its source is asked where that adds columns, and the load table for those
+    that it does not tell of any more.
 
     Raises: UnknownName; what the source raises.
     """
@@ -413,7 +476,8 @@ def described(name: str, *, settings: Settings, doors: Doors) -> EntityMapping:
     stream = mapping.inbound.stream
     source = sources.connect(settings.account(mapping.source), doors=doors, streams=[stream], folders=settings.folders)
     try:
-        return settings.treated(mapping.with_fields(source.describe(stream)))
+        mapping = mapping.with_fields(source.describe(stream))
+        return settings.treated(mapping.with_fields(only_loaded(mapping, settings=settings, warehouse=warehouse)))
     finally:
         source.close()
 
@@ -430,7 +494,7 @@ def _key_of(mapping: EntityMapping, record: str) -> str:
 
 def _added(touched: Sequence[Touched]) -> list[Touched]:
     """Add up what was touched in the same table."""
-    rows: dict[tuple[str, str], int] = {}
+    rows: Counter[tuple[str, str]] = Counter()
     for each in touched:
-        rows[each.table, each.what] = rows.get((each.table, each.what), 0) + each.rows
+        rows[each.table, each.what] += each.rows
     return [Touched(table=table, rows=count, what=what) for (table, what), count in rows.items()]

@@ -291,6 +291,11 @@ class Loading:
         standing = base.is_standing(version, told)
         return f"NOT EXISTS (SELECT 1 FROM {base.relation()} WHERE {base.same_key()} AND {standing})"
 
+    def standing(self, key: str) -> str:
+        """The condition that the base has a row of *key*, one text, that has not ended."""
+        base = self._base
+        return f"EXISTS (SELECT 1 FROM {base.relation()} WHERE {base.is_present()} AND {base.key()} = {key})"
+
     def too_many(self, t: Transaction, ending: Ending) -> list[Braked]:
         """Find the scopes of which more rows would end than the mapping allows."""
         self._stage_wholes(t, ending, but=frozenset())

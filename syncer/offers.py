@@ -62,7 +62,8 @@ class Delta:
     def __init__(self, context: Context, t: Transaction) -> None:
         self._context = context
         self._offers = offers_table(context.table)
-        self._hash = t.row_hash("s", [*context.columns, RECORD_STATE, MERGED_INTO])
+        # In an order of their own: definitions come in another one, and the rows are still the same.
+        self._hash = t.row_hash("s", [*sorted(context.columns), RECORD_STATE, MERGED_INTO])
         inbound = context.mapping.inbound
         self._slice_by = inbound.slice_by if inbound else ()
         self._version = inbound.version if inbound else None
@@ -247,14 +248,29 @@ class Delta:
             )
 
 
-def put_back(t: Transaction, context: Context, *, reoffer: dt.timedelta = REOFFER, now: dt.datetime) -> int:
+def put_back(
+    t: Transaction,
+    context: Context,
+    *,
+    reoffer: dt.timedelta = REOFFER,
+    now: dt.datetime,
+    is_mended: bool = False,
+) -> int:
     """
     Put open offers into the load table where they are not there; then end those that were put back for longer than
     *reoffer*. Return how many were put back.
 
-    So an offer that ends stands in the load table once more.
+    So an offer that ends stands in the load table once more. *is_mended*: the load table has just got
+    columns or types that somebody had taken away: what stands in it is put back, too.
     """
     _number(t, context, outdated=now - reoffer)
+    if is_mended:  # a person may have dropped one of them, which the offers still have
+        t.run(
+            sql.statement(
+                f"DELETE FROM {sql.table_name(context.table)} AS t WHERE EXISTS (SELECT 1 FROM "
+                f"{sql.table_name(offers_table(context.table))} AS s WHERE {sql.equal('t', 's', context.table.key)})"
+            )
+        )
     columns = [column.name for column in context.table.columns]
     count = t.run(
         sql.statement(

@@ -125,14 +125,18 @@ class Privacy:
 
     def is_forgotten(self, key: str) -> bool:
         """Tell whether the record of *key*, written as one text, was erased."""
-        return forgotten_hash(self.key, self.mapping.name, key) in self.forgotten
+        return self.hash_of_key(key) in self.forgotten
+
+    def hash_of_key(self, key: str) -> bytes:
+        """Hash a record's key; one that is personal is one hash in small letters and capitals, as a person is."""
+        return forgotten_hash(self.key, self.mapping.name, normalised(key) if self.has_personal_key else key)
 
     def _names_in(self, columns: Mapping[str, Sequence[Any]]) -> list[Names] | None:
         """Return the names that each record holds itself."""
         holding = [columns[field.column] for field in self.mapping.fields if field.names_people]
         if not holding:
             return None
-        return [_names_of(tuple(_texts(values))) for values in zip(*holding, strict=True)]
+        return [_names_of(_texts_of(values)) for values in zip(*holding, strict=True)]
 
     def _inside(self, value: Any, node: _Node, inherited: str, names: Names) -> Any:
         """Treat what stands at *node*; a place that has no treatment of its own has that of what is around it."""
@@ -158,11 +162,11 @@ class Privacy:
         return self._whole(value, _LEAF, HASH, NOBODY)
 
     def _whole(self, value: Any, node: _Node, inherited: str, names: Names) -> Any:
-        """Treat a column's value; JSON that is nested too deep to be looked at is dropped."""
+        """Treat a column's value; in the place of JSON that is nested too deep to be looked at stands `TOO_DEEP`."""
         try:
             return self._inside(value, node, inherited, names)
         except RecursionError:
-            return None
+            return TOO_DEEP
 
     def _one(self, value: Any, treatment: str, names: Names) -> Any:
         """Treat one text, number or truth value."""
@@ -185,6 +189,18 @@ class Privacy:
 
 
 _LEAF = _Node()
+
+
+def _nested(levels: int) -> list[Any]:
+    """Make a list of lists, as many as *levels*, without a value."""
+    made: list[Any] = []
+    for _ in range(levels):
+        made = [made]
+    return made
+
+
+# Fits no column: it becomes NULL and a reject, which names the record and the column.
+TOO_DEEP = _nested(5_000)
 
 
 def applied_to(mapping: EntityMapping, rules: Rules, *, where: Callable[[str], str]) -> EntityMapping:
@@ -339,6 +355,13 @@ def _uses(node: _Node, treatment: str) -> bool:
 @functools.lru_cache(maxsize=4096)
 def _names_of(names: tuple[str, ...]) -> Names:
     return Names.of(names) if names else NOBODY
+
+
+def _texts_of(value: Any) -> tuple[str, ...]:
+    try:
+        return tuple(_texts(value))
+    except RecursionError:  # it is nested too deep: the value itself will be a reject
+        return ()
 
 
 def _texts(value: Any) -> Iterable[str]:

@@ -140,6 +140,7 @@ def size_of(records: Sequence[Record]) -> int:
 def parts_of(page: Page) -> Iterator[Page]:
     """
     Part a page that is too large to be loaded at once; its place, states and end of a whole come with the last part.
+    What was merged into what comes with each: who inherits from somebody forgotten may stand in any of them.
 
     What is loaded before a place is stored is read again after a kill, and then found equal.
     """
@@ -149,6 +150,7 @@ def parts_of(page: Page) -> Iterator[Page]:
         return
     step = max(1, len(page.records) * CHUNK_BYTES // size)
     starts = range(0, len(page.records), step)
+    merges = [state for state in page.states if state.into is not None]
     for start in starts:
         is_first, is_last = start == 0, start == starts[-1]
         whole = page.whole
@@ -158,7 +160,7 @@ def parts_of(page: Page) -> Iterator[Page]:
         if is_last:
             yield attrs.evolve(page, records=part, whole=whole)
         else:
-            yield Page(scope=page.scope, records=part, whole=whole)
+            yield Page(scope=page.scope, records=part, states=merges, whole=whole)
 
 
 class Reader:

@@ -32,6 +32,9 @@ TRIES, PAUSE_S = 50, 0.1  # for the rename: a virus scanner of Windows holds a n
 LEFT_BY_FILE = (
     "Copies of the file that you made, and snapshots and freed blocks of the disk below it, are not reached.",
 )
+LEFT_BY_OTHER_NAME = (
+    "The file had another name on this disk (a hard link), which keeps the old bytes: delete it, and link it anew."
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -86,7 +89,7 @@ def _rewrite(warehouse: File) -> Rewritten:
     connection = warehouse._opened()
     try:
         _clear(new)
-        before = _size(file)
+        before, names = _size(file), file.stat().st_nlink
         _check_room(warehouse)
         with warehouse.transaction() as t:
             _copy(t, new, warehouse.name)
@@ -94,7 +97,8 @@ def _rewrite(warehouse: File) -> Rewritten:
         warehouse._connection = None
         with _locked(file):
             _take_place(warehouse, new)
-        return Rewritten(bytes_before=before, bytes_after=_size(file), left=LEFT_BY_FILE)
+        left = LEFT_BY_FILE if names <= 1 else (LEFT_BY_OTHER_NAME, *LEFT_BY_FILE)
+        return Rewritten(bytes_before=before, bytes_after=_size(file), left=left)
     finally:
         with contextlib.suppress(OSError):
             if warehouse._connection is not None:

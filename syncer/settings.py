@@ -28,6 +28,7 @@ from syncer.masking import REGIONS, Mask, Names
 
 DEFAULT_ENVIRONMENT = "default"
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9_]*")
+_OF_ENVIRONMENT = re.compile(r"SYNCER_[A-Z0-9_]*?[A-Z0-9]__([A-Z][A-Z0-9_]*)_(?:URL|TOKEN|USER)")
 _AT_LINE = re.compile(r"(.+) \(at line (\d+), column (\d+)\)$", re.DOTALL)
 _KEY = re.compile(r"""\s*([\w."'-]+)\s*=""")
 _REGION = re.compile(r"[A-Z]{2}")
@@ -128,6 +129,14 @@ class Account:
 
 
 @attrs.frozen(kw_only=True)
+class Option:
+    """One option of a source as a site wrote it, and where: file, line and table."""
+
+    value: Any = attrs.field(repr=False)
+    place: str
+
+
+@attrs.frozen(kw_only=True)
 class Settings:
     """
     Everything that a site sets.
@@ -165,16 +174,32 @@ class Settings:
         }
         return attrs.evolve(bare, options=options, places=self._places(source, options), variables=others, **found)
 
-    def objects(self) -> dict[str, tuple[str, ...]]:
-        """Return, by source, the names of further objects that a site wants read: its option `objects`."""
-        named = self.tables.get("environments", {}).get(self.environment, {})
-        found = {}
-        for source in {*self.tables, *named} - set(_TABLES):
-            if "." in source or not isinstance(self.tables.get(source, named.get(source)), dict):
-                continue
-            option = self._account_table(source).get("objects")
-            if isinstance(option, list | dict):
-                found[source] = tuple(each for each in option if isinstance(each, str))
+    def environments(self) -> list[str]:
+        """Return the names of all environments that are named anywhere, the default one first."""
+        found = {self.environment, *self.tables.get("environments", {})}
+        for name, table in self.tables.items():
+            found.update(table.get("environments", ()) if "." in name else ())
+        found.update(match[1].lower() for match in map(_OF_ENVIRONMENT.fullmatch, self.variables) if match)
+        return [DEFAULT_ENVIRONMENT, *sorted(found - {DEFAULT_ENVIRONMENT})]
+
+    def objects(self, *, is_every: bool = False) -> dict[str, list[Option]]:
+        """
+        Return, by source, which further objects a site wants read: the option `objects` as it stands, unchecked.
+
+        is_every: those of all environments, and not only of the one in force.
+        """
+        found: dict[str, list[Option]] = {}
+        for environment in self.environments() if is_every else [self.environment]:
+            own = attrs.evolve(self, environment=environment)
+            named = self.tables.get("environments", {}).get(environment, {})
+            for source in sorted({*self.tables, *named} - set(_TABLES)):
+                if "." in source or not isinstance(self.tables.get(source, named.get(source)), dict):
+                    continue
+                options = {key: value for key, value in own._account_table(source).items() if key == "objects"}
+                places = own._places(source, options)
+                for value in options.values():
+                    place = places.get("objects", f"[{source}]")
+                    found.setdefault(source, []).append(Option(value=value, place=place))
         return found
 
     def for_mapping(self, name: str) -> dict[str, Any]:

@@ -7,17 +7,20 @@ it never gets a narrower one, so a column may be wider than its field. A key col
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import attrs
 
-from syncer import journal, marks, sql
+from syncer import journal, marks
 from syncer.errors import WarehouseError
 from syncer.loading import LOAD_DATE, MERGED_INTO, RECORD_SOURCE, RECORD_STATE
 from syncer.mapping import EntityMapping
 from syncer.tables import LOAD, Column, Table
 from syncer.values import TEXT, TIMESTAMP, WIDER, Type
 from syncer.warehouses import Transaction
+
+_MEMBERS = re.compile(r"\((?![\d, ]+\)).*")  # of a type such as ENUM('a', 'b'): they may be values of records
 
 OWN_COLUMNS = (
     Column(RECORD_SOURCE, TEXT, "mapping that filled the row"),
@@ -32,7 +35,8 @@ class Shaped:
     """
     The load table as it stands now, and what was done to it just now.
 
-    widened: the columns that got another type, with the one that they had before. others: the columns that the table
+    widened: the columns that got another type, with the one that they had before. restored: those that somebody had
+    given a type with less room, by its name there, and that have one of ours again. others: the columns that the table
     has beside those of its mapping: a person's own, and what no field fills any more.
     """
 
@@ -41,6 +45,7 @@ class Shaped:
     added: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     is_new: bool = False
+    restored: Mapping[str, str] = attrs.field(factory=dict)
 
 
 def load_table(mapping: EntityMapping, environment: str) -> Table:
@@ -59,7 +64,7 @@ def ensure(t: Transaction, wanted: Table) -> Shaped:
     """
     Make *wanted* stand in the warehouse; return it with the types that its columns have then.
 
-    Raises: WarehouseError: a key column has another type.
+    Raises: WarehouseError: a key column has another type; somebody gave a column one that cannot be ours again.
     """
     present = t.columns(wanted)
     if not present:
@@ -67,8 +72,12 @@ def ensure(t: Transaction, wanted: Table) -> Shaped:
         return Shaped(wanted, is_new=True)
     columns, added = [], []
     widened: dict[str, Type] = {}
+    mapped = wanted.types()
+    restored = {name: _MEMBERS.sub("", kind) for name, kind in t.foreign(wanted).items() if name in mapped}
     for column in wanted.columns:
         now = present.get(column.name)
+        if column.name in restored:
+            now = _restored(t, wanted, column, restored[column.name])
         if now is None:
             t.add_column(wanted, column)
             added.append(column.name)
@@ -79,9 +88,9 @@ def ensure(t: Transaction, wanted: Table) -> Shaped:
                 widened[column.name] = now
             now = to
         columns.append(Column(column.name, now, column.comment))
-    mapped = wanted.types()
     others = tuple(name for name in present if name not in mapped)
-    return Shaped(attrs.evolve(wanted, columns=tuple(columns)), widened, tuple(added), others)
+    table = attrs.evolve(wanted, columns=tuple(columns))
+    return Shaped(table, widened, tuple(added), others, restored=restored)
 
 
 def make_room(t: Transaction, shaped: Shaped, asked: Mapping[str, tuple[Type, Type]]) -> Shaped:
@@ -94,7 +103,7 @@ def make_room(t: Transaction, shaped: Shaped, asked: Mapping[str, tuple[Type, Ty
     columns, widened = [], dict(shaped.widened)
     for column in shaped.table.columns:
         had, roomier = asked.get(column.name, (None, column.type))
-        if had is column.type and _loses_nothing(t, shaped.table, column.name, had, roomier):
+        if had is column.type and t.holds(shaped.table, column.name, roomier):
             t.widen(shaped.table, column.name, roomier)
             widened.setdefault(column.name, had)
             column = attrs.evolve(column, type=roomier)
@@ -114,19 +123,22 @@ def _widened(t: Transaction, table: Table, column: Column, now: Type) -> Type:
         )
     choices: Sequence[Type] = [column.type, TEXT] if column.type in WIDER[now] else [TEXT]
     for to in choices:
-        if to is TEXT or _loses_nothing(t, table, column.name, now, to):
+        if to is TEXT or t.holds(table, column.name, to):
             t.widen(table, column.name, to)
             return to
     return now
 
 
-def _loses_nothing(t: Transaction, table: Table, column: str, now: Type, to: Type) -> bool:
-    """Cast there and back: no value may change."""
-    name = sql.quoted(column)
-    there = {Type.DECIMAL: "DECIMAL(38, 9)", Type.DOUBLE: "DOUBLE", Type.TIMESTAMP: "TIMESTAMPTZ"}[to]
-    back = {Type.BIGINT: "BIGINT", Type.DATE: "DATE", Type.DECIMAL: "DECIMAL(38, 9)"}[now]
-    query = (
-        f"SELECT COUNT(*) FROM {sql.table_name(table)} WHERE {name} IS NOT NULL "
-        f"AND TRY_CAST(TRY_CAST({name} AS {there}) AS {back}) IS DISTINCT FROM {name}"
+def _restored(t: Transaction, table: Table, column: Column, foreign: str) -> Type:
+    """Give a column that somebody altered the type that is declared, or a wider one of its kind."""
+    wider = [] if column.name in table.key else [to for to in WIDER[column.type] if to is not TEXT]
+    choices: Sequence[Type] = [column.type, *wider]
+    for to in choices:
+        if t.holds(table, column.name, to):
+            t.widen(table, column.name, to)
+            return to
+    raise WarehouseError(
+        f"{table.schema}.{table.name}: somebody made column {column.name} {foreign}; it is to be {column.type.value}, "
+        "and its values cannot become that.",
+        hint="Alter it back, or drop it and pull with --full, which makes it anew.",
     )
-    return not t.rows(sql.statement(query))[0][0]

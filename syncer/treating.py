@@ -19,6 +19,7 @@ from loguru import logger
 from syncer import forgetting, journal, shape, sql, values
 from syncer.errors import UsageError
 from syncer.forgetting import Forgotten, Touched
+from syncer.mapping import EntityMapping
 from syncer.offers import offers_table
 from syncer.privacy import Privacy
 from syncer.settings import Settings
@@ -37,7 +38,7 @@ def treat_loaded(name: str, *, settings: Settings, doors: Doors, warehouse: Ware
 
     Raises: UsageError: no field is dropped, hashed or masked, or there is no warehouse.
     """
-    mapping = forgetting.described(name, settings=settings, doors=doors)
+    mapping = forgetting.described(name, settings=settings, doors=doors, warehouse=warehouse)
     found = attrs.evolve(settings.privacy_of(mapping), is_again=True)
     if not found.treated_columns:
         raise UsageError(
@@ -66,6 +67,28 @@ def treat_loaded(name: str, *, settings: Settings, doors: Doors, warehouse: Ware
         is_rewritten=True,
         left=(*LEFT, *rewritten.left),
     )
+
+
+def treated(mapping: EntityMapping, *, settings: Settings, warehouse: Warehouse) -> EntityMapping:
+    """
+    Return a mapping whose columns its source has told as a site treats them, for a pull.
+
+    A rule for a column that only the load table still has (a property was archived) treats nothing: it is logged.
+    Raises: UsageError: neither has it: it is a typing error.
+    """
+    rules = settings.for_mapping(mapping.name)
+    only_there = {field.column for field in forgetting.only_loaded(mapping, settings=settings, warehouse=warehouse)}
+    if only_there:
+        logger.warning(
+            "{}: personal names {}, which the source does not tell of any more; `syncer forget {} --untreated` treats "
+            "what is loaded",
+            mapping.name,
+            ", ".join(sorted(only_there)),
+            mapping.name,
+        )
+        kept = {column: each for column, each in rules["personal"].items() if column not in only_there}
+        settings = attrs.evolve(settings, tables={**settings.tables, mapping.name: {**rules, "personal": kept}})
+    return settings.treated(mapping)
 
 
 def _treated(warehouse: Warehouse, found: Privacy, load: Table) -> list[tuple[Table, int]]:

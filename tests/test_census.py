@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
+import pytest
+
 from syncer.errors import NotAllowed
-from syncer.sources import ARCHIVED, DELETED, Page, State, Whole
-from tests.conftest import Site
+from syncer.inbound import Inbound
+from syncer.sources import ARCHIVED, DELETED, Identity, Page, State, Whole
+from tests.conftest import Site, own_module
 from tests.test_inbound import say, thing
 
 
@@ -203,3 +207,70 @@ def test_a_census_that_does_not_say_what_it_is_all_of_ends_nothing(site: Site) -
     site.script.keys = lambda stream, places: iter([Page(records=[{"id": 1}])])
     done = site.pull(mode="census")
     assert done.status == "failed" and site.rows(STATES) == []
+
+
+def missed(site: Site) -> Any:
+    """Take a census of two careful records that meets the second one only."""
+    site.script.keys = lambda stream, places: iter([Page(records=[{"id": 2}], whole=Whole())])
+    return site.pull("scripted.careful", mode="census")
+
+
+def careful(site: Site) -> None:
+    say(site, Page(records=[{"id": 1}, {"id": 2}]))
+    site.pull("scripted.careful")
+
+
+CAREFUL = "SELECT dss_record_state FROM load.scripted_careful ORDER BY id"
+
+
+def test_how_long_apart_misses_are_is_measured_by_the_api(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock of ours that was years behind for one census would make the next one, minutes later, the last."""
+    skew_s = [0.0]
+    identity = Identity(account="the account", user="a test", clock_skew_s=0.0)
+    monkeypatch.setattr(
+        own_module("sources", "scripted").Scripted,
+        "check",
+        lambda source: attrs.evolve(identity, clock_skew_s=skew_s[0]),
+    )
+    careful(site)
+    decade_s = 3_650 * 86_400.0
+    site.clock.advance(-decade_s)
+    skew_s[0] = decade_s
+    missed(site)
+    site.clock.advance(decade_s + 300)
+    skew_s[0] = 0.0
+    assert missed(site).gone == 0
+    site.clock.advance(86_400)
+    assert missed(site).gone == 1
+
+
+def test_a_first_miss_in_the_future_counts_from_now(site: Site) -> None:
+    """Else a clock that was years ahead, of an API that tells no time, would keep a row for years."""
+    careful(site)
+    site.clock.advance(3_650 * 86_400)
+    missed(site)
+    site.clock.advance(-3_650 * 86_400 + 60)
+    assert missed(site).gone == 0
+    site.clock.advance(86_400)
+    assert missed(site).gone == 1
+
+
+def test_a_census_that_is_killed_before_its_rows_end_does_not_count_anew(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was missed often enough ends with the next census, and its finding goes with it."""
+    careful(site)
+    missed(site)
+    site.clock.advance(86_400)
+    with monkeypatch.context() as patched:
+
+        def killed(inbound: Inbound, pages: Any, **given: Any) -> Any:
+            raise SystemExit
+
+        patched.setattr(Inbound, "load", killed)
+        with pytest.raises(SystemExit):
+            missed(site)
+    assert site.rows(CAREFUL) == [("live",), ("live",)]
+    assert missed(site).gone == 1
+    assert site.rows(CAREFUL) == [("gone",), ("live",)]
+    assert site.rows("SELECT count(*) FROM syncer.findings") == [(0,)]

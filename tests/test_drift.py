@@ -91,6 +91,29 @@ def test_a_column_that_a_person_dropped_is_forgotten(site: Site) -> None:
     assert pulled(site, [A, B]).notes == ("1 column new: b",)
 
 
+def test_a_column_that_a_person_dropped_and_that_is_still_filled_is_not_new(site: Site) -> None:
+    """It comes back empty, which nobody may take for what the API says; `--full` fills it."""
+    pulled(site, [A, B], {"id": 1, "a": "x", "b": "1"})
+    site.rows("ALTER TABLE load.scripted_discovering DROP COLUMN b")
+    done = pulled(site, [A, B])
+    assert done.notes == ("1 column that somebody had dropped, made anew (--full fills it): b",)
+    assert pulled(site, [A, B], {"id": 1, "a": "x", "b": "1"}, mode="full").notes == ()
+    assert site.rows("SELECT b FROM load.scripted_discovering") == [(1,)]
+
+
+def test_a_column_that_a_person_dropped_is_put_back_with_the_open_offers(make_site: Any) -> None:
+    """In the style delta a full run offers nothing that was offered: the offers have the values."""
+    site = make_site(f'["{NAME}"]\nstyle = "delta"\n')
+    pulled(site, [A, B], {"id": 1, "a": "x", "b": "1"})
+    site.rows("ALTER TABLE load.scripted_discovering DROP COLUMN b")
+    done = pulled(site, [A, B])
+    assert done.notes == ("1 column that somebody had dropped, made anew (the open offers are whole): b",)
+    assert site.rows("SELECT a, b FROM load.scripted_discovering") == [("x", 1)]
+    site.rows("ALTER TABLE load.scripted_discovering ALTER a TYPE VARCHAR[] USING ['other']")
+    assert "altered, back to its type (the open offers are whole): a (was VARCHAR[])" in pulled(site, [A, B]).notes[0]
+    assert site.rows("SELECT a, b FROM load.scripted_discovering") == [("x", 1)]
+
+
 def test_columns_of_a_persons_own_are_no_finding(site: Site) -> None:
     """Nothing ever filled them but the person."""
     pulled(site, [A])

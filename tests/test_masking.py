@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from syncer import masking
 from syncer.masking import E_MAIL, IBAN, IP, KINDS, NAME, PHONE, Mask, Names
 from tests.campaign import privacy
 from tests.privacy_texts import HELD_OUT, PEOPLE, TEXTS, plain
@@ -110,6 +112,54 @@ def test_any_text_can_be_masked(text: str) -> None:
 def test_no_text_takes_long(text: str) -> None:
     """A pattern that tries everything would hold a pull up for hours on one hostile note."""
     assert privacy.seconds_of(Mask(), [text], rounds=1) < 2
+
+
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many characters the slow search was given, each time."""
+    seen: list[int] = []
+    matcher = phonenumbers.PhoneNumberMatcher
+
+    def counted(window: str, region: str) -> phonenumbers.PhoneNumberMatcher:
+        seen.append(len(window))
+        return matcher(window, region)
+
+    monkeypatch.setattr(phonenumbers, "PhoneNumberMatcher", counted)
+    return seen
+
+
+@pytest.mark.parametrize("text", ["1.2-3/4 ", "12.34-56/78 ", "1 2\n3 4 5 6 7 8 9 1 2 3 x", "9876543210987 x "])
+def test_the_slow_search_looks_at_a_part_of_a_hostile_text(looked_at: list[int], text: str) -> None:
+    """It takes 10 µs a character; a megabyte of what is nearly a number must not hold a pull up."""
+    Mask()(text * (1_000_000 // len(text)))
+    assert 0 < sum(looked_at) < 150_000  # with what stands around each run
+
+
+def test_the_slow_search_goes_on_as_long_as_it_finds(looked_at: list[int]) -> None:
+    """A long list of numbers is masked to its end, with what is no number between them."""
+    number = "31612345678"  # without its +: only the library knows it
+    text = "".join(f"{line}: {number} x\n" for line in range(12_000))
+    assert Mask()(text).count("[phone]") == 12_000
+    assert sum(looked_at) > 400_000
+
+
+def test_a_number_at_the_cut_of_a_long_run_is_found_whole() -> None:
+    """The pieces have the longest number in common."""
+    for times in range(194, 202):
+        text = "-1.2 " * times + "31612345678" + "  3/4" * 300
+        assert "5678" not in Mask()(text), times
+
+
+def test_many_names_with_one_beginning_are_one_look_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """5,000 people called Ada: each word of a text is looked up, not compared with 5,000 names."""
+    names = Names.of(f"Ada Achter{number}" for number in range(5_000))
+    lengths, whole = names.whole["ada"]
+    assert (lengths, len(whole)) == ((2,), 5_000)
+    compared: list[int] = []
+    is_close = masking._is_close
+    monkeypatch.setattr(masking, "_is_close", lambda between: is_close((compared.append(1), between)[1]))
+    assert Mask(names=names)("Ada achter4999 " * 100 + "ada niemand " * 1_000).count("[name]") == 100
+    assert len(compared) == 100
 
 
 def test_a_number_of_another_region_is_found_where_it_is_set() -> None:

@@ -128,6 +128,17 @@ def test_a_key_that_a_source_does_not_know_is_told_with_its_place(tmp_path: Path
 
 def test_a_wrong_option_is_told_without_its_text(tmp_path: Path) -> None:
     """It may be a token that stands in the wrong line."""
-    with pytest.raises(UsageError, match="workers in .* is another text; it is a number") as caught:
+    with pytest.raises(UsageError, match="workers in .* is '…'; it is a number") as caught:
         connect(own(tmp_path, "sources", NEEDS + CHOOSY), options={"workers": "SECRET"})
     assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value", [["SECRET"], {"a": "SECRET"}, [{"SECRET": ["SECRET"]}], "SECRET" * 20, "a SECRET 'in' \"quotes\""]
+)
+def test_no_text_in_a_wrong_option_is_repeated(tmp_path: Path, value: Any) -> None:
+    """A list or a table may hold a token as well, and a long one may be cut."""
+    for body in (CHOOSY, CHOOSY.replace("['workers']!r", "['workers']!r:.60")):
+        with pytest.raises(UsageError, match="it is a number") as caught:
+            connect(own(tmp_path, "sources", NEEDS + body), options={"workers": value})
+        assert "SECRET" not in str(caught.value)

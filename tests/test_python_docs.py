@@ -260,3 +260,26 @@ def test_an_environment_is_not_looked_at_beside_settings(variables: dict[str, st
     folders = (Path(__file__).parent / "shop",)
     settings = syncer.Settings(base=Path.cwd(), variables=variables, folders=folders)
     assert syncer.pull("shop.items", settings=settings, environment="another").environment == "default"
+
+
+@pytest.mark.parametrize(
+    ("names", "given", "words"),
+    [
+        (None, {}, "names is None. Give one mapping as a text, or a list"),
+        (5, {}, "names is of type int"),
+        (["shop.items", 5], {}, "names holds something of type int. Each is a mapping or a pattern"),
+        ("shop.items", {"environment": 5}, "environment is of type int. Give its name"),
+        ("shop.items", {"settings": 5}, "settings is of type int. Give a syncer.Settings"),
+    ],
+)
+def test_what_is_of_another_type_is_wrong_usage(names: Any, given: dict[str, Any], words: str) -> None:
+    """A task's variable that was never set must not end in a traceback of syncer's own."""
+    with pytest.raises(errors.UsageError) as caught:
+        syncer.pull(names, **given)
+    assert words in str(caught.value)
+
+
+def test_what_forget_takes_is_looked_at_as_well() -> None:
+    """Before anything is opened."""
+    with pytest.raises(errors.UsageError, match="settings is of type str"):
+        syncer.forget("shop.items", "1", settings="syncer.toml")  # type: ignore[arg-type]

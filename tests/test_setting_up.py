@@ -138,3 +138,12 @@ def test_check_blames_the_option_that_was_given(syncer: Syncer) -> None:
     """Not the variable in whose place it stands."""
     result = syncer("check", "--warehouse", "duckdb:not/there.duckdb")
     assert result.code == 1 and "--warehouse names" in result.out and "SYNCER_WAREHOUSE" not in result.out
+
+
+def test_variables_of_options_are_read(syncer: Syncer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of options of two words as well, and of named environments; a typo in one is still told."""
+    for name in ("SYNCER_HUBSPOT_PORTAL_ID", "SYNCER_HUBSPOT__VOYS_PORTAL_ID", "SYNCER_HUBSPOT__TWO_WORDS_API"):
+        monkeypatch.setenv(name, "1")
+        assert name not in syncer("check", "shop").out
+    monkeypatch.setenv("SYNCER_HUBSPOT__VOYS_PORTALID", "1")
+    assert "variable SYNCER_HUBSPOT__VOYS_PORTALID" in syncer("check", "shop").out

@@ -234,3 +234,70 @@ def test_a_version_in_a_wider_column_is_still_compared_as_declared(site: Site) -
         say(site, Page(records=[{"id": 1, "name": name, "updated": updated}]))
         site.pull("scripted.versioned")
         assert site.rows("SELECT name FROM load.scripted_versioned") == [(wanted,)]
+
+
+def altered(site: Site, change: str, kind: Type, *values: Any) -> Any:
+    """Pull the first value, let a person change the column, and pull all of them."""
+    define(site, kind, values[0])
+    site.rows(f"ALTER TABLE load.scripted_discovering {change}")
+    return define(site, kind, *values)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "values", "type_name"),
+    [
+        ("DECIMAL(18,2)", DECIMAL, ("1.25", "1.23456"), "DECIMAL(38,9)"),
+        ("HUGEINT", DECIMAL, ("1", "1.5"), "DECIMAL(38,9)"),
+        ("INTEGER", BIGINT, (1, 2**40), "BIGINT"),
+        ("DECIMAL(18,0)", BIGINT, (1, 2**62), "BIGINT"),
+        ("FLOAT", DOUBLE, (0.5, 0.1), "DOUBLE"),
+        ("INTEGER", BOOLEAN, (True, False), "BOOLEAN"),
+        (
+            "TIMESTAMP_S",
+            TIMESTAMP,
+            ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05.123456Z"),
+            "TIMESTAMP WITH TIME ZONE",
+        ),
+        ("TIMESTAMP_MS", TIMESTAMP, ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05.1239Z"), "TIMESTAMP WITH TIME ZONE"),
+        ("ENUM('a', 'b')", TEXT, ("a", "c"), "VARCHAR"),
+        ("INTEGER", TEXT, ("1", "c"), "VARCHAR"),
+        ("UUID", TEXT, ("5b0c4b5e-8a6f-4d8e-9b57-0c1d1a3c1b11", "c"), "VARCHAR"),
+    ],
+)
+def test_a_column_that_somebody_gave_less_room_gets_its_type_back(
+    site: Site, change: str, kind: Type, values: tuple[Any, ...], type_name: str
+) -> None:
+    """Else its values would be rounded without a word, or each pull would fail."""
+    done = altered(site, f"ALTER extra TYPE {change}", kind, *values)
+    assert (done.status, done.rejected) == ("done", 0)
+    assert column(site)[0] == type_name
+    assert site.rows("SELECT CAST(extra AS TEXT) FROM load.scripted_discovering WHERE id = 1") == site.rows(
+        f"SELECT CAST(CAST('{values[1]}' AS {type_name}) AS TEXT)"
+    )
+    was = change.partition("(")[0] if "'" in change else change  # the members of a type may be values of records
+    assert done.notes == (
+        f"1 column that somebody had altered, back to its type (--full fills it): extra (was {was})",
+    )
+    assert define(site, kind, *values).notes == ()
+
+
+def test_a_type_that_cannot_be_ours_again_is_told(site: Site) -> None:
+    """Table, column, both types, and what to do."""
+    done = altered(site, "ALTER extra TYPE INTEGER[] USING [7]", BIGINT, 7, 8)
+    assert done.status == "failed"
+    for word in ("load.scripted_discovering", "column extra INTEGER[]", "bigint", "drop it and pull with --full"):
+        assert word in str(done.error)
+    site.rows("ALTER TABLE load.scripted_discovering DROP COLUMN extra")
+    site.pull("scripted.discovering", mode="full")
+    assert column(site) == ("BIGINT", [7, 8])
+
+
+def test_a_name_in_other_letters_is_the_same_column(site: Site) -> None:
+    """DuckDB takes `EXTRA` for `extra`: there is nothing to add, and nothing new to tell at every run."""
+    done = altered(site, 'RENAME COLUMN extra TO "EXTRA"', BIGINT, 7, 8)
+    assert (done.status, done.notes) == ("done", ())
+    assert site.rows("SELECT extra FROM load.scripted_discovering ORDER BY id") == [(7,), (8,)]
+    site.script.describe = lambda stream: [Field("extra", type=DECIMAL, comment="Weite")]
+    assert site.pull("scripted.discovering").status == "done"
+    assert site.rows("SELECT comment FROM duckdb_columns() WHERE column_name = 'EXTRA'") == [("Weite",)]
+    assert len(site.pull("scripted.discovering").notes) == 0

@@ -66,7 +66,7 @@ EMBED_CHATS = EntityMapping(
         Field("raw", path=".", type=JSON, personal=True, treatment="mask"),
     ),
     # No share: each row that is missing is accounted for by the embed's own chat_count.
-    inbound=Inbound(stream="embed_chats", max_gone_share=None),
+    inbound=Inbound(stream="embed_chats", slice_by=("embed_id",), max_gone_share=None),
 )
 
 WORKSPACES = EntityMapping(

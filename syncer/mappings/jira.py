@@ -85,7 +85,7 @@ ISSUES = EntityMapping(
         Field("versions", path="fields.versions", type=JSON),
         Field("issuelinks", path="fields.issuelinks", type=JSON, comment="of the other issue only id and key"),
         Field("subtasks", path="fields.subtasks", type=JSON, comment="id and key of each"),
-        Field("attachments", path="fields.attachment", type=JSON),
+        Field("attachments", path="fields.attachment", type=JSON, personal=True),
         Field("description", path="fields.description", type=JSON, comment="ADF"),
         Field("description_text", path="fields.description_text"),
         Field("environment", path="fields.environment", type=JSON, comment="ADF"),

@@ -31,6 +31,7 @@ Key = tuple[Any, ...]  # values of a mapping's key columns, in their order
 LIVE, ARCHIVED, MERGED, DELETED, GONE = "live", "archived", "merged", "deleted", "gone"
 STATES = (LIVE, ARCHIVED, MERGED, DELETED, GONE)
 _PORT = ("name", "requests", "check", "describe", "read", "keys", "fetch", "close")
+SHORTEST_CUT = 12  # so much of a text is not shown either, where a message cuts it
 _SEE = "docs/add-a-source.md shows a whole one."
 
 
@@ -253,18 +254,31 @@ def connect(account: Account, *, doors: Doors, streams: Sequence[str], folders: 
 
 
 def _made(made: ModuleType, account: Account, *, doors: Doors, streams: Sequence[str]) -> Source:
-    """Call a source's `connect`; what it says about a wrong option does not repeat a text, which may be a token."""
+    """Call a source's `connect`; what it says about a wrong option does not repeat its texts: one may be a token."""
     try:
         source: Source = made.connect(account, doors=doors, streams=tuple(streams))
     except UsageError as error:
         message = str(error.message)
         for value in account.options.values():
-            if isinstance(value, str):
-                message = message.replace(repr(value), "another text")
+            message = _without(value, message)
         if message == error.message:
             raise
         raise UsageError(message, hint=error.hint) from None
     return source
+
+
+def _without(value: Any, message: str) -> str:
+    """Take the texts that *value* is, or holds, out of what is said of it; a list or table is only called that."""
+    if isinstance(value, str):
+        message = message.replace(repr(value), "'…'")
+        said = next((value[:end] for end in range(len(value), SHORTEST_CUT - 1, -1) if value[:end] in message), None)
+        return message if said is None else message.replace(said, "…")
+    if not isinstance(value, list | dict):
+        return message
+    message = message.replace(repr(value), "a list" if isinstance(value, list) else "a table")
+    for each in [*value, *value.values()] if isinstance(value, dict) else value:
+        message = _without(each, message)
+    return message
 
 
 def _check_url(account: Account, needs: Needs) -> None:

@@ -26,7 +26,7 @@ import typer
 
 from syncer.errors import SyncerError, UsageError
 from syncer.reports import documents, terminal
-from syncer.settings import Settings, load
+from syncer.settings import DEFAULT_ENVIRONMENT, Settings, load
 
 PACKAGE = Path(__file__).parents[1]
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
@@ -245,10 +245,12 @@ def check_names(settings: Settings) -> None:
     from syncer import mappings, sources
 
     folders = settings.folders
-    if settings.tables:
+    if settings.tables or settings.environments() != [DEFAULT_ENVIRONMENT]:
         settings.check_names(
             sources=sources.names(folders=folders),
-            mappings=mappings.known(folders=folders, objects=settings.objects()),
+            mappings=mappings.known(
+                folders=folders, objects=settings.objects(is_every=True), environments=settings.environments()
+            ),
         )
 
 

@@ -166,11 +166,15 @@ def _optional(source: str, settings: Settings) -> list[str]:
 
 
 def _is_read(name: str, readable: Sequence[str]) -> bool:
-    """Tell whether something reads a variable; `SYNCER_JIRA__VOYS_URL` is read like `SYNCER_JIRA_URL`."""
+    """
+    Tell whether something reads a variable; `SYNCER_JIRA__VOYS_URL` is read like `SYNCER_JIRA_URL`, and so is
+    `SYNCER_HUBSPOT__VOYS_PORTAL_ID`, an option of two words.
+    """
     if name in readable:
         return True
     source, separator, rest = name.partition("__")
-    return bool(separator) and f"{source}_{rest.rpartition('_')[2]}" in readable
+    words = rest.split("_")
+    return bool(separator) and any(f"{source}_{'_'.join(words[at:])}" in readable for at in range(1, len(words)))
 
 
 def _drivers() -> Found:

@@ -50,7 +50,17 @@ class Transaction(Protocol):
         """
 
     def columns(self, table: Table) -> dict[str, Type]:
-        """Return the columns that the table has now, ours or not; empty where there is no table."""
+        """
+        Return the columns that the table has now, ours or not; empty where there is no table.
+
+        Names are as the warehouse compares them: in small letters where it takes `A` for `a`.
+        """
+
+    def foreign(self, table: Table) -> dict[str, str]:
+        """Return the columns with a type that holds less than any of ours, or other things, and what it is called."""
+
+    def holds(self, table: Table, column: str, to: Type) -> bool:
+        """Tell whether every value of a column would be the same after a cast to a type and back."""
 
     def create(self, table: Table) -> None:
         """Create the table, and its schema where it is missing."""

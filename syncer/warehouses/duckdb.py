@@ -24,6 +24,8 @@ from syncer import leases, rewriting
 from syncer.clock import Clock
 from syncer.errors import OutOfMemory, UsageError, WarehouseBusy, WarehouseError
 from syncer.sql import Statement
+from syncer.sql import quoted as _quote
+from syncer.sql import table_name as _name
 from syncer.tables import Column, Table
 from syncer.values import DECIMAL_DIGITS, DECIMAL_SCALE, Type
 from syncer.warehouses import Holder
@@ -53,6 +55,7 @@ _BY_NAME = {name: kind for kind, name in TYPE_NAMES.items()} | {
     "FLOAT": Type.DOUBLE,
     "TIMESTAMP": Type.TIMESTAMP,
 }
+_ROOMY = frozenset({*TYPE_NAMES.values(), "TIMESTAMP"})  # they hold all that ours do
 # Each checkpoint writes the last, unfinished row group again, so at DuckDB's own 16 MB most of a long load's time is
 # spent in checkpoints (measured, 300,000 rows of 1.2 KB: 3.4 s of CPU in COMMIT against 0.9 s).
 CHECKPOINT_THRESHOLD = "64MB"
@@ -143,12 +146,28 @@ class DuckDBTransaction:
 
     def columns(self, table: Table) -> dict[str, Type]:
         """Return the columns that the table has now."""
-        found = self._connection.execute(
-            "SELECT column_name, data_type FROM duckdb_columns() "
-            "WHERE database_name = current_database() AND schema_name = ? AND table_name = ? ORDER BY column_index",
-            [table.schema, table.name],
-        ).fetchall()
-        return {name: _type_of(data_type) for name, data_type in found}
+        return {name: _type_of(data_type) for name, data_type in self._catalogued(table, "data_type").items()}
+
+    def foreign(self, table: Table) -> dict[str, str]:
+        """Return the columns of types that hold less than ours, or other things."""
+        return {name: kind for name, kind in self._catalogued(table, "data_type").items() if kind not in _ROOMY}
+
+    def holds(self, table: Table, column: str, to: Type) -> bool:
+        """Cast there and back: no value may change."""
+        name, now = _quote(column), self._catalogued(table, "data_type")[column]
+        query = (
+            f"SELECT COUNT(*) FROM {_name(table)} WHERE {name} IS NOT NULL "
+            f"AND TRY_CAST(TRY_CAST({name} AS {TYPE_NAMES[to]}) AS {now}) IS DISTINCT FROM {name}"
+        )
+        return self._connection.execute(query).fetchall() == [(0,)]
+
+    def _catalogued(self, table: Table, what: str) -> dict[str, str]:
+        """Return what the catalogue says of each column, by names in small letters: DuckDB takes `A` for `a`."""
+        query = (
+            f"SELECT LOWER(column_name), {what} FROM duckdb_columns() WHERE database_name = current_database() "
+            f"AND schema_name = ? AND table_name = ? AND {what} IS NOT NULL ORDER BY column_index"
+        )
+        return dict(self._connection.execute(query, [table.schema, table.name]).fetchall())
 
     def create(self, table: Table) -> None:
         """Create the table, and its schema where it is missing."""
@@ -171,13 +190,11 @@ class DuckDBTransaction:
 
     def widen(self, table: Table, column: str, to: Type) -> None:
         """Give a column a type that holds every value it has."""
-        of_table = "WHERE database_name = current_database() AND schema_name = ? AND table_name = ?"
-        named = [table.schema, table.name]
-        ((now,),) = self._connection.execute(
-            f"SELECT data_type FROM duckdb_columns() {of_table} AND column_name = ?", [*named, column]
-        ).fetchall()
+        now = self._catalogued(table, "data_type")[column]
         found = self._connection.execute(
-            f"SELECT index_name FROM duckdb_indexes() {of_table} ORDER BY index_name", named
+            "SELECT index_name FROM duckdb_indexes() WHERE database_name = current_database() "
+            "AND schema_name = ? AND table_name = ? ORDER BY index_name",
+            [table.schema, table.name],
         ).fetchall()
         try:
             self._connection.execute(
@@ -194,12 +211,7 @@ class DuckDBTransaction:
 
     def comments(self, table: Table) -> dict[str, str]:
         """Return the comments that the table's columns have."""
-        found = self._connection.execute(
-            "SELECT column_name, comment FROM duckdb_columns() "
-            "WHERE database_name = current_database() AND schema_name = ? AND table_name = ? AND comment IS NOT NULL",
-            [table.schema, table.name],
-        ).fetchall()
-        return dict(found)
+        return self._catalogued(table, "comment")
 
     def comment(self, table: Table, column: Column) -> None:
         """Give a column its comment."""
@@ -311,11 +323,8 @@ class DuckDBWarehouse:
             raise
 
     def _open_behind_gate(self, began: float) -> duckdb.DuckDBPyConnection:
-        config: dict[str, Any] = {
-            "memory_limit": self._memory_limit,
-            "preserve_insertion_order": False,
-            "checkpoint_threshold": CHECKPOINT_THRESHOLD,
-        }
+        config: dict[str, Any] = {"memory_limit": self._memory_limit, "preserve_insertion_order": False}
+        config["checkpoint_threshold"] = CHECKPOINT_THRESHOLD
         while True:
             try:
                 with _interruptible():
@@ -435,14 +444,6 @@ def _interruptible() -> Iterator[None]:
 
 def _text(statement: Statement) -> str:
     return statement.sql(DIALECT)
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _name(table: Table) -> str:
-    return f"{_quote(table.schema)}.{_quote(table.name)}"
 
 
 def _type_of(data_type: str) -> Type:

@@ -54,7 +54,9 @@ class Bed:
         for name, token in TOKENS.items():
             if name in self.sites:
                 found[f"SYNCER_{name.upper()}_URL"] = self.sandbox.url(name)
-                found[f"SYNCER_{name.upper()}_TOKEN"] = token or next(iter(self.sites[name].tokens))
+                site = self.sites[name]
+                known = [site.token] if hasattr(site, "token") else site.tokens  # AnythingLLM has but one
+                found[f"SYNCER_{name.upper()}_TOKEN"] = token or next(iter(known))
         return {**found, **self.more}
 
     @property

@@ -211,6 +211,55 @@ def test_comments_are_told_and_changed(warehouse: Warehouse) -> None:
         assert t.comments(ODD) == {**commented, name: "It's new"}
 
 
+def test_a_type_of_a_persons_own_is_told_and_taken_back(warehouse: Warehouse) -> None:
+    """With the values that it has, where they are the same as before in the type that it gets."""
+    name = f"a {BIGINT.value}"
+    with warehouse.transaction() as t:
+        t.create(ODD)
+        load(t, {"id": 1, name: 5})
+        assert t.foreign(ODD) == {}
+        t.run(sql.statement(f'ALTER TABLE load.odd ALTER COLUMN "{name}" SET DATA TYPE SMALLINT'))
+    with warehouse.transaction() as t:
+        assert list(t.foreign(ODD)) == [name]
+        assert t.holds(ODD, name, BIGINT) and not t.holds(ODD, name, DATE)
+        t.widen(ODD, name, BIGINT)
+        assert t.foreign(ODD) == {}
+        assert t.rows(sql.statement(f'SELECT "{name}" FROM load.odd')) == [(5,)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "to", "is_held"),
+    [
+        (BIGINT, 5, DOUBLE, True),
+        (BIGINT, 2**60 + 1, DOUBLE, False),
+        (TEXT, "7", BIGINT, True),
+        (TEXT, "07", BIGINT, False),
+    ],
+)
+def test_what_a_cast_would_lose_is_known_before(
+    warehouse: Warehouse, kind: Any, value: Any, to: Any, is_held: bool
+) -> None:
+    """It casts there and back."""
+    with warehouse.transaction() as t:
+        t.create(ODD)
+        load(t, {"id": 1, f"a {kind.value}": value})
+        assert t.holds(ODD, f"a {kind.value}", to) is is_held
+
+
+def test_names_are_told_as_the_warehouse_compares_them(warehouse: Warehouse) -> None:
+    """`EXTRA` is the column `extra` where the warehouse takes one for the other; comments are told under that name."""
+    extra = Column("extra", TEXT, "more")
+    with warehouse.transaction() as t:
+        t.create(PAIRS)
+        t.run(sql.statement('ALTER TABLE load.pairs ADD COLUMN "EXTRA" TEXT'))
+    with warehouse.transaction() as t:
+        if "extra" not in t.columns(PAIRS):
+            t.add_column(PAIRS, extra)
+        t.comment(PAIRS, extra)
+        assert t.comments(PAIRS)["extra"] == "more"
+        t.run(sql.statement("UPDATE load.pairs SET extra = 'x'"))
+
+
 def test_a_set_is_passed_whatever_its_size(warehouse: Warehouse) -> None:
     """Ten thousand rows at once, and none."""
     with warehouse.transaction() as t:

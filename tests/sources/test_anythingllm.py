@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
-from syncer.errors import AnswerError, NotAllowed, NotFound, UsageError
+from syncer.errors import AnswerError, NotAllowed, UsageError
 from syncer.sandbox import Fault
 from syncer.sandbox.anythingllm import AnythingLLMSite
 from syncer.sandbox.messages import Request, json_response
@@ -187,6 +187,23 @@ def test_an_empty_list_is_believed_once_somebody_says_so(tmp_path: Path, stream:
         assert home.wrong(stream) == [] and home.states(stream)
 
 
+@pytest.mark.parametrize("mode", ["incremental", "full"])
+@pytest.mark.parametrize("table", ["embeds", "chats"])
+def test_a_first_load_does_not_believe_an_empty_list_that_comes_once(home: Home, table: str, mode: str) -> None:
+    """Nothing is known of before, in a reload neither; so it is asked for again."""
+    path = {"embeds": "/embed", "chats": "/workspace-chats"}[table]
+    count = iter(range(100))
+
+    def fail(site: Any, request: Request) -> None:
+        site.failing = set()
+        if request.path.endswith(path) and next(count) == 0:
+            site.failing = {table, f"{table}_count"}
+
+    home.sandbox.before_request.append(fail)
+    streams = ("embeds", "embed_chats") if table == "embeds" else ("workspace_chats",)
+    assert {pulled.status for pulled in home.outcome(*streams, mode=mode)} == {"failed"}
+
+
 def test_null_where_a_list_belongs_is_an_error(home: Home) -> None:
     """In every list; null is not "no rows"."""
     home.pull()
@@ -223,67 +240,6 @@ def test_one_embed_that_lies_does_not_keep_the_others(home: Home) -> None:
     home.sandbox.faults.clear()
     home.pull("embed_chats")
     assert home.wrong("embed_chats") == [] and home.rows("SELECT * FROM syncer.rejects") == []
-
-
-# Embeds
-
-
-def test_two_embeds_that_look_the_same_are_two(home: Home) -> None:
-    """They are of one workspace; their chats are told apart by the embed's id."""
-    home.pull()
-    names = [record["workspace"]["name"] for record in home.site.truth("embeds").values()]
-    assert len(set(names)) < len(names)
-    found = dict(home.rows("SELECT embed_id, count(*) FROM load.anythingllm_embed_chats GROUP BY ALL"))
-    embeds = home.site.store.embeds
-    assert found == {number: len(home.site.store.chats_of(number)) for number in embeds if number in found}
-    assert {1, 2} <= set(found)
-
-
-@pytest.mark.parametrize("is_full", [False, True])
-def test_chats_of_a_deleted_embed_are_gone(home: Home, is_full: bool) -> None:
-    """They went with it, and its disappearance proves it; also with a reload, which knows of no place."""
-    home.pull()
-    lost = {chat.id for chat in home.site.store.chats_of(1)}
-    home.site.store.delete_embed(1)
-    [done] = home.pull("embed_chats", mode="full" if is_full else "incremental")
-    assert lost and done.gone == len(lost) and set(home.states("embed_chats")) == lost
-    assert home.pull("embed_chats")[0].gone == 0
-    assert home.wrong("embed_chats") == []
-
-
-def test_chats_deleted_between_the_count_and_the_list_are_no_lie(home: Home) -> None:
-    """The count is asked for again, and fits."""
-    home.pull()
-    home.later()
-
-    def delete(site: Any, request: Request) -> None:
-        if request.path.endswith("/chats") and site.store.chats_of(1):
-            del site.store.embed_chats[site.store.chats_of(1)[0].id]
-
-    home.sandbox.before_request.append(delete)
-    [done] = home.pull("embed_chats")
-    assert done.rejected == 0 and done.gone >= 1
-    home.sandbox.before_request.clear()
-    home.later()
-    home.pull("embed_chats")
-    assert home.wrong("embed_chats") == []
-
-
-def test_one_embed_alone_may_be_asked_for(home: Home) -> None:
-    """By its uuid; chats of the others stay as they are."""
-    home.pull()
-    store = home.site.store
-    home.set(embed=store.embeds[2].uuid)
-    home.later()
-    for chat in [*store.chats_of(1)[:3], *store.chats_of(2)[:2]]:
-        del store.embed_chats[chat.id]
-    home.asked()
-    [done] = home.pull("embed_chats")
-    assert done.gone == 2
-    assert home.asked() == ["GET /api/v1/embed", f"GET /api/v1/embed/{store.embeds[2].uuid}/chats"]
-    home.set(embed="nobody")
-    with pytest.raises(NotFound, match="embed"):
-        list(home.source(embed="nobody").read("embed_chats", places={}, lookback=None, fields=()))  # type: ignore[arg-type]
 
 
 # Inner JSON
@@ -378,6 +334,26 @@ def test_single_user_mode_is_no_hindrance(tmp_path: Path) -> None:
     with running(site, tmp_path) as home:
         home.pull()
         assert home.wrong() == []
+
+
+@pytest.mark.parametrize("is_multi_user", [True, False])
+@pytest.mark.parametrize("mode", MODES)
+def test_no_name_is_loaded_in_clear_because_users_could_not_be_listed(
+    tmp_path: Path, is_multi_user: bool, mode: str
+) -> None:
+    """In multi-user mode there is a user at least; and the mode itself stands in the database that fails."""
+    with running(small_site(embeds=1, embed_chats=3, workspaces=1, chats=3), tmp_path) as home:
+        home.settings = attrs.evolve(home.settings, tables={})
+        name = home.site.store.users[1].username = "Wilhelmina Kowalczyk"
+        chat = home.site.store.chats[2]
+        chat.user_id, chat.prompt = None, f"ask {name}"
+        home.pull("workspace_chats")
+        query = f"SELECT count(*) FROM load.anythingllm_workspace_chats WHERE prompt LIKE '%{name}%'"
+        home.site.is_multi_user = is_multi_user
+        home.site.failing = {"users"} if is_multi_user else {"workspaces"}
+        home.later()
+        assert home.outcome("workspace_chats", mode=mode)[0].status == "failed"
+        assert home.rows(query) == [(0,)]
 
 
 def test_chats_of_another_embed_are_refused(home: Home) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 
 from syncer import engine, mappings
+from syncer.sandbox.friday_pulse import FridayPulseSite
 from syncer.sandbox.messages import json_response
 from tests.sources.pulse_home import LISTS, OF_GROUPS, STREAMS, PulseHome, running, slices_of, small_site
 
@@ -306,20 +308,44 @@ def test_the_page_names_the_key_of_every_table(stream: str) -> None:
     assert f"`load.friday_pulse_{stream}` | `{', '.join(mapping.key)}` |" in page
 
 
-@pytest.mark.parametrize("stream", LISTS)
-def test_a_list_that_is_empty_now_fails(home: PulseHome, stream: str) -> None:
-    """A token that lost its role sees nothing: nothing is ended."""
-    home.pull()
-    for path in ("/topics", "/group-types", "/info/results-dates"):
-        home.site.answers[path] = json_response([])
-    (run,) = home.outcome(stream)
-    assert run.status == "failed" and run.gone == 0 and "none was ended" in str(run.error)
+MODES = {
+    "incremental": {},
+    "full": {"mode": engine.FULL},
+    "census": {"mode": engine.CENSUS},
+    "forced": {"mode": engine.CENSUS, "is_forced": True},
+}
+EMPTY = json_response([])
 
 
+@pytest.mark.parametrize("request_", MODES.values(), ids=MODES)
+@pytest.mark.parametrize("stream", [*LISTS, "no group of any type"])
+def test_a_list_that_is_empty_fails_in_every_mode(home: PulseHome, stream: str, request_: dict[str, Any]) -> None:
+    """A token that lost its role sees nothing, and a reload does not know that there was something: none is ended."""
+    stream, is_of_types = ("groups", True) if stream not in LISTS else (stream, False)
+    home.pull(stream)
+    types = [f"/group-types/{code}/groups" for code in home.site.types]
+    for path in types if is_of_types else ("/topics", "/group-types", "/info/results-dates"):
+        home.site.answers[path] = EMPTY
+    (run,) = home.outcome(stream, **request_)
+    assert (run.status, run.gone) == ("failed", 0) and "none was ended" in str(run.error)
+    assert home.wrong(stream) == []
+
+
+@pytest.mark.parametrize("request_", MODES.values(), ids=MODES)
 @pytest.mark.parametrize("stream", ["company_results", "group_results"])
-def test_no_dates_and_no_groups_fail_the_streams_of_dates(home: PulseHome, stream: str) -> None:
-    """They are not done with nothing."""
-    home.pull()
-    home.site.answers["/info/results-dates" if stream == "company_results" else "/group-types"] = json_response([])
-    (run,) = home.outcome(stream)
+def test_no_dates_and_no_groups_fail_the_streams_of_dates(
+    home: PulseHome, stream: str, request_: dict[str, Any]
+) -> None:
+    """They are not done with nothing; and nothing that is known of them is forgotten."""
+    home.pull(stream)
+    home.site.answers["/info/results-dates" if stream == "company_results" else "/group-types"] = EMPTY
+    (run,) = home.outcome(stream, **request_)
     assert run.status == "failed" and "none was ended" in str(run.error)
+    home.site.answers.clear()
+    assert home.written(stream) == {} and home.wrong(stream) == []
+
+
+def test_an_account_that_lists_nothing_is_no_first_load(tmp_path: Path) -> None:
+    """Done with nothing would be a false promise."""
+    with running(FridayPulseSite(clock=small_site().clock), tmp_path) as home:
+        assert {run.status for run in home.outcome()} == {"failed"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -349,3 +350,85 @@ def test_a_key_of_a_group_that_is_gone_is_history(home: PulseHome) -> None:
     (page,) = source.fetch("group_results", [(home.dates[0], 13, "grow")])
     assert [(state.key, state.state) for state in page.states] == [((home.dates[0], 13, "grow"), "live")]
     source.close()
+
+
+def codes_of(home: PulseHome, number: int) -> list[tuple[object, ...]]:
+    """Return the types of a group, as they stand in the warehouse."""
+    query = "SELECT group_type_code, group_type_codes, dss_record_state FROM load.friday_pulse_groups"
+    return home.rows(f"{query} WHERE id = {number}")
+
+
+@pytest.mark.parametrize("sick", ["team", "tenure"])
+def test_a_group_of_two_types_keeps_both_while_one_fails(home: PulseHome, sick: str) -> None:
+    """However long that lasts; where it leaves the other one it may still be of the one that fails."""
+    number = home.site.add_group(types=("team", "tenure"))
+    home.pull("groups")
+    sicken(home, f"group-types/{sick}/groups")
+    for _ in range(2):
+        assert home.pull("groups")[0].rejected == 1
+        assert codes_of(home, number) == [("team", '["team","tenure"]', "live")]
+    home.site.groups[number] = attrs.evolve(home.site.groups[number], types=(sick,))
+    home.pull("groups")
+    assert codes_of(home, number) == [("team", '["team","tenure"]', "live")]
+    home.sandbox.faults.clear()
+    home.pull("groups")
+    assert codes_of(home, number) == [(sick, f'["{sick}"]', "live")] and home.wrong("groups") == []
+
+
+@pytest.mark.parametrize("mode", [engine.INCREMENTAL, engine.CENSUS])
+def test_a_type_that_has_no_groups_any_more_fails_alone(home: PulseHome, mode: str) -> None:
+    """Empty where there were some is no news, however often it is told; a person believes it with --full."""
+    home.pull("groups")
+    home.site.answers["/group-types/team/groups"] = json_response([])
+    for _ in range(2):
+        (run,) = home.pull("groups", mode=mode, is_forced=mode == engine.CENSUS)
+        assert (run.gone, run.updated, run.rejected) == (0, 0, 1)
+    assert list(home.rejects("groups")) == ["type team"] and home.wrong("groups") == []
+    alone = {number for number, group in home.site.groups.items() if group.types == ("team",)}
+    query = "SELECT id FROM load.friday_pulse_groups WHERE dss_record_state = 'gone'"
+    home.pull("groups", mode=engine.FULL)
+    assert {row[0] for row in home.rows(query)} == alone != set()
+    home.pull("groups")
+    assert home.rejects("groups") == {}
+
+
+def test_a_type_with_half_a_letter_fails_alone(home: PulseHome) -> None:
+    """Neither a URL nor a reject can name it as it is."""
+    types = [*home.site.types.values(), {"code": "a\ud800", "name": "cut"}]
+    body = json.dumps(types).encode()
+    home.site.answers["/group-types"] = Response(headers={"Content-Type": "application/json"}, body=body)
+    types_run, groups, results = home.pull("group_types", "groups", "group_results")
+    assert (types_run.inserted, groups.rejected, results.rejected) == (4, 1, 1)
+    assert list(home.rejects("groups")) == ["type a\ufffd"]
+    assert home.wrong("groups", "group_results") == []
+
+
+@pytest.mark.parametrize("code", [["a"], {"a": 1}, [], None, True], ids=repr)
+def test_a_topic_whose_code_is_none_is_one_reject(home: PulseHome, code: object) -> None:
+    """The other rows of its slice are read."""
+    rows = home.site.results(home.dates[0], 0)
+    home.site.answers[f"/results?date={home.dates[0]}"] = json_response([*rows, {**rows[-1], "topic": {"code": code}}])
+    run, topics = home.pull("company_results", "topics")
+    assert (run.rejected, run.inserted, topics.status) == (0 if code is True else 1, 77 + (code is True), "done")
+    home.pull("company_results", mode=engine.CENSUS)
+
+
+@pytest.mark.parametrize("number", ["²", "٣", 2**63, -(2**63) - 1, "9" * 5000, True, 1.5], ids=lambda n: str(n)[:20])
+@pytest.mark.parametrize("mode", [engine.INCREMENTAL, engine.CENSUS])
+def test_a_note_whose_id_is_no_number_is_one_reject(home: PulseHome, number: object, mode: str) -> None:
+    """The others of its date are read, in a census too."""
+    home.pull("notes", "topics")
+    date = home.dates[0]
+    notes = [*home.site.notes_of(date, 0), {"id": number, "text": "odd"}]
+    home.site.answers[f"/notes?date={date}"] = json_response(notes)
+    run, _ = home.pull("notes", "topics", mode=mode)
+    assert (run.rejected, run.gone) == (1, 0) and home.wrong("notes") == []
+
+
+@pytest.mark.parametrize("number", ["²", "9" * 5000, 2**63, None, [1]], ids=lambda n: str(n)[:20])
+def test_a_group_whose_id_is_no_number_fails_what_stands_on_groups(home: PulseHome, number: object) -> None:
+    """Its slices cannot be asked for; the company's streams are read."""
+    home.site.answers["/group-types/team/groups"] = json_response([{"id": number, "name": "odd"}])
+    groups, results, topics = home.outcome("groups", "group_results", "topics")
+    assert (groups.status, results.status, topics.status) == ("failed", "failed", "done")
+    assert "whole number" in str(groups.error)

@@ -119,7 +119,7 @@ def test_a_run_stops_at_the_days_reserve_and_keeps_what_it_read(tmp_path: Path) 
 
 def test_associations_have_a_day_of_their_own(home: HubSpotHome) -> None:
     """Their limit is used up, the others' is not."""
-    home.site.limits = Limits(associations_daily=4)
+    home.site.limits = Limits(associations_daily=4, search_a_second=100)
     assert "daily limit (associations)" in home.failure("associations")
     home.pull("companies")
 
@@ -348,10 +348,10 @@ OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"daily_reserve": -1}, "a whole number from 0"),
     ({"limits": False}, "Choices: on, off"),
     ({"limits": ["on"]}, "Choices: on, off"),
-    ({"objects": "machines"}, "a list of custom objects' names"),
-    ({"objects": ["Machines!"]}, "Machines!"),
-    ({"objects": {"machines": 5}}, "a list of custom objects' names"),
-    ({"objects": ["deals"]}, "names deals, which is no custom object"),
+    ({"objects": "machines"}, "objects is a list of"),
+    ({"objects": ["Machines!"]}, "objects is a list of"),
+    ({"objects": {"machines": 5}}, "objects is a list of"),
+    ({"objects": ["deals"]}, "objects names deals, which is no"),
     ({"histories": ["dealstage"]}, "a list of KIND.PROPERTY"),
     ({"histories": [5]}, "a list of KIND.PROPERTY"),
     ({"histories": {"deals": "x"}}, "a list of KIND.PROPERTY"),

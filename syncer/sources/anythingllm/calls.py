@@ -28,6 +28,7 @@ WORKSPACES = "/v1/workspaces"
 SKEW_TO_TELL_S = 60.0
 FULL_EVERY_H = 24.0
 MOST_HOURS = 24 * 366
+LOOKS_AT_NOTHING = 2  # more, at an empty list where nothing is known of before: a database may fail for a moment
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 TAILS = ("/api/docs", "/api/v1", "/v1", "/api")  # what people copy along with the address
 
@@ -102,13 +103,25 @@ class Calls:
         return Identity(account=account, user=self._user(), clock_skew_s=skew_s, notes=tuple(notes))
 
     def user_names(self) -> list[str]:
-        """Return the names of all users, asked for once; none in single-user mode, which answers 401."""
+        """
+        Return the names of all users, asked for once; none in single-user mode, which answers 401.
+
+        Raises: AnswerError: no user is listed, or the database fails: names would not be masked.
+        """
         if self._names is None:
             try:
-                users = a_list(self.get("/v1/users"), "users")
+                answer = self.get("/v1/users")
+                users = a_list(answer, "users")
+                if not users:  # in multi-user mode there is one at least
+                    raise AnswerError(
+                        f"{answer.where} at {self.root} answered 200 with no user at all, so that no name could be "
+                        "masked; nothing was read.",
+                        hint="It answers so when its database fails: it is safe to run again.",
+                    )
             except NotAllowed as error:
                 if error.status != 401:
                     raise
+                self.witness()  # the mode stands in the database, too
                 users = []
             self._names = [name for user in users if isinstance(name := user.get("username"), str) and name]
         return self._names
@@ -125,7 +138,7 @@ class Calls:
         """Read by GET what several streams stand on, once; *kept_as* is a name of its own for another look."""
         return self.spool.once(kept_as or path, lambda: self.get(path))
 
-    def trusted(self, answer: Answer, rows: Sequence[Record], *, before: int | None) -> bool:
+    def trusted(self, answer: Answer, rows: Sequence[Record], *, path: str, before: int | None) -> bool:
         """
         Tell whether what is not in a list may end.
 
@@ -133,7 +146,8 @@ class Calls:
         proves nothing: the server answers the same when its database fails. So no place is stored for one, unless it
         was believed, and a reload that meets one ends nothing either.
         Raises: AnswerError: there were rows before, and nobody has said that an empty list is to be believed; or the
-        workspaces, which are asked for as a witness, are null.
+        workspaces, which are asked for as a witness, are null; or the list at *path* is another one when it is asked
+        for again.
         """
         if rows or self.believes_empty:
             return True
@@ -141,6 +155,8 @@ class Calls:
             raise self.liar(answer, f"answered 200 with an empty list, where there were {before}")
         if before is None:
             self.witness()
+            if any(self.get(path).data != answer.data for _ in range(LOOKS_AT_NOTHING)):
+                raise self.liar(answer, "answered 200 with an empty list, and then with another one")
         return before == 0
 
     def witness(self) -> None:

@@ -3,12 +3,14 @@ Reading a list down that has newest rows first and nothing but page numbers, whi
 
 What is added pushes rows down, to later pages; what is deleted pulls them up, to earlier ones. So a stretch of pages
 is read from its far end *up* to what is known: deletions then move rows ahead of us, where we meet them. Additions
-would move them behind us, and are told by the newest id, asked for before and after the stretch: where it moved, the
-stretch is read again, a shorter one each time. A page that begins with a row that is known needs no proof. Where no
-try was quiet, the walk goes on and is no longer `is_proven`: then nothing may end, and a walk is owed.
+would move them behind us, and are told by the ids of the first page, asked for before and after the stretch: where one
+came, the newest or a lower one that is shown late, the stretch is read again, a shorter one each time. A page that
+begins with a row that is known needs no proof. Where no try was quiet, the walk goes on and is no longer `is_proven`:
+then nothing may end, and a walk is owed.
 
 An empty page is no end: the server answers so when its database fails. The end is a page that is not full and says
-that none follows, or a full one that says so before an empty one.
+that none follows, or a full one that says so before an empty one, three times: rows and their count are two queries,
+and each may fail by itself.
 
 Not here: what a page is (`workspace_chats.py`).
 Source: `endpoints/api/admin/index.js`: twenty a page, by id, descending; ids are never given twice.
@@ -24,6 +26,7 @@ from syncer.errors import AnswerError
 from syncer.sources import Record
 
 FIRST_STRETCH, STRETCH = 2, 16  # pages; each one is twice the one before
+LOOKS_AT_END = 2  # more, at an empty page: finding and counting may both have failed, each time by itself
 TRIES = 4  # of one page, where additions or a contradiction spoil it
 
 
@@ -67,7 +70,8 @@ class Descent:
     is_over: bool = False
     is_empty: bool = False  # there was no row at all
     top: int | None = None  # the newest id when the walk began; None: there is no row
-    _newest: int | None = None
+    _head_last: int = 0  # of the first page, as it was seen last: its oldest id, and all
+    _head: frozenset[int] = frozenset()
     _bound: int = 0  # a page that was empty, 0: none yet; it only tells how far to reach
     _met: dict[int, Record] = attrs.field(factory=dict)
     _last_follows: bool = True
@@ -79,7 +83,7 @@ class Descent:
         if not head.rows:
             self.is_over = self.is_empty = True
             return
-        self._newest = head.first
+        self._see(head)
         if self.low is None:
             self.top, self.low, self.page = head.first, head.last, 0
             self._last_follows = head.follows
@@ -141,8 +145,14 @@ class Descent:
         return None
 
     def _settle_end(self) -> str | None:
-        """Make sure that an empty page was the end: the pages before it say that none follows."""
+        """Make sure that an empty page was the end: the pages before it say that none follows, each time."""
         trouble = self._read_up(self.page + 1)
+        for _ in range(LOOKS_AT_END):
+            if trouble is not None:
+                break
+            if self._take(self.page + 1).rows:
+                return f"page {self.page + 1} is empty, and then is not"
+            trouble = self._read_up(self.page + 1)
         if trouble is None:
             self.low = min([self.low or 0, *self._met])
             self.is_over = True
@@ -157,7 +167,8 @@ class Descent:
             page -= 1
             sheet = self._take(page)
             if not sheet.rows:
-                is_behind_empty = True
+                if not is_behind_empty:
+                    return f"page {page} is empty, and page {page + 1} was not"
                 continue
             if is_behind_empty and sheet.follows:
                 return f"page {page} says that another one follows, which is empty"
@@ -167,10 +178,17 @@ class Descent:
         newest = sheet if sheet is not None and page == 0 else self._take(0)
         if not newest.rows:
             return "its first page is empty, where it had rows"
-        if newest.first != self._newest:
-            self._newest = newest.first
+        if self._has_more(newest):
+            self._see(newest)
             return ""
         return None
+
+    def _see(self, head: Sheet) -> None:
+        self._head_last, self._head = head.last, frozenset(int(row["id"]) for row in head.rows)
+
+    def _has_more(self, head: Sheet) -> bool:
+        """Tell whether a row was added: the newest, or one of a lower id that the database shows only now."""
+        return any(int(row["id"]) > self._head_last and int(row["id"]) not in self._head for row in head.rows)
 
     def _advance(self, far: Sheet, size: int) -> None:
         assert self.low is not None

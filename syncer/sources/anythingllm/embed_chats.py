@@ -46,37 +46,42 @@ class EmbedChats:
         """
         Yield the chats of each embed that is due.
 
-        The place of an embed: {"count", "full_at", "uuid"}, or {"gone": true}; of the scope "": {"listed": embeds}.
+        The place of an embed: {"count", "full_at", "uuid"}, or {"gone": true}; of the scope "": {"listed": embeds,
+        "whole": true, or "tried_at"}, see `_is_sweep`.
         Raises: AnswerError: no embed at all where there were some; all that were asked for failed.
         """
         answer, embeds = self._embeds(places)
-        is_trusted = self.calls.trusted(answer, embeds, before=_embeds_before(places))
+        is_trusted = self.calls.trusted(answer, embeds, path=EMBEDS, before=_embeds_before(places))
         if not self.calls.embed:
             yield from self._gone(embeds, places)
-        is_fresh = not places and is_trusted and not self.calls.embed
-        asked, failures = 0, list[SyncerError]()
+        is_sweep = is_trusted and self._is_sweep(places)
+        read, failures = list[int](), list[SyncerError]()
         is_first = True
         for embed in self._chosen(answer, embeds):
-            place = places.get(str(embed["id"]))
-            if not self._is_due(answer, embed, place):
+            if not is_sweep and not self._is_due(answer, embed, places.get(str(embed["id"]))):
                 continue
-            asked += 1
+            read.append(embed["id"])
             for page in self._pages(embed):
                 if page.error is not None:
                     failures.append(page.error)
-                yield from self._of_all(page, is_first=is_first) if is_fresh else (page,)
+                    read.pop()
+                yield from self._of_all(page, is_first=is_first) if is_sweep else (page,)
                 is_first = is_first and not page.records
-        if failures and len(failures) == asked:
+        if failures and not read:
             raise failures[-1]
         if is_trusted:
-            # Where nothing was known before, all embeds together are everything there is.
-            whole = Whole(first=is_first) if is_fresh and not failures else None
-            yield Page(scope=LISTING, place={"listed": len(embeds)}, mark=self.calls.mark(), whole=whole)
+            whole = _whole_of(read, is_all=not failures, is_first=is_first) if is_sweep else None
+            place = {"listed": len(embeds), **self._sweep(places, is_sweep=is_sweep, is_well=not failures)}
+            yield Page(scope=LISTING, place=place, mark=self.calls.mark(), whole=whole)
 
     def keys(self, places: Mapping[str, Place]) -> Iterator[Page]:
         """Yield the chats of all embeds, for a census."""
         answer, embeds = self._embeds(places, is_new=True)
-        is_trusted = self.calls.trusted(answer, embeds, before=_embeds_before(places))
+        is_trusted = self.calls.trusted(answer, embeds, path=EMBEDS, before=_embeds_before(places))
+        if LISTING in places and any(str(embed["id"]) not in places for embed in embeds):
+            # A census brings their chats in, but no place that would tell when they are gone.
+            told = {name: value for name, value in places[LISTING].items() if name != "whole"}
+            yield Page(scope=LISTING, place=told)
         held: dict[int, None] = {}
         has_failed = False
         for embed in self._chosen(answer, embeds):
@@ -98,7 +103,7 @@ class EmbedChats:
         """Yield the chats of *keys* that are there. All embeds are asked, once for the whole of a census."""
         answer = self.calls.once(EMBEDS, kept_as="again /v1/embed")
         embeds = embeds_in(answer)
-        if not self.calls.trusted(answer, embeds, before=None):
+        if not self.calls.trusted(answer, embeds, path=EMBEDS, before=None):
             raise self.calls.liar(answer, "answered 200 with an empty list where chats were looked for")
         wanted = {key[0] for key in keys}
         for embed in embeds:
@@ -131,6 +136,32 @@ class EmbedChats:
         if place is None or place.get("gone") or self.calls.is_due(place):
             return True
         return bool(place.get("count") != number_of(answer, embed, "chat_count") or place.get("uuid") != embed["uuid"])
+
+    def _is_sweep(self, places: Mapping[str, Place]) -> bool:
+        """
+        Tell whether to read all embeds, so that all rows that were not met end, of whatever embed they are.
+
+        An embed that is gone is known by its place. Where places were lost (a reload, in which another embed failed,
+        or of one embed only) or never were (a first load that was killed), rows may stand there of an embed that
+        nobody knows of. So all places are proven to be there by one sweep that went well; until then it is tried
+        with a first load or a reload, and as often as a full comparison is due.
+        """
+        listing = places.get(LISTING)
+        if self.calls.embed or (places and listing is None):  # the rest of a load that was killed comes first
+            return False
+        if listing is None:
+            return True
+        return not listing.get("whole") and self.calls.is_due({"full_at": listing.get("tried_at")})
+
+    def _sweep(self, places: Mapping[str, Place], *, is_sweep: bool, is_well: bool) -> Place:
+        """Return what the place of the scope "" tells of the last sweep."""
+        if is_sweep and is_well:
+            return {"whole": True}
+        if self.calls.embed and not places:
+            return {}  # a reload of one embed: the next pull of all sweeps
+        if is_sweep or (LISTING not in places and not self.calls.embed):
+            return {"tried_at": self.calls.opened}
+        return {name: value for name, value in places.get(LISTING, {}).items() if name != "listed"}
 
     def _gone(self, embeds: Sequence[Record], places: Mapping[str, Place]) -> Iterator[Page]:
         """End the chats of embeds that are not in the list any more: they were deleted with their embed."""
@@ -227,6 +258,13 @@ _NAMED = Answer(status=200, headers={}, body=b"", url="", where=f"GET {EMBEDS}")
 def _by_id(row: Record) -> tuple[bool, Any]:
     number = row.get("id")
     return (False, number) if isinstance(number, int) else (True, 0)
+
+
+def _whole_of(read: Sequence[int], *, is_all: bool, is_first: bool) -> Whole:
+    """Return what a sweep has met all of: everything, or where embeds failed the chats of the others."""
+    if is_all:
+        return Whole(first=is_first)
+    return Whole(columns=("embed_id",), values=[(number,) for number in read], within=("embed_id",), first=is_first)
 
 
 def _embeds_before(places: Mapping[str, Place]) -> int | None:

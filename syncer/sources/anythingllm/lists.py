@@ -71,7 +71,7 @@ class Listed:
     def fetch(self, keys: Sequence[Key]) -> Iterator[Page]:
         """Yield those of *keys* that are in the list. Raises AnswerError: the list is empty, which settles nothing."""
         answer = self.calls.once(self.path, kept_as=f"again {self.path}")
-        if not self.calls.trusted(answer, self.witness_in(answer), before=None):
+        if not self.calls.trusted(answer, self.witness_in(answer), path=self.path, before=None):
             raise self.calls.liar(answer, "answered 200 with an empty list where rows were looked for")
         wanted = {str(key[0]) for key in keys}
         yield Page(records=[row for row in self.rows_in(answer) if str(row.get(self.key)) in wanted])
@@ -79,7 +79,7 @@ class Listed:
     def _pages(self, answer: Answer, places: Mapping[str, Place]) -> Iterator[Page]:
         witnesses, rows = self.witness_in(answer), self.rows_in(answer)
         before = places.get("", {}).get("listed")
-        is_trusted = self.calls.trusted(answer, witnesses, before=before)
+        is_trusted = self.calls.trusted(answer, witnesses, path=self.path, before=before)
         place = {"listed": len(witnesses)}
         last = max(0, len(rows) - 1) // RECORDS_A_PAGE
         for number in range(last + 1):

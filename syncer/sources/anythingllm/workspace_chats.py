@@ -16,7 +16,7 @@ import attrs
 
 from syncer.errors import AnswerError
 from syncer.sources import Key, Page, Place, Record, Whole
-from syncer.sources.anythingllm.calls import Calls, a_list, an_object, number_of
+from syncer.sources.anythingllm.calls import LOOKS_AT_NOTHING, Calls, a_list, an_object, number_of
 from syncer.sources.anythingllm.chat_records import settled
 from syncer.sources.anythingllm.descent import Descent, Sheet
 from syncer.transport import Answer
@@ -148,6 +148,8 @@ class WorkspaceChats:
         if place.get("max"):
             raise self._nothing("answered 200 with no chat at all, where there were some")
         self.calls.witness()
+        if "max" not in place and any(self._sheet(0).rows for _ in range(LOOKS_AT_NOTHING)):
+            raise self._nothing("answered 200 with no chat at all, and then with some")
         return "max" in place
 
     def _nothing(self, what: str) -> AnswerError:

@@ -84,7 +84,7 @@ class FridayPulse:
     def keys(self, stream: str, *, places: Mapping[str, Place]) -> Iterator[Page]:
         """Yield every key there is now: of a stream of dates, all slices of all dates are asked for."""
         if stream in LISTS:
-            return Lists(listing=self._listing).keys(stream)
+            return Lists(listing=self._listing).keys(stream, places.get(""))
         return self._slices(stream).keys(self._homes_of(stream))
 
     def fetch(self, stream: str, keys: Sequence[Key]) -> Iterator[Page]:

@@ -8,7 +8,9 @@ Not here: what hangs on a date (`slices.py`).
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 from urllib.parse import quote
 
 import attrs
@@ -19,6 +21,8 @@ from syncer.sources.friday_pulse.calls import Calls
 
 LISTS = ("topics", "group_types", "groups", "result_dates")
 Failures = (Unavailable, NotFound, AnswerError)  # what a part of an account may answer while the rest is well
+MOST_DIGITS = 19  # of 64 bits
+T = TypeVar("T")
 
 
 @attrs.frozen(kw_only=True)
@@ -29,9 +33,37 @@ class Groups:
     failed: dict[str, SyncerError]
     types: Sequence[str]
 
+    def pages(self) -> Iterator[Page]:
+        """Yield how listing the groups of each type went, as scopes of their own: a reject names one that failed."""
+        for code in self.types:
+            yield Page(scope=f"type {code}", error=self.failed.get(code))
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many groups each type has, but for those that have none."""
+        return dict(Counter(code for row in self.found.values() for code in row["group_type_codes"]))
+
+    def doubted(self, place: Place | None) -> Groups:
+        """Return them with each type failed that has no groups now, where *place* tells that it had some."""
+        sizes = self.sizes()
+        before: dict[str, int] = place.get("sizes", {}) if place else {}
+        failed = {
+            code: AnswerError(
+                f"Friday Pulse lists no groups of type {code}, where it listed {before[code]}; none was ended.",
+                hint="If they are gone: pull friday_pulse.groups once with --full.",
+            )
+            for code in self.types
+            if before.get(code) and code not in sizes
+        }
+        return attrs.evolve(self, failed={**failed, **self.failed})
+
 
 class Listing:
-    """Asks for each list once; an error is not kept."""
+    """
+    Asks for each list once; an error is not kept.
+
+    Every account has topics, types, groups and dates. So an empty list is an error, whatever was there before: a token
+    that lost its role sees nothing, and a reload does not know what there was.
+    """
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
@@ -49,18 +81,19 @@ class Listing:
         """Return the topics."""
         if self._topics is None:
             self._topics = self._calls.rows("/topics")
-        return self._topics
+        return some(self._topics, "topics")
 
     def types(self) -> list[Record]:
         """Return the group types."""
         if self._types is None:
-            self._types = self._calls.rows("/group-types")
+            self._types = some(self._calls.rows("/group-types"), "group types")
         return self._types
 
     def dates(self) -> dict[str, Record]:
         """Return the flow dates, by date, oldest first. Raises AnswerError where one is no date."""
         if self._dates is None:
-            rows = {day_of(row.get("date"), what="info/results-dates"): row for row in self._calls.rows(_DATES)}
+            listed = some(self._calls.rows(_DATES), "result dates")
+            rows = {day_of(row.get("date"), what="info/results-dates"): row for row in listed}
             self._dates = dict(sorted(rows.items()))
         return self._dates
 
@@ -71,10 +104,8 @@ class Listing:
         return self._groups
 
     def pages_of_types(self) -> Iterator[Page]:
-        """Yield how listing the groups of each type went, as scopes of their own: a reject names one that failed."""
-        groups = self.groups()
-        for code in groups.types:
-            yield Page(scope=f"type {code}", error=groups.failed.get(code))
+        """Yield how listing the groups of each type went."""
+        yield from self.groups().pages()
 
     def is_there(self, group: int) -> bool:
         """
@@ -94,7 +125,7 @@ class Listing:
     def _listed(self) -> Groups:
         found: dict[int, Record] = {}
         failed: dict[str, SyncerError] = {}
-        codes = [str(row["code"]) for row in self.types() if row.get("code")]
+        codes = [clean_text(str(row["code"])) for row in self.types() if row.get("code")]
         for code in codes:
             try:
                 rows = self._calls.rows(f"/group-types/{quote(code, safe='')}/groups")
@@ -113,6 +144,7 @@ class Listing:
                     known["group_type_codes"].append(code)
         if failed and len(failed) == len(codes):
             raise next(iter(failed.values()))
+        some(list(found), "groups")
         return Groups(found=dict(sorted(found.items())), failed=failed, types=codes)
 
 
@@ -127,39 +159,38 @@ class Lists:
 
     def read(self, stream: str, place: Place | None) -> Iterator[Page]:
         """
-        Yield the list, and how long it is as its place.
+        Yield the list. Its place: {"count": how long it is}; of groups also {"shared": the types of each group of
+        several, "sizes": how many groups each type has}.
 
-        Raises: AnswerError: it is empty and was not: a token that sees nothing any more looks like that.
+        Raises: AnswerError: it is empty.
         """
-        records, whole, _ = self._of(stream)
-        before = place.get("count", 0) if place else 0
-        if before and not records:
-            raise AnswerError(
-                f"Friday Pulse lists no {stream.replace('_', ' ')} at all, where it listed {before}; none was ended.",
-                hint="Has the token's user another role now?",
-            )
+        records, whole, _ = self._of(stream, place)
+        told: Place = {"count": len(records)}
         if stream == "groups":
-            yield from self.listing.pages_of_types()
+            groups = self.listing.groups().doubted(place)
+            yield from groups.pages()
+            kept = {code: size for code, size in (place or {}).get("sizes", {}).items() if code in groups.failed}
+            told |= {"shared": _shared(groups, place), "sizes": {**groups.sizes(), **kept}}
         mark = max(self.listing.dates(), default=None) if stream == "result_dates" else f"{len(records)} listed"
-        yield Page(records=records, whole=whole, place={"count": len(records)}, mark=mark)
+        yield Page(records=records, whole=whole, place=told, mark=mark)
 
-    def keys(self, stream: str) -> Iterator[Page]:
-        """Yield the list."""
-        records, whole, _ = self._of(stream)
+    def keys(self, stream: str, place: Place | None) -> Iterator[Page]:
+        """Yield the list. Raises AnswerError: it is empty."""
+        records, whole, _ = self._of(stream, place)
         if stream == "groups":
-            yield from self.listing.pages_of_types()
+            yield from self.listing.groups().doubted(place).pages()
         yield Page(records=records, whole=whole)
 
     def fetch(self, stream: str, keys: Sequence[Key]) -> Iterator[Page]:
         """Yield those of the list that *keys* name. Raises where a part of it could not be read."""
-        records, _, failed = self._of(stream)
+        records, _, failed = self._of(stream, None)
         for error in failed.values():
             raise error
         name = {"groups": "id", "result_dates": "flow_date"}.get(stream, "code")
         wanted = {str(key[0]) for key in keys}
         yield Page(records=[record for record in records if str(record.get(name)) in wanted])
 
-    def _of(self, stream: str) -> tuple[list[Record], Whole, dict[str, SyncerError]]:
+    def _of(self, stream: str, place: Place | None) -> tuple[list[Record], Whole, dict[str, SyncerError]]:
         """Return the records of a list, what they are all of, and the group types that failed."""
         if stream == "topics":
             return _raw(self.listing.topics()), Whole(), {}
@@ -168,12 +199,36 @@ class Lists:
         if stream == "result_dates":
             dates = self.listing.dates()
             return [{**row, "raw": row, "date": day, "flow_date": day} for day, row in dates.items()], Whole(), {}
-        groups = self.listing.groups()
-        whole = Whole()
-        if groups.failed:
-            well = [(code,) for code in groups.types if code not in groups.failed]
-            whole = Whole(columns=("group_type_code",), values=well)
-        return list(groups.found.values()), whole, groups.failed
+        groups = self.listing.groups().doubted(place)
+        if not groups.failed:
+            return list(groups.found.values()), Whole(), {}
+        shared = _shared(groups, place)
+        records = [_with_codes(row, shared.get(str(number), [])) for number, row in groups.found.items()]
+        # A group that is seen nowhere may still be of a type that failed, while its row stands under another one.
+        unsure = {codes[0] for number, codes in shared.items() if int(number) not in groups.found}
+        well = [(code,) for code in groups.types if code not in groups.failed and code not in unsure]
+        return records, Whole(columns=("group_type_code",), values=well), groups.failed
+
+
+def _shared(groups: Groups, place: Place | None) -> dict[str, list[str]]:
+    """
+    Return all types of each group that is of several, by its id; what types that failed now told earlier is kept.
+
+    None of a type that failed is known where there is no place: then the next list that is whole puts it right.
+    """
+    before: dict[str, list[str]] = place.get("shared", {}) if place else {}
+    now = {str(number): list(row["group_type_codes"]) for number, row in groups.found.items()}
+    for number, codes in before.items():
+        kept = [code for code in codes if code in groups.failed]
+        if kept:
+            there = {*now.get(number, []), *kept}
+            is_seen = number in now
+            now[number] = [code for code in groups.types if code in there] if is_seen else codes
+    return {number: codes for number, codes in now.items() if len(codes) > 1}
+
+
+def _with_codes(row: Record, codes: list[str]) -> Record:
+    return {**row, "group_type_code": codes[0], "group_type_codes": codes} if codes else row
 
 
 def _raw(rows: list[Record]) -> list[Record]:
@@ -194,7 +249,24 @@ def day_of(value: object, *, what: str) -> str:
 
 
 def whole_number(value: object) -> int | None:
-    """Return an id as a number, in quotes or not; None where it is none."""
-    if isinstance(value, str) and value.isdigit():
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    """Return an id as a number, in quotes or not; None where it is none, or has more than 64 bits."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= MOST_DIGITS:
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if -(2**63) <= value < 2**63 else None
+
+
+def clean_text(text: str) -> str:
+    """Replace each half of a surrogate pair, which neither a URL nor a warehouse takes, as columns do."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def some(rows: list[T], what: str) -> list[T]:
+    """Return *rows*. Raises AnswerError where there is none."""
+    if not rows:
+        raise AnswerError(
+            f"Friday Pulse lists no {what} at all, and every account has some; none was ended.",
+            hint="Has the token's user another role now?",
+        )
+    return rows

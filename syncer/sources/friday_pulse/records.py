@@ -133,7 +133,8 @@ def _topic_code(topic: object) -> object:
     """Return a topic's code; `overall` where there is no topic; None, which is no key, where it has no code."""
     if topic is None or topic == {}:
         return OVERALL
-    return topic.get("code") if isinstance(topic, dict) else None
+    code = topic.get("code") if isinstance(topic, dict) else None
+    return code if isinstance(code, str | int | float) else None  # else no key: a reject, of this row only
 
 
 def _same_day(value: object, part: Slice) -> str:

@@ -127,9 +127,11 @@ class Slices:
         Yield the slices of the dates that are due, each with the place behind it; *now* is the server's clock.
 
         A walk that was killed is gone on with; where it was opened long ago, the next one follows at once.
+        Raises: AnswerError: no dates or no groups are listed at all.
         """
         dates = list(self.listing.dates())
-        self._check_visible(places.get(""), dates)
+        if self.is_of_groups:
+            self.listing.groups()
         last = places.get("")
         now_there = dict(places)
         if last is not None and last["is_open"]:
@@ -282,16 +284,6 @@ class Slices:
     def _within(self) -> tuple[str, ...]:
         """A date whose results vanish is no edit; notes and risks come and go."""
         return ("flow_date",) if self.stream.endswith("results") else ()
-
-    def _check_visible(self, place: Place | None, dates: list[str]) -> None:
-        """Raise AnswerError where nothing is visible any more: a token that lost its role looks like that."""
-        if place is None:
-            return
-        if not dates:
-            raise AnswerError("Friday Pulse lists no result dates at all, where it listed some; none was ended.")
-        had_groups = place.get("known") or place.get("groups")
-        if self.is_of_groups and had_groups and not self.listing.groups().found:
-            raise AnswerError("Friday Pulse lists no groups at all, where it listed some; none was ended.")
 
 
 def _named(error: SyncerError, part: Slice) -> SyncerError:

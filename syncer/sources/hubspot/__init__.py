@@ -28,7 +28,7 @@ from syncer.sources import Identity, Key, Needs, Page, Place, Source
 from syncer.sources.hubspot import definitions, listed
 from syncer.sources.hubspot.associations import Associations
 from syncer.sources.hubspot.batches import Wanted
-from syncer.sources.hubspot.calls import Calls
+from syncer.sources.hubspot.calls import Calls, place_of
 from syncer.sources.hubspot.definitions import Definition
 from syncer.sources.hubspot.ids import Ids
 from syncer.sources.hubspot.kinds import MERGED_IDS, ORDER, WITH_PIPELINES, Kind, all_kinds
@@ -39,6 +39,7 @@ from syncer.transport import Doors
 
 LISTED = ("owners", "pipelines", "pipeline_stages", "properties")
 DECLARED = ("id", "created_at", "updated_at", "archived_at", "url")  # columns that mappings of objects have anyway
+FETCHED_S = 60.0  # so long what was fetched of a record with many edges is believed
 
 NEEDS = Needs(
     title="HubSpot",
@@ -69,8 +70,10 @@ class HubSpot:
 
     def __init__(self, account: Account, *, doors: Doors, streams: Sequence[str]) -> None:
         self._calls = Calls(account, doors=doors)
-        self._kinds = all_kinds(account.options.get("objects"))
-        self._histories = _histories(account.options.get("histories"), self._kinds)
+        self._kinds = all_kinds(account.options.get("objects"), place=place_of(account, "objects"))
+        histories = account.options.get("histories")
+        self._histories = _histories(histories, self._kinds, place=place_of(account, "histories"))
+        self._named = place_of(account, "objects")
         self._official = Official(self._calls.rare)
         self._ids = Ids()
         self._shares_ids = "associations" in streams
@@ -78,6 +81,7 @@ class HubSpot:
         self._pipelines: listed.Pipelines | None = None
         self._properties: listed.Properties | None = None
         self._people: list[str] | None = None
+        self._fetching: tuple[float, Associations] | None = None
         self._opened: int | None = None  # the server's clock at the check, in milliseconds
 
     @property
@@ -118,7 +122,12 @@ class HubSpot:
         """Yield what there is for *keys*."""
         if stream in self._kinds:
             return self._objects(self._kinds[stream]).fetch(keys)
-        return self._edges().fetch(keys) if stream == "associations" else self._listed(stream).fetch(keys)
+        if stream == "associations":
+            now = self._calls.clock.monotonic()
+            if self._fetching is None or now - self._fetching[0] > FETCHED_S:
+                self._fetching = now, self._edges()
+            return self._fetching[1].fetch(keys)
+        return self._listed(stream).fetch(keys)
 
     def people(self) -> list[str]:
         """Return the names of the portal's owners, for masking; none where the token may not read them."""
@@ -159,7 +168,7 @@ class HubSpot:
             if not kind.is_custom or error.status not in (400, 404):
                 raise
             raise RequestError(
-                f"HubSpot knows no object '{kind.path}' ({error.status}), which objects in [hubspot] names.",
+                f"HubSpot knows no object '{kind.path}' ({error.status}), which objects names, {self._named}.",
                 hint="Its name stands in HubSpot under Data Management, Data Model; or give its type id: "
                 f'objects = {{ {kind.name} = "2-345" }}.',
                 status=error.status,
@@ -205,14 +214,14 @@ class HubSpot:
         raise UnknownName("stream of HubSpot", stream, known=[*self._kinds, "associations", *LISTED])
 
 
-def _histories(option: Any, kinds: Mapping[str, Kind]) -> dict[str, list[str]]:
+def _histories(option: Any, kinds: Mapping[str, Kind], *, place: str) -> dict[str, list[str]]:
     """Read which histories a site wants, by kind. Raises UsageError."""
     found: dict[str, list[str]] = {}
     for each in option if isinstance(option, list) else [option] if option is not None else []:
         kind, _, name = each.partition(".") if isinstance(each, str) else ("", "", "")
         if kind not in kinds or not name:
             raise UsageError(
-                f"histories in [hubspot] is a list of KIND.PROPERTY, such as ['deals.dealstage']; kinds: "
+                f"{place}: histories is a list of KIND.PROPERTY, such as ['deals.dealstage']; kinds: "
                 f"{', '.join(kinds)}."
             )
         found.setdefault(kind, []).append(name)

@@ -44,6 +44,8 @@ class Associations:
     now: int
     ids: Ids
     pairs: Pairs
+    _sizes: dict[tuple[str, str], int] = attrs.field(factory=dict, init=False)
+    _last: dict[tuple[str, str, str], dict[Key, Record]] = attrs.field(factory=dict, init=False)  # of one record
 
     def read(self, *, places: Mapping[str, Place], lookback: timedelta) -> Iterator[Page]:
         """Yield the edges of what changed, kind by kind; a kind that the token may not read is a scope that failed."""
@@ -84,7 +86,12 @@ class Associations:
     def fetch(self, keys: Sequence[Key]) -> Iterator[Page]:
         """Yield the edges of *keys* that are there; the others are deleted."""
         by_pair: dict[tuple[str, str], dict[str, list[Key]]] = {}
+        records, gone = self._kept(keys)
+        if records or gone:
+            yield Page(records=records, states=[State(key=key, state=DELETED) for key in gone])
         for key in keys:
+            if (str(key[0]), str(key[1]), str(key[2])) in self._last:
+                continue
             by_pair.setdefault((str(key[0]), str(key[2])), {}).setdefault(str(key[1]), []).append(key)
         kinds = {kind.name: kind for kind in self.kinds}
         for (start, end), by_id in by_pair.items():
@@ -94,19 +101,39 @@ class Associations:
                 continue
             for at in range(0, len(ids), BATCH):
                 part = ids[at : at + BATCH]
-                records = self._edges(kinds[start], kinds[end], part)
-                there = {tuple(each[column] for column in KEY) for each in records}
-                gone = [key for each in part for key in by_id[each] if key not in there]
-                yield Page(records=records, states=[State(key=key, state=DELETED) for key in gone])
+                for some, records in self._edges(kinds[start], kinds[end], part):
+                    there = {tuple(each[column] for column in KEY) for each in records}
+                    gone = [key for each in some for key in by_id[each] if key not in there]
+                    yield Page(records=records, states=[State(key=key, state=DELETED) for key in gone])
+                    self._remember(kinds[start], kinds[end], some[-1], records)
 
-    def _edges(self, start: Kind, end: Kind, ids: Sequence[str]) -> list[Record]:
-        """Return the edges of some records to one kind; none where the pair has no type of association any more."""
+    def _remember(self, start: Kind, end: Kind, id: str, records: Sequence[Record]) -> None:
+        """Keep the edges of one record: a census asks for those of a record with many a part at a time."""
+        self._last.clear()
+        own = [each for each in records if each["from_id"] == id]
+        self._last[start.name, id, end.name] = {tuple(each[column] for column in KEY): each for each in own}
+
+    def _kept(self, keys: Sequence[Key]) -> tuple[list[Record], list[Key]]:
+        """Return, of *keys* that are the last asked record's, the edges that are there, and the other keys."""
+        records, gone = [], []
+        for key in keys:
+            own = self._last.get((str(key[0]), str(key[1]), str(key[2])))
+            if own is None:
+                continue
+            if tuple(key) in own:
+                records.append(own[tuple(key)])
+            else:
+                gone.append(key)
+        return records, gone
+
+    def _edges(self, start: Kind, end: Kind, ids: Sequence[str]) -> Iterator[tuple[list[str], list[Record]]]:
+        """Yield the edges of some records to one kind; none where the pair has no type of association any more."""
         try:
-            return edges_of(self.calls, start, end, ids)
+            yield from edges_of(self.calls, start, end, ids, sizes=self._sizes)
         except RequestError as error:
             if error.status not in (400, 404) or self.pairs.is_possible(start, end) is not False:
                 raise
-            return []
+            yield list(ids), []
 
     def _binned(self, kind: Kind) -> Iterator[str]:
         """Yield the ids of all records that lie in the recycle bin now."""
@@ -129,10 +156,10 @@ class Associations:
     def _all_ids(self, kind: Kind, window: Window) -> Iterator[tuple[Sequence[str], Place | None]]:
         """Yield the ids of all live records, and the place behind each batch of them."""
         if self.ids.has_all(kind.name):
+            for ids in self.ids.batches(f"{kind.name} merged", BATCH):  # first: no place is behind them
+                yield ids, None
             for ids in self.ids.batches(kind.name, BATCH, after=window.last):
                 yield ids, window.at(ids[-1])
-            for ids in self.ids.batches(f"{kind.name} merged", BATCH):
-                yield ids, None
             return
         pages = walk.list_pages(self.calls, kind, properties=[MERGED_IDS], after=window.last)
         waiting: list[str] = []
@@ -193,7 +220,7 @@ class Associations:
         try:
             for ids, _ in itertools.chain([(binned, None)], self._all_ids(start, Window(mark=self.now))):
                 for at in range(0, len(ids), BATCH):
-                    yield self._page(start, end, ids[at : at + BATCH])
+                    yield from self._of_batch(start, end, ids[at : at + BATCH])
         except RequestError as error:
             if error.status not in NO_SUCH_KIND:
                 raise
@@ -210,18 +237,18 @@ class Associations:
             part = list(ids[at : at + BATCH])
             for other in self.pairs.of(kind):
                 try:
-                    page = self._page(kind, other, part)
+                    yield from self._of_batch(kind, other, part)
                 except RequestError as error:
                     if error.status not in NO_SUCH_KIND:
                         raise
                     self.pairs.lose((kind.name, other.name))
-                    page = Page(scope=f"{kind.name} to {other.name}", error=error)
-                yield page
+                    yield Page(scope=f"{kind.name} to {other.name}", error=error)
         if place is not None:
             yield Page(scope=kind.name, place=place, mark=mark)
 
-    def _page(self, start: Kind, end: Kind, ids: Sequence[str]) -> Page:
-        """Ask for the edges of up to a batch of records to one kind."""
-        values = [(start.name, each, end.name) for each in ids]
-        whole = Whole(columns=SLICE, values=values, absent=DELETED)
-        return Page(scope=f"{start.name} to {end.name}", records=edges_of(self.calls, start, end, ids), whole=whole)
+    def _of_batch(self, start: Kind, end: Kind, ids: Sequence[str]) -> Iterator[Page]:
+        """Ask for the edges of up to a batch of records to one kind: a page, more where they are many."""
+        for part, records in edges_of(self.calls, start, end, ids, sizes=self._sizes):
+            values = [(start.name, each, end.name) for each in part]
+            whole = Whole(columns=SLICE, values=values, absent=DELETED)
+            yield Page(scope=f"{start.name} to {end.name}", records=records, whole=whole)

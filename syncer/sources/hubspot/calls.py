@@ -10,6 +10,7 @@ Source: HubSpot's usage guidelines, error handling and search guides.
 from __future__ import annotations
 
 import datetime as dt
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,7 +31,7 @@ from syncer.errors import (
     UsageError,
     WrongAccount,
 )
-from syncer.settings import Account
+from syncer.settings import DEFAULT_ENVIRONMENT, Account
 from syncer.sources import Identity
 from syncer.sources.hubspot.kinds import Kind
 from syncer.sources.hubspot.paths import DATED, Paths
@@ -46,6 +47,7 @@ NO_SUCH_KIND = (400, 403, 404)  # no scope for a kind, or no such custom object;
 _MOVING = 477  # the portal is being moved between data centres
 _LOCKED = 423
 _HEADERS = "X-HubSpot-RateLimit-"
+MOST_DIGITS = 12  # of a number in a header that is believed
 
 
 @attrs.frozen(kw_only=True)
@@ -63,7 +65,7 @@ class Calls:
         self.clock = doors.clock
         self.root = account.url.rstrip("/")
         self.workers = whole(account, "workers", 4, most=16)
-        self.paths = Paths(str(account.options.get("api", DATED)))
+        self.paths = Paths(str(account.options.get("api", DATED)), place=place_of(account, "api"))
         self._portal_id = _portal_of(account)
         self._reserve = whole(account, "daily_reserve", None, least=0, most=10_000_000)
         self._has_limits = _is_on(account, "limits")
@@ -126,8 +128,8 @@ class Calls:
         except NotFound as error:
             raise NotFound(
                 f"{self.root} has no HubSpot API of the version {self.paths.family} (404).",
-                hint=f"{self.variable('URL')} is https://api.hubapi.com, without a path; SYNCER_HUBSPOT_API is v3 "
-                "or a date version such as 2026-09.",
+                hint=f"{self.variable('URL')} is https://api.hubapi.com, without a path; {self.variable('API')} is "
+                "v3 or a date version such as 2026-09.",
                 status=404,
             ) from error
         ours = before + (self.clock.now() - before) / 2
@@ -210,7 +212,7 @@ class Calls:
             raise Unavailable(
                 f"HubSpot's daily limit ({name}): {day.left:,} of {day.limit:,} requests are left today, and "
                 f"{reserve:,} are kept for others (daily_reserve). {self._resets()}",
-                hint="What was read so far is kept; run again then, or set a smaller daily_reserve in [hubspot].",
+                hint="What was read so far is kept; run again then, or set a smaller daily_reserve.",
                 status=429,
             )
 
@@ -306,13 +308,23 @@ def next_after(answer: Answer, data: Mapping[str, Any]) -> str | None:
     return str(after)
 
 
+def place_of(account: Account, key: str) -> str:
+    """Say where an option of this account stands: the environment variable, or file, line and table."""
+    if account.variables.get(key):
+        return account.variable(key.upper())
+    is_default = account.environment == DEFAULT_ENVIRONMENT
+    table = account.source if is_default else f"environments.{account.environment}.{account.source}"
+    return account.places.get(key, f"in [{table}]")
+
+
 def whole(account: Account, key: str, default: Any, *, most: int, least: int = 1) -> Any:
     """Return a whole number of the site's options. Raises UsageError."""
     value = account.options.get(key, default)
     if value is default:
         return value
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise UsageError(f"{key} in [hubspot] is {value!r}; it is a whole number from {least} to {most}.")
+        place = place_of(account, key)
+        raise UsageError(f"{place}: {key} is {value!r}; it is a whole number from {least} to {most}.")
     return value
 
 
@@ -320,21 +332,22 @@ def _portal_of(account: Account) -> str | None:
     value = account.options.get("portal_id")
     if value is None:
         return None
-    if not isinstance(value, int | str) or isinstance(value, bool) or not str(value).isdigit():
-        raise UsageError(f"portal_id in [hubspot] is {value!r}; it is the portal's number, such as 62515.")
+    if not isinstance(value, int | str) or isinstance(value, bool) or not re.fullmatch("[0-9]+", str(value)):
+        place = place_of(account, "portal_id")
+        raise UsageError(f"{place}: portal_id is {value!r}; it is the portal's number, such as 62515.")
     return str(value)
 
 
 def _is_on(account: Account, key: str) -> bool:
     value = account.options.get(key, "on")
     if value not in ("on", "off"):
-        raise UsageError(f"{key} in [hubspot] is {value!r}. Choices: on, off.")
+        raise UsageError(f"{place_of(account, key)}: {key} is {value!r}. Choices: on, off.")
     return bool(value == "on")
 
 
 def _number(answer: Answer, name: str) -> int | None:
     text = answer.headers.get(f"{_HEADERS}{name}")
-    return int(text) if text and text.isdigit() else None
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else None
 
 
 def _error_of(answer: Answer) -> Mapping[str, Any]:

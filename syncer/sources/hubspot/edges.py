@@ -8,7 +8,7 @@ and its changelog of 2025-02-10 on the limit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from syncer.errors import AnswerError
@@ -18,30 +18,58 @@ from syncer.sources.hubspot.kinds import Kind
 from syncer.transport import Answer
 
 BATCH = 1_000
+FIRST = 250  # records in the first request of a pair: how many edges they have is not known yet
+MOST = 20_000  # edges of several records that are held at once; of one record, all of them
 NONE = ("OBJECT_NOT_FOUND", "NO_ASSOCIATIONS_FOUND")  # as a category, or at the end of a subCategory: there are none
 
 
-def edges_of(calls: Calls, start: Kind, end: Kind, ids: Sequence[str]) -> list[Record]:
+def edges_of(
+    calls: Calls, start: Kind, end: Kind, ids: Sequence[str], *, sizes: dict[tuple[str, str], int]
+) -> Iterator[tuple[list[str], list[Record]]]:
     """
-    Return the edges from the records *ids* of kind *start* to records of kind *end*, one record for each label.
+    Yield the edges from the records *ids* of kind *start* to records of kind *end*, one record for each label: some of
+    the ids, and all edges of those, at a time.
 
+    sizes: for how many records one request asks, by pair of kinds: learned from what came, kept by the caller.
     Raises: AnswerError: an answer that cannot be true.
     """
+    pair = start.name, end.name
+    left = list(dict.fromkeys(ids))
+    while left:
+        size = sizes.get(pair, FIRST)
+        part = left[:size]
+        found, count = _gathered(calls, start, end, part)
+        fitting = len(part) * MOST // 2 // max(count, 1)
+        if found is None:
+            sizes[pair] = max(1, min(len(part) // 2, fitting))
+            continue
+        sizes[pair] = min(BATCH, max(size, fitting)) if count <= MOST // 2 else max(1, min(size, fitting))
+        left = left[size:]
+        yield part, found
+
+
+def _gathered(calls: Calls, start: Kind, end: Kind, ids: Sequence[str]) -> tuple[list[Record] | None, int]:
+    """Return the edges of *ids* and how many came; None where those of several records are more than MOST."""
     found: dict[tuple[Any, ...], Record] = {}
-    inputs: list[dict[str, str]] = [{"id": each} for each in dict.fromkeys(ids)]
-    asked = {each["id"] for each in inputs}
+    inputs: list[dict[str, str]] = [{"id": each} for each in ids]
+    asked = set(ids)
+    before: set[tuple[str, str]] = set()
+    count = 0
     while inputs:
         path = calls.paths.associations(start.path, end.path, "batch", "read")
         answer = calls.associated(path, {"inputs": inputs})
         data = an_object(answer)
         _check(answer, data)
-        before = {(each["id"], each.get("after")) for each in inputs}
         inputs = []
         for result in a_list(answer, "results", of=data):
             from_id = _id_of(answer.where, result.get("from"))
             if from_id not in asked:
                 raise AnswerError(f"{answer.where} gave the associations of a record that was not asked for.")
-            for other in a_list(answer, "to", of=result):
+            others = a_list(answer, "to", of=result)
+            count += len(others)
+            if count > MOST and len(ids) > 1:
+                return None, count
+            for other in others:
                 for edge in _labels(answer.where, other):
                     record = {"from_type": start.name, "from_id": from_id, "to_type": end.name, **edge}
                     found[from_id, edge["to_id"], edge["category"], edge["type_id"]] = record
@@ -49,17 +77,21 @@ def edges_of(calls: Calls, start: Kind, end: Kind, ids: Sequence[str]) -> list[R
             if after is not None:
                 if (from_id, after) in before:
                     raise AnswerError(
-                        f"{answer.where} goes on with the same 'after' for a record: it would never end."
+                        f"{answer.where} goes on with an 'after' that a record had before: it would never end."
                     )
+                before.add((from_id, after))
                 inputs.append({"id": from_id, "after": after})
-    return list(found.values())
+    return list(found.values()), count
 
 
 def _check(answer: Answer, data: Mapping[str, Any]) -> None:
     """Raise AnswerError where a batch failed in part: what it does not show is not gone."""
     if data.get("status") not in (None, "COMPLETE"):
         raise AnswerError(f"{answer.where}: the batch is not complete.")
-    for error in a_list(answer, "errors", of=data) if data.get("errors") is not None else ():
+    errors = a_list(answer, "errors", of=data) if data.get("errors") is not None else []
+    if data.get("numErrors") and not errors:
+        raise AnswerError(f"{answer.where} counts errors and names none; for which records is not known.")
+    for error in errors:
         category, more = str(error.get("category")), str(error.get("subCategory"))
         if category not in NONE and not more.endswith(NONE):
             raise AnswerError(f"{answer.where} failed for some records ({category[:60]}); their edges are not known.")

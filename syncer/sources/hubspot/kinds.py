@@ -27,6 +27,7 @@ ORDER = (
     "companies",
 )
 TAKEN = ("associations", "owners", "pipelines", "pipeline_stages", "properties", "pairs")
+PLACE = "in [hubspot]"
 WITH_PIPELINES = ("deals", "tickets")
 MERGED_IDS = "hs_merged_object_ids"
 _ENTITY = re.compile(r"[a-z][a-z0-9_]*")
@@ -50,39 +51,39 @@ class Kind:
         return "lastmodifieddate" if self.name == "contacts" else "hs_lastmodifieddate"
 
 
-def all_kinds(objects: Any) -> dict[str, Kind]:
+def all_kinds(objects: Any, *, place: str = PLACE) -> dict[str, Kind]:
     """
     Return all kinds by name, in their order: HubSpot's own, then the custom ones that a site names in `objects`.
 
     objects: a list of names, or a table from names to what paths take (`licences = "2-345"`).
+    place: where the option stands, for messages.
     Raises: UsageError.
     """
     found = {name: Kind(name=name, path=name) for name in ORDER}
-    for name, path in sorted(custom_names(objects).items()):
+    for name, path in sorted(custom_names(objects, place=place).items()):
         if name in found or name in TAKEN:
-            raise UsageError(
-                f"objects in [hubspot] names {name}, which is no custom object: it has a mapping already."
-            )
+            raise UsageError(f"{place}: objects names {name}, which is no custom object: it has a mapping already.")
         found[name] = Kind(name=name, path=path, is_custom=True)
     return found
 
 
-def custom_names(objects: Any) -> Mapping[str, str]:
+def custom_names(objects: Any, *, place: str = PLACE) -> Mapping[str, str]:
     """Return name and path of each custom object. Raises UsageError."""
     if objects is None:
         return {}
     if isinstance(objects, list):
-        named = {each: each for each in objects}
+        pairs = [(each, each) for each in objects]
     elif isinstance(objects, dict):
-        named = dict(objects)
+        pairs = list(objects.items())
     else:
-        named = {"": ""}
-    for name, path in named.items():
+        pairs = [(objects, objects)]
+    for name, path in pairs:
         if not (
             isinstance(name, str) and isinstance(path, str) and _ENTITY.fullmatch(name) and _CUSTOM.fullmatch(path)
         ):
             raise UsageError(
-                "objects in [hubspot] is a list of custom objects' names in small letters, digits and _, such as "
-                '["subscriptions"], or a table from such names to what HubSpot calls them (licences = "2-345").'
+                f"{place}: objects is a list of custom objects' names in small letters, digits and _, such as "
+                '["subscriptions"], or a table from such names to what HubSpot calls them (licences = "2-345"); it '
+                f"has {repr(name if name == path else {name: path})[:60]}."
             )
-    return named
+    return dict(pairs)

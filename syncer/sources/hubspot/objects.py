@@ -28,7 +28,7 @@ from syncer.sources.hubspot.ids import Ids
 from syncer.sources.hubspot.kinds import MERGED_IDS
 from syncer.sources.hubspot.places import Window, packed, unpacked
 
-BIN, PROPERTIES = "archived", "properties"  # scopes beside that of the records, ""
+BIN, PROPERTIES, UNREAD = "archived", "properties", "unread properties"  # scopes beside that of the records, ""
 
 
 @attrs.frozen(kw_only=True)
@@ -56,7 +56,7 @@ class Objects:
     def read(self, *, places: Mapping[str, Place], lookback: timedelta) -> Iterator[Page]:
         """Yield what is new since *places*."""
         place = places.get("")
-        names = {each.name for each in self.known}
+        names = {*(each.name for each in self.known), *map(_history, self.wanted.histories)}
         told = unpacked(places[PROPERTIES]["names"]) if PROPERTIES in places else names
         if PROPERTIES not in places or not told <= names:  # from here on rows are read without those that went
             yield Page(scope=PROPERTIES, place={"names": packed(told & names)})
@@ -73,10 +73,13 @@ class Objects:
         reappeared = self._reappeared(places.get(PROPERTIES), since)
         for window in Window.since(place, now=self.now, lookback=lookback):
             yield from self._listed(window) if window.floor is None else self._changed(window)
+        failed: dict[str, RequestError] = {}
         for name in reappeared:
-            yield from self._with_property(name)
+            yield from self._with_property(name, failed)
+        yield self._unread(failed)
         binned = Bin.of(binned).with_perhaps(self._away).place
-        yield from self._bin(binned, lookback, is_all=bool(reappeared))
+        yield from self._bin(binned, lookback, is_all=len(failed) < len(reappeared))
+        names -= {each for name in failed for each in (name, _history(name))}
         if told != names:
             yield Page(scope=PROPERTIES, place={"names": packed(names)})
 
@@ -169,10 +172,11 @@ class Objects:
             return []
         before = unpacked(place["names"])
         new = [each for each in self.known if each.name not in before]
-        return [each.name for each in new if since is None or each.created is None or each.created < since]
+        back = [each.name for each in new if since is None or each.created is None or each.created < since]
+        return list(dict.fromkeys([*back, *(name for name in self.wanted.histories if _history(name) not in before)]))
 
-    def _with_property(self, name: str) -> Iterator[Page]:
-        """Yield the live records that have a value of a property."""
+    def _with_property(self, name: str, failed: dict[str, RequestError]) -> Iterator[Page]:
+        """Yield the live records that have a value of a property; it *failed* where no search can tell."""
         only = {"propertyName": name, "operator": "HAS_PROPERTY"}
         try:
             for page in walk.searched(self.calls, self.wanted.kind, only=only):
@@ -184,6 +188,16 @@ class Objects:
             if error.status != 400:
                 raise
             logger.warning("{}: property {} cannot be searched for; --full reads it", self.wanted.kind.name, name)
+            failed[name] = error
+
+    @staticmethod
+    def _unread(failed: Mapping[str, RequestError]) -> Page:
+        """Tell which properties have values that could not be searched for; a page without an error: none."""
+        if not failed:
+            return Page(scope=UNREAD)
+        names, why = ", ".join(sorted(failed)), next(iter(failed.values()))
+        told = f"Records with values of {names} are not read again: a search for them fails. --full reads them. {why}"
+        return Page(scope=UNREAD, error=RequestError(told, status=why.status))
 
     def _bin(self, place: Place | None, lookback: timedelta, *, is_all: bool) -> Iterator[Page]:
         """Yield what was archived, and what was restored; *is_all*: all that lies there, which no search finds."""
@@ -218,3 +232,8 @@ class Objects:
         return Page(
             scope=BIN, records=read.records, states=[*states, *read.states, *batches.merged_into(read.records)]
         )
+
+
+def _history(name: str) -> str:
+    """Return how a history stands among the names of what was read; no property's name has a slash."""
+    return f"{name}/history"

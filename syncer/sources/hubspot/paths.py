@@ -20,12 +20,12 @@ _DATED = re.compile(r"20\d\d-(?:03|09)")
 class Paths:
     """Builds paths of one family. `family` is `v3` or a date version."""
 
-    def __init__(self, family: str) -> None:
-        """Choose a family. Raises UsageError where there is none of that name."""
+    def __init__(self, family: str, *, place: str = "in [hubspot]") -> None:
+        """Choose a family; *place*: where that stands. Raises UsageError where there is none of that name."""
         if family != V3 and not _DATED.fullmatch(family):
             raise UsageError(
-                f"The API version '{family[:40]}' is none of HubSpot's.",
-                hint=f"SYNCER_HUBSPOT_API, or `api` in [hubspot], is {V3} or a date version such as {DATED}.",
+                f"{place}: the API version '{family[:40]}' is none of HubSpot's.",
+                hint=f"api is {V3} or a date version such as {DATED}.",
             )
         self.family = family
         self._is_dated = family != V3

@@ -72,14 +72,15 @@ class Window:
 
 
 def packed(texts: Iterable[str]) -> str:
-    """Write a set of texts without a comma in them as one small text."""
-    return base64.b85encode(zlib.compress(",".join(sorted(texts)).encode(), 9)).decode()
+    """Write a set of texts as one small text."""
+    plain = (each.replace("%", "%25").replace(",", "%2C") for each in sorted(texts))
+    return base64.b85encode(zlib.compress(",".join(plain).encode(), 9)).decode()
 
 
 def unpacked(text: str) -> set[str]:
     """Read what `packed` wrote."""
     found = zlib.decompress(base64.b85decode(text)).decode()
-    return set(found.split(",")) if found else set()
+    return {each.replace("%2C", ",").replace("%25", "%") for each in found.split(",")} if found else set()
 
 
 def ms_of(time: object) -> int | None:

@@ -20,6 +20,7 @@ from syncer.sources import Record
 from syncer.sources.hubspot.calls import Calls, a_list, an_object, next_after
 from syncer.sources.hubspot.kinds import MERGED_IDS, Kind
 from syncer.sources.hubspot.places import ms_of
+from syncer.transport import Answer
 
 SEARCH_PAGE = 200
 LIST_PAGE = 100
@@ -50,8 +51,9 @@ def list_pages(
     """
     Yield the list of a kind, by id, from *after* on (that record included).
 
-    Raises: AnswerError: a page that cannot be true: an `after` that does not move.
+    Raises: AnswerError: a page that cannot be true: an `after` that does not move, no record where there are some.
     """
+    asked_twice = False
     size = LIST_PAGE_WITH_HISTORY if histories else LIST_PAGE
     while True:
         query: list[tuple[str, Any]] = [("limit", size), ("properties", ",".join(properties))]
@@ -67,15 +69,40 @@ def list_pages(
         following = next_after(answer, data)
         if following is not None and (following == after or not records):
             raise AnswerError(f"{answer.where} gave {len(records)} records and goes on with 'after' as before.")
+        if not records and (after is not None or not archived):  # what was announced may have been archived since
+            behind = 0 if archived else _count_behind(calls, kind, after)
+            if not asked_twice and (archived or behind):
+                asked_twice = True
+                continue
+            if behind:
+                raise AnswerError(f"{answer.where} gave no record, where a search of {kind.name} has {behind:,}.")
+        asked_twice = False
         yield Listed(records=records, after=following)
         if following is None:
             return
         after = following
 
 
+def _count_behind(calls: Calls, kind: Kind, after: str | None) -> int:
+    """Count by search the records from the id *after* on, or all. Raises AnswerError where it tells no count."""
+    behind = {"propertyName": "hs_object_id", "operator": "GTE", "value": after if after is not None else "0"}
+    body = {"filterGroups": [{"filters": [behind]}], "properties": [MERGED_IDS], "limit": 1}
+    answer = calls.search(calls.paths.objects(kind.path, "search"), body)
+    return _total(answer, an_object(answer))
+
+
+def _total(answer: Answer, data: Mapping[str, Any]) -> int:
+    total = data.get("total")
+    if not isinstance(total, int) or isinstance(total, bool):
+        raise AnswerError(f"{answer.where} told no total; whether it is complete must be known.")
+    return total
+
+
 def fits_url(properties: Sequence[str], histories: Sequence[str] = ()) -> bool:
-    """Tell whether the names of properties fit into the URL of a list."""
-    return sum(len(quote(name, safe="")) + COMMA for name in (*properties, *histories)) < MOST_CHARACTERS
+    """Tell whether the names of properties fit into the URL of a list, which separates them by commas."""
+    names = [*properties, *histories]
+    is_clear = not any("," in name for name in names)
+    return is_clear and sum(len(quote(name, safe="")) + COMMA for name in names) < MOST_CHARACTERS
 
 
 def changed(calls: Calls, kind: Kind, *, floor: int, last: str | None) -> Iterator[Sequence[Record]]:
@@ -110,9 +137,7 @@ def searched(calls: Calls, kind: Kind, *, only: Filter, last: str | None = None)
         answer = calls.search(calls.paths.objects(kind.path, "search"), body)
         data = an_object(answer)
         page = a_list(answer, "results", of=data)
-        total = data.get("total")
-        if not isinstance(total, int) or isinstance(total, bool):
-            raise AnswerError(f"{answer.where} told no total; whether it is complete must be known.")
+        total = _total(answer, data)
         if not page:
             if total > 0:
                 raise AnswerError(f"{answer.where} told of {total:,} records and gave none of them.")
@@ -130,7 +155,7 @@ def searched(calls: Calls, kind: Kind, *, only: Filter, last: str | None = None)
 
 def _number(where: str, record: Record) -> int:
     text = record.get("id")
-    if not isinstance(text, str | int) or isinstance(text, bool) or not str(text).isdigit():
+    if not isinstance(text, str | int) or isinstance(text, bool) or not (str(text).isascii() and str(text).isdigit()):
         raise AnswerError(f"{where} gave a record without a usable id.")
     return int(text)
 

@@ -115,7 +115,7 @@ def _columns(number: str, name: str, schema: object) -> list[Field]:
     ]
     if parts and _kind(schema) != "option-with-child":
         return found
-    return [Field(column, path=base, type=_type(schema), comment=comment), *found]
+    return [Field(column, path=base, type=_type(schema), personal=_is_of_users(schema), comment=comment), *found]
 
 
 def _kind(schema: object) -> str:
@@ -124,6 +124,11 @@ def _kind(schema: object) -> str:
 
 def _custom(schema: object) -> str:
     return str(schema.get("custom") or "") if isinstance(schema, dict) else ""
+
+
+def _is_of_users(schema: object) -> bool:
+    """Tell whether the values are lists of people, each with their name."""
+    return isinstance(schema, dict) and schema.get("items") == "user"
 
 
 def _is_rich_text(schema: object) -> bool:
