@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,39 +14,17 @@ import attrs
 import duckdb
 import pytest
 
-from syncer import cli, forgetting, rewriting, treating
+from syncer import cli, forgetting, rewriting
 from syncer.errors import LeaseHeld, OutOfMemory, UsageError, WarehouseBusy, WarehouseError
 from syncer.mapping import Field
 from syncer.sources import Page, Whole
 from tests.conftest import OWN, Site
 from tests.people import FOLDER, furnished, hits, needles, pages, person
+from tests.people.fixtures import NUMBERS, keys_of
 
-NUMBERS = (7, 8, 9)
+pytest_plugins = ["tests.people.fixtures"]
+
 WAREHOUSE = "warehouse.duckdb"
-
-
-@pytest.fixture
-def make_people(make_site: Callable[..., Site]) -> Callable[..., Site]:
-    """Make a site with three people that was pulled."""
-
-    def make(toml: str = "", name: str = "site") -> Site:
-        site = furnished(make_site(toml, name))
-        site.script.read = lambda stream, places: pages(*map(person, NUMBERS))
-        site.script.keys = lambda stream, places: keys_of(*NUMBERS)
-        assert site.pull("scripted.people").inserted == 3
-        return site
-
-    return make
-
-
-@pytest.fixture
-def people(make_people: Callable[..., Site]) -> Site:
-    """One of those."""
-    return make_people('["scripted.people"]\npersonal = { note = "keep", nickname = "keep" }\n')
-
-
-def keys_of(*numbers: int) -> Iterator[Page]:
-    yield Page(records=[{"id": number} for number in numbers], whole=Whole())
 
 
 def forget(site: Site, key: str, name: str = "scripted.people", **options: Any) -> forgetting.Forgotten:
@@ -485,44 +463,3 @@ def test_the_verb_prints_what_it_touched(
     monkeypatch.delenv("SYNCER_HASH_KEY")
     assert cli.main(["forget", "scripted.people", "7"]) == 2
     assert "SYNCER_HASH_KEY" in capsys.readouterr().err
-
-
-def treat_loaded(site: Site, name: str = "scripted.people") -> forgetting.Forgotten:
-    warehouse = site.warehouse()
-    try:
-        return treating.treat_loaded(name, settings=site.settings, doors=site.doors, warehouse=warehouse)
-    finally:
-        warehouse.close()
-
-
-def with_rules(site: Site, rules: Any, **others: Any) -> None:
-    site.settings = attrs.evolve(site.settings, tables={"scripted.people": {"personal": rules, **others}})
-
-
-@pytest.mark.parametrize("style", ["mirror", "delta"])
-def test_what_was_loaded_before_is_treated_with_the_rest(
-    make_people: Callable[..., Site], monkeypatch: pytest.MonkeyPatch, style: str
-) -> None:
-    """Somebody reads the law, and drops a column: also of those who are gone, and in raw JSON and offers."""
-    monkeypatch.setattr(treating, "ROWS_A_BATCH", 2)
-    rules = {"note": "keep", "nickname": "keep"}
-    site = make_people(f'["scripted.people"]\nstyle = "{style}"\npersonal = {{ note = "keep", nickname = "keep" }}\n')
-    gone(site, 7)
-    assert left_of(site, 7) or style == "delta"
-    rules = dict.fromkeys(("email", "bsn", "born_on", "is_member", "extra", "author_name"), "hash")
-    rules |= {"phone": "drop", "nickname": "drop", "note": "mask"}
-    with_rules(site, rules, style=style)
-    done = treat_loaded(site)
-    assert [left_of(site, number) for number in NUMBERS] == [{}, {}, {}]
-    assert {each.what for each in done.touched} == {"treated"} and done.touched[0].rows == 3 - (style == "delta")
-    again = treat_loaded(site)
-    assert again.records == 0
-    assert site.pull("scripted.people", mode="full").unchanged == (2 if style == "mirror" else 0)
-    emails = site.rows("SELECT email, raw ->> '$.properties.email' FROM load.scripted_people ORDER BY id")
-    assert all(one == other and len(one) == 64 for one, other in emails)
-
-
-def test_nothing_to_treat_is_told(people: Site) -> None:
-    """A typing error in the settings must not look like a treatment."""
-    with pytest.raises(UsageError, match="No field of scripted.plain is dropped"):
-        treat_loaded(people, "scripted.plain")
