@@ -19,8 +19,7 @@ from syncer.errors import LeaseHeld, OutOfMemory, UsageError, WarehouseBusy, War
 from syncer.mapping import Field
 from syncer.sources import Page, Whole
 from tests.conftest import OWN, Site
-from tests.people import FOLDER, furnished, hits, needles, pages, person
-from tests.people.fixtures import NUMBERS, keys_of
+from tests.people import FOLDER, NUMBERS, furnished, hits, keys_of, needles, pages, person
 
 pytest_plugins = ["tests.people.fixtures"]
 

@@ -11,7 +11,7 @@ import pytest
 from syncer import forgetting, treating
 from syncer.errors import UsageError
 from tests.conftest import Site
-from tests.people.fixtures import NUMBERS
+from tests.people import NUMBERS
 from tests.test_forgetting import gone, left_of
 
 pytest_plugins = ["tests.people.fixtures"]

@@ -8,8 +8,10 @@ from typing import Any
 
 import attrs
 
-from syncer.sources import Page
+from syncer.sources import Page, Whole
 from tests.conftest import Site
+
+NUMBERS = (7, 8, 9)
 
 FOLDER = Path(__file__).parent
 KEY = "a key of many characters"
@@ -71,3 +73,7 @@ def hits(folder: Path, wanted: dict[str, list[bytes]]) -> dict[str, list[str]]:
                 if any(each in body for each in needle):
                     found.setdefault(column, []).append(file.name)
     return found
+
+
+def keys_of(*numbers: int) -> Iterator[Page]:
+    yield Page(records=[{"id": number} for number in numbers], whole=Whole())

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from syncer.sources import Page, Whole
 from tests.conftest import Site
-from tests.people import furnished, pages, person
-
-NUMBERS = (7, 8, 9)
+from tests.people import NUMBERS, furnished, keys_of, pages, person
 
 
 @pytest.fixture
@@ -31,7 +28,3 @@ def make_people(make_site: Callable[..., Site]) -> Callable[..., Site]:
 def people(make_people: Callable[..., Site]) -> Site:
     """One of those."""
     return make_people('["scripted.people"]\npersonal = { note = "keep", nickname = "keep" }\n')
-
-
-def keys_of(*numbers: int) -> Iterator[Page]:
-    yield Page(records=[{"id": number} for number in numbers], whole=Whole())
