@@ -2,7 +2,9 @@
 A portal's records and edges, and what people do to them: create, edit, archive, restore, merge, purge, associate, …
 
 What moves `hs_lastmodifieddate` and what does not is decided here: a write of a property does; archiving, restoring
-and associations do not. Not here: routes, limits and scopes, the search index (it listens to `on_change`).
+and associations do not, but where the primary company changes, whose id a property holds.
+
+Not here: routes, limits and scopes, the search index (it listens to `on_change`).
 """
 
 from __future__ import annotations
@@ -255,7 +257,8 @@ class Store:
         """
         Put the labels *specs* on a pair in place of those that it had; the unlabelled type always comes along.
 
-        A first company becomes the primary one; a new primary one takes the place of the old. No modified date moves.
+        A first company becomes the primary one; a new primary one takes the place of the old, and
+        moves the modified date of its contact, deal or ticket; nothing else here moves one.
         """
         wanted = set(specs)
         default = self.default_spec(start, end)

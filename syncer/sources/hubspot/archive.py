@@ -9,7 +9,7 @@ Source: HubSpot's guides on objects; the list reaches about 90 days back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 
@@ -18,11 +18,6 @@ from syncer.sources.hubspot.calls import Calls
 from syncer.sources.hubspot.kinds import MERGED_IDS, Kind
 from syncer.sources.hubspot.places import ms_of, packed, unpacked
 from syncer.sources.hubspot.walk import list_pages
-from syncer.transport import Answer
-
-IDS_A_PLACE = 5_000  # a place is written so often while a large bin is walked
-
-Once = Callable[[str, Callable[[], Answer]], Answer]
 
 
 @attrs.frozen(kw_only=True)

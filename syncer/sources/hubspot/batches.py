@@ -16,7 +16,7 @@ from loguru import logger
 
 from syncer.ahead import ahead
 from syncer.errors import AnswerError, NotFound
-from syncer.sources import ARCHIVED, LIVE, MERGED, Record, State
+from syncer.sources import ARCHIVED, MERGED, Record, State
 from syncer.sources.hubspot.calls import Calls, a_list, an_object
 from syncer.sources.hubspot.kinds import MERGED_IDS, Kind
 
@@ -149,6 +149,3 @@ def one(calls: Calls, wanted: Wanted, id: str, *, archived: bool) -> tuple[Recor
     if [str(record.get("id")) for record in records] != [id]:
         raise AnswerError(f"HubSpot has {wanted.kind.name} {id}, and batches do not give it.")
     return records[0], None
-
-
-__all__ = ["BATCH", "LIVE", "Read", "Wanted", "merged_ids", "merged_into", "one", "read", "read_all", "states_of"]
