@@ -81,7 +81,8 @@ class _Census:
         told = mapping.inbound.told_by_keys if mapping.inbound else ()
         wanted = dict.fromkeys((*mapping.key, *((version,) if version else ()), *told))
         keys_only = Typing(
-            attrs.evolve(mapping, fields=tuple(mapping.field(column) for column in wanted), inbound=None)
+            attrs.evolve(mapping, fields=tuple(mapping.field(column) for column in wanted), inbound=None),
+            takes_nul=self.inbound.warehouse.takes_nul,
         )
         with self.inbound.warehouse.transaction() as t:
             marks.end_walks(t, "census:", owner=self.inbound.context.owner)

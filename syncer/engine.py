@@ -154,7 +154,7 @@ class _Verb:
         inbound: Inbound | None = None
         try:
             mapping = self._discovered(mapping)
-            privacy = self._privacy(mapping)
+            privacy = self._privacy(mapping.with_names_of(self.warehouse.longest_name))
             inbound, places, again = self._begin(privacy, pulled, before)
             if again:
                 self._read_again(inbound, mapping, again)
@@ -197,7 +197,7 @@ class _Verb:
     ) -> tuple[Inbound, dict[str, sources.Place], list[str]]:
         """Write down that the run begins, shape its table, and find where it goes on."""
         now = self.doors.clock.now()
-        mapping = privacy.mapping
+        mapping = privacy.mapping  # its columns as the warehouse can have them
         owner = marks.Owner(mapping=mapping.name, environment=self.settings.environment, run=pulled.run)
         with self.warehouse.transaction() as t:
             shape.ensure_state(t)
@@ -213,13 +213,13 @@ class _Verb:
             places = marks.places(t, owner)
             has_rejects = journal.has_rejects(t, pulled)
             privacy = forgetting.recalled(t, privacy, environment=owner.environment)
-            typing = Typing(mapping, types=shaped.table.types(), privacy=privacy)
+            typing = Typing(mapping, types=shaped.table.types(), privacy=privacy, takes_nul=self.warehouse.takes_nul)
             again = journal.rejected_keys(t, typing.types, pulled=pulled)
             marks.end_walks(t, "run:", owner=owner)
             context = Context(
                 mapping=mapping, table=shaped.table, owner=owner, started=now, is_full=self.request.mode == FULL
             )
-            base = self._base(context, t, now, shaped) if is_delta else Mirror(context)
+            base = self._base(context, t, now, shaped) if is_delta else Mirror(context, t)
         for note in pulled.notes:
             logger.bind(run=pulled.run, mapping=mapping.name).info("{}: {}", mapping.name, note)
         inbound = Inbound(

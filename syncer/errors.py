@@ -12,7 +12,8 @@ Every error that syncer raises on purpose, one root, drawn here:
     ├── AnswerError              1   an answer that cannot be true: not JSON, cut short, a 200 that means "not allowed"
     ├── WrongAccount             1   the token belongs to another account than the environment's first run had
     ├── WarehouseError           1   the warehouse refused: not a database, read-only, full
-    │   └── WarehouseBusy        1   another process holds it; the message has its PID
+    │   ├── WarehouseBusy        1   another process holds it; the message has its PID
+    │   └── WarehouseLost        1   the connection was lost; the message says what was kept
     └── LeaseHeld                1   another process runs the same mapping; the message says who, since when
 
 The number is the exit code of the command line. No message carries a secret or a record's values.
@@ -21,6 +22,7 @@ The number is the exit code of the command line. No message carries a secret or 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -106,5 +108,25 @@ class WarehouseBusy(WarehouseError):
     """Another process holds the warehouse longer than we were told to wait."""
 
 
+class WarehouseLost(WarehouseError):
+    """The connection was lost, and with it the leases that live on it; a new one is made when it is needed."""
+
+
 class LeaseHeld(SyncerError):
     """Another process has the right to run this; one at a time."""
+
+
+_NUMBER = re.compile(r"(?<![A-Za-z_\d])[-+]?\d[\d.,:]*(?:[eE][-+]?\d+)?")
+_ECHO = re.compile(r"\n+\s*(?:LINE \d+|DETAIL|CONTEXT|QUERY|STATEMENT):")  # behind it a statement or row is repeated
+
+
+def without_values(text: str) -> str:
+    """
+    Take out of what a warehouse said what may be of a row: all from the first quote to the last (a value may hold
+    quotes itself), and numbers.
+    """
+    echoes = list(_ECHO.finditer(text))
+    said = text[: echoes[-1].start()] if echoes else text
+    said = re.sub(r"(?<![A-Za-z])['\"].*(?:['\"]|$)|\".*(?:\"|$)", "…", said, flags=re.DOTALL)
+    said = re.sub(r"with value .* can't be", "with value … can't be", said, flags=re.DOTALL)
+    return " ".join(_NUMBER.sub("…", said).split())[:300]

@@ -462,10 +462,8 @@ def only_loaded(mapping: EntityMapping, *, settings: Settings, warehouse: Wareho
 
 def described(name: str, *, settings: Settings, doors: Doors, warehouse: Warehouse) -> EntityMapping:
     """
-    Return a mapping as a site has it; its source is asked where that adds columns, and the load table for those
-    that it does not tell of any more.
-
-    Raises: UnknownName; what the source raises.
+    Return a mapping as a site has it; its source is asked where that adds columns, and the load table for those that
+    it does not tell of any more. Raises: UnknownName; what the source raises.
     """
     known = mappings.known(folders=settings.folders, objects=settings.objects())
     if name not in known:
@@ -477,7 +475,8 @@ def described(name: str, *, settings: Settings, doors: Doors, warehouse: Warehou
     source = sources.connect(settings.account(mapping.source), doors=doors, streams=[stream], folders=settings.folders)
     try:
         mapping = mapping.with_fields(source.describe(stream))
-        return settings.treated(mapping.with_fields(only_loaded(mapping, settings=settings, warehouse=warehouse)))
+        mapping = mapping.with_fields(only_loaded(mapping, settings=settings, warehouse=warehouse))
+        return settings.treated(mapping).with_names_of(warehouse.longest_name)
     finally:
         source.close()
 

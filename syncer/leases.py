@@ -64,7 +64,7 @@ def take(folder: Path, name: str, *, run: str, wait_s: float, clock: Clock) -> F
         lock = filelock.FileLock(str(folder / f"{name}.lock"), thread_local=False)
         lock.acquire(timeout=max(wait_s, PROBE_S), poll_interval=POLL_S)
     except filelock.Timeout:
-        raise _held_by(_read(note), name, wait_s) from None
+        raise held_by(_read(note), name, wait_s) from None
     except (OSError, NotImplementedError) as error:  # NotImplementedError: a file system without locks
         raise _impossible(folder, error) from error
     holder = Holder(pid=os.getpid(), host=socket.gethostname(), since=iso(clock.now()), run=run)
@@ -142,7 +142,7 @@ def _read(note: Path) -> Holder | None:
         return None
 
 
-def _held_by(holder: Holder | None, name: str, wait_s: float) -> LeaseHeld:
+def held_by(holder: Holder | None, name: str, wait_s: float) -> LeaseHeld:
     who = f"process {holder.pid} on {holder.host} since {holder.since}" if holder else "another process"
     if wait_s > 0:
         return LeaseHeld(

@@ -349,8 +349,8 @@ class Loading:
         if ending.walk:
             known = ending.walk.replace("'", "''")
             met += (
-                f" AND {self._base.key()} NOT IN (SELECT k.key FROM {sql.table_name(marks.WALKS)} AS k "
-                f"WHERE {self._context.owned('k')} AND k.walk = '{known}')"
+                f" AND NOT EXISTS (SELECT 1 FROM {sql.table_name(marks.WALKS)} AS k "
+                f"WHERE {self._context.owned('k')} AND k.walk = '{known}' AND k.key = {self._base.key()})"
             )
         return f"{self._base.is_present()} AND {met}"
 

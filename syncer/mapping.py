@@ -8,6 +8,7 @@ are in `mappings/`; a company's own come from a folder named in `syncer.toml` or
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -150,6 +151,29 @@ class EntityMapping:
             self, fields=(*self.fields, *(field for field in discovered if field.column not in declared))
         )
 
+    def with_names_of(self, longest: int | None) -> EntityMapping:
+        """
+        Return the mapping with columns whose names have at most *longest* bytes of UTF-8 (None: any).
+
+        A longer one is cut, with a digest of the whole name behind it, so that two never become one, and the same
+        name is always the same column.
+        """
+        if longest is None or all(len(field.column.encode()) <= longest for field in self.fields):
+            return self
+        short = {field.column: _short(field.column, longest) for field in self.fields}
+        return attrs.evolve(
+            self,
+            fields=tuple(
+                attrs.evolve(
+                    field,
+                    column=short[field.column],
+                    path=field.path or tuple(field.column.split(".")),
+                    follows=short.get(field.follows, field.follows),
+                )
+                for field in self.fields
+            ),
+        )
+
     def _check_shapes(self) -> None:
         """A comma is easily forgotten, and a text is a sequence of texts."""
         if isinstance(self.key, str) or not isinstance(self.key, Sequence):
@@ -225,3 +249,11 @@ class EntityMapping:
 
 def _is_row(value: object) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _short(name: str, longest: int) -> str:
+    """Cut a name where it is too long; the digest tells it from others with the same beginning."""
+    if len(name.encode()) <= longest:
+        return name
+    digest = hashlib.blake2s(name.encode(), digest_size=4).hexdigest()
+    return f"{name.encode()[: longest - 9].decode(errors='ignore')}_{digest}"

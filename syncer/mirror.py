@@ -14,15 +14,15 @@ from typing import Any
 from syncer import sql
 from syncer.loading import BATCH, LOAD_DATE, MERGED_INTO, RECORD_SOURCE, RECORD_STATE, Context
 from syncer.sources import ARCHIVED, LIVE, MERGED
-from syncer.values import BIGINT
 from syncer.warehouses import Transaction
 
 
 class Mirror:
     """The base is the load table itself."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, t: Transaction) -> None:
         self._context = context
+        self._try_cast = t.try_cast
         self._table = sql.table_name(context.table)
         columns = [column for column in context.columns if column not in context.mapping.key]
         self._compared = [*columns, RECORD_STATE, MERGED_INTO]
@@ -132,7 +132,7 @@ class Mirror:
         name, declared = f"{alias}.{sql.quoted(version)}", self._context.mapping.field(version).type
         if self._context.table.types()[version] is declared:
             return name
-        return f"TRY_CAST({name} AS {'BIGINT' if declared is BIGINT else 'TIMESTAMPTZ'})"
+        return self._try_cast(name, declared)
 
     def _version_parameters(self) -> list[Any]:
         return [self._context.started] if self._context.is_full and "?" in self._not_older() else []

@@ -31,7 +31,7 @@ from syncer.warehouses import Transaction
 
 OFFERED_BY = "dss_offered_by"  # the run that offered a row
 REOFFER = dt.timedelta(days=3)
-VERSIONS = {TIMESTAMP: ("version_at", "TIMESTAMPTZ"), BIGINT: ("version_number", "BIGINT")}  # columns of `seen`
+VERSIONS = {TIMESTAMP: "version_at", BIGINT: "version_number"}  # columns of `seen`
 
 NEVER_PULLED = "it was never pulled in the style delta"
 
@@ -61,6 +61,7 @@ class Delta:
 
     def __init__(self, context: Context, t: Transaction) -> None:
         self._context = context
+        self._try_cast = t.try_cast
         self._offers = offers_table(context.table)
         # In an order of their own: definitions come in another one, and the rows are still the same.
         self._hash = t.row_hash("s", [*sorted(context.columns), RECORD_STATE, MERGED_INTO])
@@ -136,7 +137,7 @@ class Delta:
         if not changed:
             return 0, 0
         updated = int(t.rows(sql.statement("SELECT COUNT(*) FROM changed AS s WHERE s.dss_known"))[0][0])
-        versions = dict.fromkeys((kept for kept, _ in VERSIONS.values()), "NULL")
+        versions = dict.fromkeys(VERSIONS.values(), "NULL")
         if self._version is not None:
             kept, incoming = self._versions(self._version)
             versions[kept] = incoming
@@ -198,8 +199,10 @@ class Delta:
 
     def _versions(self, version: str) -> tuple[str, str]:
         """The column of `seen` that keeps the version, and what `s` has for it, whose column may be a wider one."""
-        kept, kind = VERSIONS[self._context.mapping.field(version).type]
-        return kept, f"TRY_CAST(s.{sql.quoted(version)} AS {kind})"
+        kind = self._context.mapping.field(version).type
+        kept = VERSIONS[kind]
+        name = f"s.{sql.quoted(version)}"
+        return kept, name if self._context.table.types()[version] is kind else self._try_cast(name, kind)
 
     def _see(self, t: Transaction, query: str) -> None:
         """Remember keys with their slice, hash, state and version."""

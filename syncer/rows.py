@@ -115,12 +115,20 @@ class Typing:
     types: the types that the load table's columns have now, which may be wider than declared: a number in a column of
     texts is kept as the API writes it. None: as declared.
     privacy: what becomes of personal fields; the mapping is the one that it was made for. None: they are kept.
+    takes_nul: whether the warehouse holds NUL in a text; where it does not, a text gets U+FFFD there and a reject says
+    so, and a key with one is no usable key.
     """
 
     def __init__(
-        self, mapping: EntityMapping, *, types: Mapping[str, Type] | None = None, privacy: Privacy | None = None
+        self,
+        mapping: EntityMapping,
+        *,
+        types: Mapping[str, Type] | None = None,
+        privacy: Privacy | None = None,
+        takes_nul: bool = True,
     ) -> None:
         self._privacy = privacy
+        self._takes_nul = takes_nul
         self._fixed = fixed_columns(mapping)
         as_declared = self._fixed | {
             field.column for field in mapping.fields if field.type is JSON
@@ -161,6 +169,10 @@ class Typing:
             kind, column = self.types[field.column], raw[field.column]
             is_blank_null = field.blank_is_null and field.type is not TEXT
             arrays[field.column], odd = values.column(column, kind, blank_is_null=is_blank_null)
+            if not self._takes_nul and kind in (TEXT, JSON):
+                is_key = field.column in self.mapping.key
+                arrays[field.column], nuls = values.without_nul(arrays[field.column], kind, is_key=is_key)
+                odd = [*odd, *nuls]
             for each in odd:
                 roomier = None if field.column in self._fixed else values.roomier(column[each.row], kind)
                 misfits.append((each.row, self._misfit(field, each.reason, scope, each.found, roomier)))

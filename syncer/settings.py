@@ -69,6 +69,8 @@ def _is_personal(value: Any) -> bool:
 
 WAREHOUSE_KEYS: Mapping[str, tuple[str, Check]] = {
     "url": ("a text such as duckdb:warehouse.duckdb", _is_text),
+    "user": ("a text", _is_text),
+    "password": ("a text", _is_text),
     "wait_s": (f"seconds from 0 to {LONGEST_WAIT_S}", lambda value: _is_number(value, LONGEST_WAIT_S)),
     "memory_limit": (
         "a text such as 96MB or 2GB",
@@ -141,13 +143,16 @@ class Settings:
     """
     Everything that a site sets.
 
-    warehouse: `duckdb:PATH`.
+    warehouse: `duckdb:PATH` or `odbc:CONNECTION STRING`; it may hold a password, and is not shown.
+    warehouse_user, warehouse_password: for a connection string that has none.
     wait_s: how long to wait for a warehouse file that another process holds.
     memory_limit: what DuckDB may use, in its own words.
     base: the folder that relative paths start from.
     """
 
-    warehouse: str = "duckdb:warehouse.duckdb"
+    warehouse: str = attrs.field(default="duckdb:warehouse.duckdb", repr=False)
+    warehouse_user: str = ""
+    warehouse_password: str = attrs.field(default="", repr=False)
     wait_s: float = 60.0
     memory_limit: str = "96MB"
     environment: str = DEFAULT_ENVIRONMENT
@@ -333,6 +338,8 @@ def load(
     defaults = Settings()
     return Settings(
         warehouse=given.get("SYNCER_WAREHOUSE") or warehouse.get("url") or defaults.warehouse,
+        warehouse_user=given.get("SYNCER_WAREHOUSE_USER") or warehouse.get("user", ""),
+        warehouse_password=given.get("SYNCER_WAREHOUSE_PASSWORD") or warehouse.get("password", ""),
         wait_s=float(warehouse.get("wait_s", defaults.wait_s)),
         memory_limit=warehouse.get("memory_limit", defaults.memory_limit),
         environment=named,

@@ -42,6 +42,9 @@ TEXT, BIGINT, DECIMAL, DOUBLE = Type.TEXT, Type.BIGINT, Type.DECIMAL, Type.DOUBL
 BOOLEAN, DATE, TIMESTAMP, JSON = Type.BOOLEAN, Type.DATE, Type.TIMESTAMP, Type.JSON
 
 DECIMAL_DIGITS, DECIMAL_SCALE = 38, 9
+NUL_TOLD = "NUL, which the warehouse cannot hold, was replaced by U+FFFD"
+_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|.)")  # in a JSON text
+NUL_REPLACED = "\ufffd"  # what a text has in place of NUL where a warehouse cannot hold that
 
 # What a column may become when a declaration asks for more room, narrowest first; text holds everything.
 WIDER: dict[Type, tuple[Type, ...]] = {
@@ -188,6 +191,35 @@ def column(values: Sequence[Any], kind: Type, *, blank_is_null: bool = False) ->
     if blank_is_null:
         values = [None if value == "" else value for value in values]
     return _by_value(values, kind)
+
+
+def without_nul(array: pa.Array, kind: Type, *, is_key: bool = False) -> tuple[pa.Array, list[Misfit]]:
+    """
+    Replace NUL in texts, and in the texts inside JSON, by U+FFFD; each such value is a `Misfit`.
+
+    is_key: make the whole value NULL instead, without a misfit: two keys must never become one.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pc.any(pc.match_substring(array, "\\u0000" if kind is JSON else "\0")).as_py():
+        return array, []
+    kept: list[str | None] = []
+    misfits = []
+    for row, value in enumerate(array.to_pylist()):
+        clean = value if value is None else _nul_replaced(value, kind)
+        if clean != value and is_key:
+            clean = None
+        elif clean != value:
+            misfits.append(Misfit(row, "string" if kind is TEXT else json_type(parse(value.encode())), NUL_TOLD))
+        kept.append(clean)
+    return pa.array(kept, array.type), misfits
+
+
+def _nul_replaced(text: str, kind: Type) -> str:
+    if kind is not JSON:
+        return text.replace("\0", NUL_REPLACED)
+    return _ESCAPE.sub(lambda found: NUL_REPLACED if found[0] == "\\u0000" else found[0], text)
 
 
 def roomier(value: object, kind: Type) -> Type | None:

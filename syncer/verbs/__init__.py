@@ -64,7 +64,9 @@ class Where:
     ] = None
     warehouse: Annotated[
         str | None,
-        typer.Option("--warehouse", metavar="duckdb:PATH", help="In place of SYNCER_WAREHOUSE and syncer.toml."),
+        typer.Option(
+            "--warehouse", metavar="duckdb:PATH|odbc:STRING", help="In place of SYNCER_WAREHOUSE and syncer.toml."
+        ),
     ] = None
 
 
@@ -173,11 +175,11 @@ class Session:
 
 def _check_warehouse(given: str) -> None:
     """Refuse a `--warehouse` that is none; what stands behind its kind may hold a password, and is not shown."""
-    from syncer.warehouses import BACKENDS
+    from syncer.warehouses import EMBEDDED, ODBC
 
     kind, colon, rest = given.partition(":")
-    if kind not in BACKENDS or not rest:
-        known = " or ".join(f"{name}:PATH" for name in BACKENDS)
+    if kind not in (EMBEDDED, ODBC) or not rest:
+        known = f"{EMBEDDED}:PATH or {ODBC}:CONNECTION STRING"
         raise UsageError(
             f"--warehouse is '{terminal.clean(kind)}{':…' if rest else colon}'; {known} is wanted.",
             hint="Such as --warehouse duckdb:warehouse.duckdb.",

@@ -13,8 +13,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from syncer import catalog
 from syncer.errors import UsageError
 from syncer.leases import Holder as Holder
+from syncer.odbc import connecting
 from syncer.rewriting import Rewritten as Rewritten
 from syncer.sql import Statement
 from syncer.tables import Column, Table
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from syncer.clock import Clock
     from syncer.settings import Settings
 
-BACKENDS = ("duckdb",)
+EMBEDDED, ODBC = "duckdb", "odbc"
 
 
 class Transaction(Protocol):
@@ -48,6 +50,9 @@ class Transaction(Protocol):
         """
         Write, as SQL text, a 64-bit hash of *columns* as text; equal rows hash equal within one version of the engine.
         """
+
+    def try_cast(self, expression: str, to: Type) -> str:
+        """Write, as SQL text, a cast of *expression* to bigint or timestamp, NULL for what cannot be one."""
 
     def columns(self, table: Table) -> dict[str, Type]:
         """
@@ -99,6 +104,8 @@ class Warehouse(Protocol):
 
     dialect: str  # sqlglot's name
     name: str  # for messages; no secret in it
+    takes_nul: bool  # whether a text may hold NUL
+    longest_name: int | None  # of a column or table, in bytes of UTF-8; None: no limit that matters
 
     def exists(self) -> bool:
         """Tell whether it is there yet, without making it."""
@@ -133,14 +140,32 @@ class Warehouse(Protocol):
 
 
 def find(settings: Settings, *, clock: Clock) -> Warehouse:
-    """Make the warehouse that *settings* names. Raises UsageError for one that is not known."""
+    """
+    Make the warehouse that *settings* names; a server is connected to when it is first used.
+
+    Which backend serves a link of ODBC its server's own name says: each backend lists those that it serves in `DBMS`.
+    Raises: UsageError for one that is not known; WarehouseError where a server had to be asked, and was not there.
+    """
     kind, _, rest = settings.warehouse.partition(":")
-    if kind not in BACKENDS or not rest:
+    if kind not in (EMBEDDED, ODBC) or not rest:
         raise UsageError(
-            f"SYNCER_WAREHOUSE is '{kind}:…'; known: {', '.join(f'{name}:PATH' for name in BACKENDS)}.",
-            hint="Such as duckdb:warehouse.duckdb.",
+            f"SYNCER_WAREHOUSE is '{kind}:…'; known: {EMBEDDED}:PATH, {ODBC}:CONNECTION STRING.",
+            hint="Such as duckdb:warehouse.duckdb, or odbc:DSN=warehouse.",
         )
-    made: Warehouse = importlib.import_module(f"syncer.warehouses.{kind}").connect(
-        rest, settings=settings, clock=clock
+    made: Warehouse
+    if kind == EMBEDDED:
+        made = importlib.import_module(f"syncer.warehouses.{kind}").connect(rest, settings=settings, clock=clock)
+        return made
+    link = connecting.link(rest, settings)
+    dbms, known = connecting.dbms_of(link), []
+    for name, load in catalog.modules("warehouses", folders=settings.folders).items():
+        if name != EMBEDDED:
+            backend = load()
+            if dbms in backend.DBMS:
+                made = backend.connect(link, settings=settings, clock=clock)
+                return made
+            known += backend.DBMS
+    raise UsageError(
+        f"{link.name} is {dbms}, which no backend serves; known: {', '.join(sorted(known))}.",
+        hint="A backend is a small file of your own: docs/add-a-warehouse.md.",
     )
-    return made

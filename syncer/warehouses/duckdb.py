@@ -22,7 +22,7 @@ import duckdb
 
 from syncer import leases, rewriting
 from syncer.clock import Clock
-from syncer.errors import OutOfMemory, UsageError, WarehouseBusy, WarehouseError
+from syncer.errors import OutOfMemory, UsageError, WarehouseBusy, WarehouseError, without_values
 from syncer.sql import Statement
 from syncer.sql import quoted as _quote
 from syncer.sql import table_name as _name
@@ -73,8 +73,6 @@ _HOLDER = re.compile(
 _NOT_NULL = re.compile(r"NOT NULL constraint failed: (?:.*\.)?(?P<column>[^.\n]+)")
 _FULL = re.compile(r"No space left|File too large|Disk quota exceeded|disk (is )?full|not enough space", re.IGNORECASE)
 _DAMAGED = re.compile(r"Corrupt database file|Could not read enough bytes|Failed to deserialize")
-_NUMBER = re.compile(r"(?<![A-Za-z_\d])[-+]?\d[\d.,:]*(?:[eE][-+]?\d+)?")
-_ECHO = re.compile(r"\n+LINE \d+:")  # behind it the statement is repeated
 
 
 def connect(path: str, *, settings: Settings, clock: Clock) -> DuckDBWarehouse:
@@ -143,6 +141,10 @@ class DuckDBTransaction:
     def row_hash(self, alias: str, columns: Sequence[str]) -> str:
         """Write a hash of *columns*."""
         return f"CAST(HASH({', '.join(f'{alias}.{_quote(column)}' for column in columns)}) AS TEXT)"
+
+    def try_cast(self, expression: str, to: Type) -> str:
+        """Write a cast that is NULL for what is none."""
+        return f"TRY_CAST({expression} AS {TYPE_NAMES[to]})"
 
     def columns(self, table: Table) -> dict[str, Type]:
         """Return the columns that the table has now."""
@@ -228,6 +230,8 @@ class DuckDBWarehouse:
     """One DuckDB file."""
 
     dialect = DIALECT
+    takes_nul = True
+    longest_name = None
     rewrite = rewriting.rewrite
 
     def __init__(self, file: Path, *, wait_s: float, memory_limit: str, clock: Clock) -> None:
@@ -426,7 +430,7 @@ class DuckDBWarehouse:
         kept = "Nothing of the open transaction was kept."
         if isinstance(error, duckdb.IntegrityError):
             kept += " Is there a constraint or a unique index of your own on the table? Then drop it."
-        return WarehouseError(f"{self.name}: {type(error).__name__}: {_without_values(text)}", hint=kept)
+        return WarehouseError(f"{self.name}: {type(error).__name__}: {without_values(text)}", hint=kept)
 
 
 @contextlib.contextmanager
@@ -485,14 +489,3 @@ def _as_type(column: str, now: Type | None, to: Type) -> str:
 
 def _in_utc(value: Any) -> Any:
     return value.astimezone(dt.UTC) if isinstance(value, dt.datetime) and value.tzinfo is not None else value
-
-
-def _without_values(text: str) -> str:
-    """
-    Take out what may be of a row: all from the first quote to the last (a value may hold quotes itself), and numbers.
-    """
-    echoes = list(_ECHO.finditer(text))
-    said = text[: echoes[-1].start()] if echoes else text
-    said = re.sub(r"(?<![A-Za-z])['\"].*(?:['\"]|$)|\".*(?:\"|$)", "…", said, flags=re.DOTALL)
-    said = re.sub(r"with value .* can't be", "with value … can't be", said, flags=re.DOTALL)
-    return " ".join(_NUMBER.sub("…", said).split())[:300]

@@ -1,0 +1,152 @@
+"""
+Connecting: the link that a site names, the driver behind it, and what went wrong in words that help.
+
+No password leaves this file: not in a message, not in a name.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from syncer.errors import UsageError, WarehouseError
+from syncer.odbc import faults, strings
+from syncer.odbc.strings import ConnectionString
+
+if TYPE_CHECKING:
+    import pyodbc
+
+    from syncer.settings import Settings
+
+LOGIN_S = 30  # how long a connection may take
+SERVERS = ("Server", "Servername", "Host", "Hostname", "Addr", "Address")
+USERS, PASSWORDS = ("UID", "User", "Username", "User ID"), ("PWD", "Password")
+MANAGERS = (
+    "Install the ODBC manager: apt-get install unixodbc (Debian, Ubuntu), dnf install unixODBC (Fedora, RHEL), "
+    "apk add unixodbc (Alpine), brew install unixodbc (macOS). Windows has one."
+)
+DRIVERS = (
+    "For PostgreSQL: apt-get install odbc-postgresql, dnf install postgresql-odbc, apk add psqlodbc, brew install "
+    "psqlodbc, or its installer for Windows (psqlodbc_x64.msi). For SQL Server: Microsoft's msodbcsql18, or FreeTDS "
+    "(apt-get install tdsodbc, dnf install freetds-libs)."
+)
+# Names under which drivers are installed, by what their server calls itself (SQL_DBMS_NAME).
+_KNOWN = {
+    "PostgreSQL": re.compile(r"postgres|psqlodbc", re.IGNORECASE),
+    "Microsoft SQL Server": re.compile(r"sql server|msodbcsql|sqlncli|freetds|tdsodbc", re.IGNORECASE),
+}
+
+
+@attrs.frozen(kw_only=True)
+class Link:
+    """What a site set: the connection string, with user and password from their own variables where it has none."""
+
+    string: ConnectionString = attrs.field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The link for messages: where, as whom; no secret in it."""
+        where = self.string.get("DSN") or self.string.get(*SERVERS) or "localhost"
+        database = self.string.get("Database", "DBQ", "Initial Catalog")
+        return f"odbc:{where}/{database}" if database else f"odbc:{where}"
+
+    @property
+    def user(self) -> str:
+        """Who logs in, as far as the string says it."""
+        return self.string.get(*USERS)
+
+
+def link(text: str, settings: Settings) -> Link:
+    """Read what stands behind `odbc:`. Raises UsageError, without a value of it."""
+    given = strings.checked(strings.parse(text))
+    more = {}
+    if settings.warehouse_user and not given.get(*USERS):
+        more["UID"] = settings.warehouse_user
+    if settings.warehouse_password and not given.get(*PASSWORDS):
+        more["PWD"] = settings.warehouse_password
+    return Link(string=given.with_defaults(more))
+
+
+def dbms_of(found: Link) -> str:
+    """
+    Tell what a server calls itself: by the driver's name where it is well known, else it is connected to and asked.
+
+    Raises: WarehouseError.
+    """
+    driver = found.string.get("Driver")
+    if not driver and found.string.get("DSN"):
+        sources = {name.lower(): each for name, each in manager().dataSources().items()}
+        driver = sources.get(found.string.get("DSN").lower(), "")
+    for name, pattern in _KNOWN.items():
+        if pattern.search(driver):
+            return name
+    connection = connect(found, {})
+    try:
+        return str(connection.getinfo(manager().SQL_DBMS_NAME))
+    finally:
+        connection.close()
+
+
+def manager() -> Any:
+    """Import pyodbc. Raises WarehouseError where it, or the system's ODBC manager, is not there."""
+    try:
+        import pyodbc
+    except ImportError as error:
+        if "pyodbc" in str(error) and "No module" in str(error):
+            raise WarehouseError("pyodbc is not installed.", hint="pip install pyodbc") from error
+        raise WarehouseError(f"There is no ODBC manager here ({error}).", hint=MANAGERS) from error
+    pyodbc.pooling = False  # a pooled connection would keep its leases
+    return pyodbc
+
+
+def connect(found: Link, more: Mapping[str, str]) -> pyodbc.Connection:
+    """
+    Connect; *more* are keys of the connection string that it does not say itself. Raises WarehouseError, UsageError,
+    or pyodbc's own error where the server may be there in a moment (`faults.is_starting`).
+    """
+    pyodbc = manager()
+    try:
+        made = pyodbc.connect(found.string.with_defaults(more).text(), autocommit=False, timeout=LOGIN_S)
+    except pyodbc.Error as error:
+        if faults.is_starting(error):
+            raise
+        raise refused(found, error) from None  # its text may repeat the connection string
+    return made
+
+
+def refused(found: Link, error: BaseException) -> WarehouseError | UsageError:
+    """Tell why a connection was not made."""
+    pyodbc, state, text = manager(), faults.state_of(error), faults.text_of(error)
+    driver, dsn = found.string.get("Driver"), found.string.get("DSN")
+    if "Can't open lib" in text or (state == "IM002" and driver):
+        known = ", ".join(pyodbc.drivers()) or "none"
+        return WarehouseError(
+            f"There is no ODBC driver {driver or 'for ' + dsn} here; installed: {known}.", hint=DRIVERS
+        )
+    if state == "IM002":
+        known = ", ".join(pyodbc.dataSources()) or "none"
+        where = "in the ODBC administrator" if sys.platform == "win32" else "in odbc.ini or ~/.odbc.ini"
+        return WarehouseError(f"There is no DSN {dsn} here; known: {known}.", hint=f"Make it {where}.")
+    if faults.is_login(error):
+        who = found.user or "nobody named"
+        return WarehouseError(
+            f"{found.name}: the login of {who} was refused.",
+            hint="Check SYNCER_WAREHOUSE_USER and SYNCER_WAREHOUSE_PASSWORD, or UID and PWD in the connection string, "
+            "where a password with ; { or } stands in braces.",
+        )
+    if faults.is_no_database(error):
+        return WarehouseError(
+            f"{found.name}: there is no such database.", hint="Make it, or name another with Database=…."
+        )
+    if faults.is_no_host(error):
+        return WarehouseError(f"{found.name}: that server's name is not known here.", hint="Check Server=….")
+    if faults.is_starting(error):
+        return WarehouseError(
+            f"{found.name}: the server does not take connections.",
+            hint="Is it running, and are Server=… and Port=… right?",
+        )
+    return WarehouseError(f"{found.name}: no connection: {faults.shown(error)}.")

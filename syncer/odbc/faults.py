@@ -1,0 +1,81 @@
+"""
+What an error of ODBC means, without what may be of a row in its text.
+
+Drivers tell a SQLSTATE and a text. The state is believed where it is one of its own; where a driver has only HY000 for
+all that is odd, its text is looked at.
+"""
+
+from __future__ import annotations
+
+import re
+
+from syncer.errors import without_values
+
+STATE = re.compile(r"[0-9A-Z]{5}")
+_LOST_STATES = re.compile(r"08...|57P0[123]")
+_LOST = re.compile(
+    r"server closed the connection|no connection to the server|connection (not open|is closed|was lost|reset|dead)"
+    r"|communication link failure|terminating connection|could not (send|receive) data|broken pipe"
+    r"|connection timed out|SSL (connection has been closed|SYSCALL)|not connected|adaptive server connection"
+    r"|gone away|DBPROCESS is dead|TCP Provider",
+    re.IGNORECASE,
+)
+_STARTING = re.compile(
+    r"starting up|shutting down|in recovery mode|not yet accepting connections|not accepting connections|is being shut"
+    r"|Connection refused|actively refused|No such file or directory.*socket",
+    re.IGNORECASE | re.DOTALL,
+)
+_REFUSED = re.compile(r"authentication failed|login failed|no password supplied|access denied", re.IGNORECASE)
+_NO_DATABASE = re.compile(r"database .* does not exist|cannot open database", re.IGNORECASE)
+_NO_HOST = re.compile(r"could not translate host|name or service not known|getaddrinfo|unknown host", re.IGNORECASE)
+_PREFIX = re.compile(r"^(\[[^\]]*\]\s*)+")
+_TAIL = re.compile(r"\s*(;?\s*Error while (executing|preparing) the query|;\s*$)?\s*(\(-?\d+\))?\s*(\(SQL\w+\))?\s*$")
+_DETAIL = re.compile(r"\n\s*(?:DETAIL|CONTEXT|LINE \d+|QUERY|STATEMENT):")
+_NAMES = ("42", "3F", "3D", "28", "0A", "55", "57", "53")  # classes whose texts quote names, not values
+
+
+def state_of(error: BaseException) -> str:
+    """Return the SQLSTATE of an error of pyodbc, HY000 where it has none."""
+    found = str(error.args[0]) if error.args else ""
+    return found if STATE.fullmatch(found) else "HY000"
+
+
+def text_of(error: BaseException) -> str:
+    """Return what the driver said, without the driver's names before it and the call behind it. It may hold values."""
+    text = str(error.args[1]) if len(error.args) > 1 else str(error)
+    text = _PREFIX.sub("", text.strip())
+    while (shorter := _TAIL.sub("", text)) != text:
+        text = shorter
+    return text.removeprefix("ERROR: ").removeprefix("FATAL: ").strip()
+
+
+def is_lost(error: BaseException) -> bool:
+    """Tell whether an error says that the connection is no more."""
+    return bool(_LOST_STATES.fullmatch(state_of(error)) or _LOST.search(text_of(error)))
+
+
+def is_starting(error: BaseException) -> bool:
+    """Tell whether a server that could not be connected to may be there in a moment."""
+    return state_of(error) == "57P03" or bool(_STARTING.search(text_of(error)))
+
+
+def is_login(error: BaseException) -> bool:
+    """Tell whether a login was refused."""
+    return state_of(error) in ("28000", "28P01") or bool(_REFUSED.search(text_of(error)))
+
+
+def is_no_database(error: BaseException) -> bool:
+    """Tell whether the database is not there."""
+    return state_of(error) == "3D000" or bool(_NO_DATABASE.search(text_of(error)))
+
+
+def is_no_host(error: BaseException) -> bool:
+    """Tell whether the server's name is not known."""
+    return bool(_NO_HOST.search(text_of(error)))
+
+
+def shown(error: BaseException) -> str:
+    """Write what a driver said without what may be of a row: in texts about values, what is quoted, and numbers."""
+    state, text = state_of(error), text_of(error)
+    said = _DETAIL.split(text)[0] if state.startswith(_NAMES) else without_values(text)
+    return f"{' '.join(said.split())[:300].rstrip('. ;')} [{state}]"

@@ -1,0 +1,121 @@
+"""
+Connection strings: `KEY=value;…`, a value in braces where it has `;`, `{`, `}` or blanks at an end, and `}` doubled in
+it. Keys differ not by capitals.
+
+Source: Microsoft's ODBC reference, SQLDriverConnect.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import attrs
+
+from syncer.errors import UsageError
+
+SECRET = frozenset({"pwd", "password", "sslpassword", "accesstoken", "authtoken", "passwd"})
+_KEY = re.compile(r"\s*([^=;{}]+?)\s*=")
+_SAFE = re.compile(r"[^;{}\s][^;{}]*[^;{}\s]|[^;{}\s]")
+HINT = "Such as odbc:DSN=warehouse;UID=syncer, or odbc:Driver={PostgreSQL Unicode};Server=…;Database=…;UID=…."
+
+
+@attrs.frozen
+class ConnectionString:
+    """A connection string, taken apart; its values are not shown, since one may be a password."""
+
+    parts: Mapping[str, str] = attrs.field(repr=False)  # by key as it was written
+
+    def get(self, *keys: str) -> str:
+        """Return the value of the first of *keys* that it has; empty where it has none."""
+        lowered = {key.lower(): value for key, value in self.parts.items()}
+        return next((lowered[key.lower()] for key in keys if key.lower() in lowered), "")
+
+    def has(self, key: str) -> bool:
+        """Tell whether it has a key."""
+        return key.lower() in {each.lower() for each in self.parts}
+
+    def with_defaults(self, more: Mapping[str, str]) -> ConnectionString:
+        """Add what it does not say itself."""
+        added = {key: value for key, value in more.items() if value and not self.has(key)}
+        return ConnectionString({**self.parts, **added})
+
+    def text(self) -> str:
+        """Write it, as a driver manager reads it."""
+        return "".join(f"{key}={braced(value)};" for key, value in self.parts.items())
+
+
+def braced(value: str) -> str:
+    """Write a value, in braces where it needs them."""
+    if _SAFE.fullmatch(value) and "=" not in value:
+        return value
+    return "{" + value.replace("}", "}}") + "}" if value else ""
+
+
+def parse(text: str) -> ConnectionString:
+    """
+    Take a connection string apart.
+
+    Raises: UsageError: a part that is no `KEY=value`, braces that do not close, or a key twice; no value is repeated.
+    """
+    parts: dict[str, str] = {}
+    place, number = 0, 0
+    while place < len(text):
+        if text[place] in "; \t\r\n":
+            place += 1
+            continue
+        number += 1
+        found = _KEY.match(text, place)
+        if found is None:
+            last = f"after {list(parts)[-1]}" if parts else "at its beginning"
+            raise UsageError(
+                f"SYNCER_WAREHOUSE: part {number} of the connection string ({last}) is no KEY=value.",
+                hint="A value with ; { or } stands in braces, with } doubled: PWD={a;b}}c}. Or set "
+                "SYNCER_WAREHOUSE_PASSWORD, which takes a password as it is.",
+            )
+        key = found[1]
+        value, place = _value(text, found.end(), key)
+        if key.lower() in {each.lower() for each in parts}:
+            raise UsageError(f"SYNCER_WAREHOUSE: {key} stands in the connection string twice.")
+        parts[key] = value
+    return ConnectionString(parts)
+
+
+def checked(given: ConnectionString) -> ConnectionString:
+    """Return *given* where it says what to connect to. Raises UsageError."""
+    if not any(given.get(key) for key in ("DSN", "Driver", "FileDSN")):
+        named = ", ".join(given.parts) or "nothing"
+        raise UsageError(
+            f"SYNCER_WAREHOUSE: the connection string names neither DSN nor Driver (it has {named}).", hint=HINT
+        )
+    return given
+
+
+def _value(text: str, place: int, key: str) -> tuple[str, int]:
+    """Read a value from *place* on; return it, and where the next part begins."""
+    while place < len(text) and text[place] in " \t":
+        place += 1
+    if not text.startswith("{", place):
+        end = text.find(";", place)
+        end = len(text) if end < 0 else end
+        return text[place:end].strip(), end + 1
+    value, place = "", place + 1
+    while True:
+        end = text.find("}", place)
+        if end < 0:
+            raise UsageError(
+                f"SYNCER_WAREHOUSE: the value of {key} begins with {{ and has no }} at its end.",
+                hint="Close it; a } inside is written }}.",
+            )
+        value += text[place:end]
+        if not text.startswith("}}", end):
+            break
+        value, place = value + "}", end + 2
+    rest = text.find(";", end)
+    behind = text[end + 1 : rest if rest >= 0 else len(text)]
+    if behind.strip():
+        raise UsageError(
+            f"SYNCER_WAREHOUSE: the value of {key} ends with }} and goes on behind it.",
+            hint="A } inside a value in braces is written }}.",
+        )
+    return value, (len(text) if rest < 0 else rest) + 1

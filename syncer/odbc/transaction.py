@@ -1,0 +1,129 @@
+"""A transaction over ODBC: what all backends do alike. A backend adds its types, its catalogue and how sets go in."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from syncer import sql
+from syncer.errors import WarehouseError
+from syncer.sql import Statement, quoted, table_name
+from syncer.tables import Column, Table
+from syncer.values import NUL_REPLACED, Type
+
+if TYPE_CHECKING:
+    import pyodbc
+
+Rows = list[tuple[Any, ...]]
+
+
+class Transaction:
+    """
+    An open transaction. All of it is kept, or nothing.
+
+    Raises: pyodbc's own errors, which the warehouse explains when it has rolled back.
+    """
+
+    dialect: ClassVar[str]  # sqlglot's name
+    types: ClassVar[Mapping[Type, str]]  # what the backend calls each type
+    longest_name: ClassVar[int | None] = None  # of a column or table, in bytes
+
+    def __init__(self, cursor: pyodbc.Cursor) -> None:
+        self._cursor = cursor
+        self._temporary: dict[str, None] = {}
+
+    def run(self, statement: Statement, parameters: Sequence[Any] = ()) -> int:
+        """Execute; return how many rows were written."""
+        self.execute(statement.sql(self.dialect), parameters)
+        return max(int(self._cursor.rowcount), 0)
+
+    def rows(self, statement: Statement, parameters: Sequence[Any] = ()) -> Rows:
+        """Execute; return the rows."""
+        return self.fetched(statement.sql(self.dialect), parameters)
+
+    def derive(self, name: str, query: Statement, parameters: Sequence[Any] = ()) -> int:
+        """Make the rows of *query* a temporary table."""
+        self.drop_temporary(name)
+        self.execute(self.derived(self.temporary(name), query.sql(self.dialect)), parameters)
+        self._temporary[name] = None
+        return int(self.fetched(f"SELECT COUNT(*) FROM {self.temporary(name)}")[0][0])
+
+    def create(self, table: Table) -> None:
+        """Create the table, and its schema where it is missing. Raises WarehouseError: its name is too long."""
+        if self.longest_name is not None and len(table.name.encode()) > self.longest_name:
+            raise WarehouseError(
+                f"The table {table.schema}.{table.name} would have a name of {len(table.name.encode())} bytes; the "
+                f"server keeps {self.longest_name}.",
+                hint="Give the environment, or the custom object, a shorter name.",
+            )
+        self.create_schema(table.schema)
+        columns = [f"{quoted(column.name)} {self.column_type(table, column)}" for column in table.columns]
+        if table.key:
+            columns.append(f"PRIMARY KEY ({sql.names(table.key)})")
+        self.create_table(table, ", ".join(columns))
+        for column in table.columns:
+            if column.comment:
+                self.comment(table, column)
+
+    def add_column(self, table: Table, column: Column) -> None:
+        """Add an empty column."""
+        self.execute(f"ALTER TABLE {table_name(table)} ADD {quoted(column.name)} {self.column_type(table, column)}")
+        if column.comment:
+            self.comment(table, column)
+
+    def comment(self, table: Table, column: Column) -> None:
+        """Give a column its comment. A backend does."""
+        raise NotImplementedError
+
+    # What a backend may say otherwise.
+
+    def temporary(self, name: str) -> str:
+        """Write the quoted name of a temporary table."""
+        return quoted(name)
+
+    def derived(self, name: str, query: str) -> str:
+        """Write the statement that makes the rows of *query* a temporary table."""
+        return f"CREATE TEMPORARY TABLE {name} AS {query}"
+
+    def column_type(self, table: Table, column: Column) -> str:
+        """Write the type of a column of a table; a key may need another one."""
+        return self.types[column.type] + (" NOT NULL" if column.name in table.key else "")
+
+    def create_schema(self, schema: str) -> None:
+        """Make a schema where it is missing. A backend does."""
+        raise NotImplementedError
+
+    def create_table(self, table: Table, columns: str) -> None:
+        """Make a table where it is missing."""
+        self.execute(f"CREATE TABLE IF NOT EXISTS {table_name(table)} ({columns})")
+
+    def drop_temporary(self, name: str) -> None:
+        """Drop a temporary table that this transaction has made."""
+        if name in self._temporary:
+            self.execute(f"DROP TABLE {self.temporary(name)}")
+            del self._temporary[name]
+
+    def read(self, value: Any) -> Any:
+        """Turn a value that the driver returned into what `rows` returns; times are aware and in UTC."""
+        return value.replace(tzinfo=dt.UTC) if isinstance(value, dt.datetime) else value
+
+    def given(self, value: Any) -> Any:
+        """Turn a parameter into what the driver takes: times without their zone, in UTC; texts without NUL."""
+        if isinstance(value, dt.datetime):
+            return value.astimezone(dt.UTC).replace(tzinfo=None)
+        return value.replace("\0", NUL_REPLACED) if isinstance(value, str) and "\0" in value else value
+
+    # For backends.
+
+    def execute(self, text: str, parameters: Sequence[Any] = ()) -> None:
+        """Execute a statement in the backend's own words."""
+        if parameters:
+            self._cursor.execute(text, [self.given(value) for value in parameters])
+        else:
+            self._cursor.execute(text)
+
+    def fetched(self, text: str, parameters: Sequence[Any] = ()) -> Rows:
+        """Execute a query in the backend's own words; return its rows."""
+        self.execute(text, parameters)
+        return [tuple(self.read(value) for value in row) for row in self._cursor.fetchall()]
