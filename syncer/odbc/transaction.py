@@ -35,17 +35,17 @@ class Transaction:
 
     def run(self, statement: Statement, parameters: Sequence[Any] = ()) -> int:
         """Execute; return how many rows were written."""
-        self.execute(statement.sql(self.dialect), parameters)
+        self.execute(self.rendered(statement), parameters)
         return max(int(self._cursor.rowcount), 0)
 
     def rows(self, statement: Statement, parameters: Sequence[Any] = ()) -> Rows:
         """Execute; return the rows."""
-        return self.fetched(statement.sql(self.dialect), parameters)
+        return self.fetched(self.rendered(statement), parameters)
 
     def derive(self, name: str, query: Statement, parameters: Sequence[Any] = ()) -> int:
         """Make the rows of *query* a temporary table."""
         self.drop_temporary(name)
-        self.execute(self.derived(self.temporary(name), query.sql(self.dialect)), parameters)
+        self.execute(self.derived(self.temporary(name), self.rendered(query)), parameters)
         self._temporary[name] = None
         return int(self.fetched(f"SELECT COUNT(*) FROM {self.temporary(name)}")[0][0])
 
@@ -77,6 +77,10 @@ class Transaction:
         raise NotImplementedError
 
     # What a backend may say otherwise.
+
+    def rendered(self, statement: Statement) -> str:
+        """Write a statement in the backend's dialect."""
+        return statement.sql(self.dialect)
 
     def temporary(self, name: str) -> str:
         """Write the quoted name of a temporary table."""
