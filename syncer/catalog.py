@@ -16,7 +16,7 @@ import importlib.util
 import pkgutil
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -26,7 +26,7 @@ from syncer.errors import MappingError, SyncerError, UsageError
 Loader = Callable[[], ModuleType]
 
 
-def modules(kind: str, *, folders: Sequence[Path] = ()) -> Mapping[str, Loader]:
+def modules(kind: str, *, folders: Sequence[Path] = ()) -> dict[str, Loader]:
     """Return, by name, how to load each module of *kind* (`sources`, `mappings`, `operations`)."""
     package = importlib.import_module(f"syncer.{kind}")
     found: dict[str, Loader] = {

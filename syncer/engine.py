@@ -20,7 +20,7 @@ from syncer import cache, census, drift, forgetting, journal, mappings, marks, s
 from syncer import settings as settings_module
 from syncer.budget import Budget
 from syncer.clock import Clock, SystemClock
-from syncer.errors import SyncerError
+from syncer.errors import LeaseHeld, SyncerError, WarehouseBusy, WarehouseLost
 from syncer.inbound import Inbound, OnProgress
 from syncer.journal import Pulled
 from syncer.loading import Context, Loading
@@ -35,6 +35,7 @@ from syncer.transport import Doors
 from syncer.warehouses import Warehouse
 
 INCREMENTAL, FULL, CENSUS = journal.INCREMENTAL, journal.FULL, journal.CENSUS
+FAILED_TRIES = 3  # to write down a failure over a connection that is lost again
 OnRun = Callable[[Pulled], None]  # called with each run as it ends
 OnFailure = Callable[[Pulled, SyncerError], None]  # called with each run that failed, and why
 
@@ -138,7 +139,7 @@ class _Verb:
         log = logger.bind(run=pulled.run, mapping=mapping.name)
         try:
             lease = self.warehouse.lease(lease_name, run=pulled.run, wait_s=self.request.wait_s)
-        except SyncerError as error:
+        except (LeaseHeld, WarehouseLost, WarehouseBusy) as error:
             refused = attrs.evolve(pulled, status=journal.FAILED, error=str(error))
             return self._told(self._explained(refused, error))
         try:
@@ -279,13 +280,22 @@ class _Verb:
     def _failed(self, pulled: Pulled, error: SyncerError) -> Pulled:
         """Write down that a run failed; the places that were committed stay."""
         failed = attrs.evolve(pulled, status=journal.FAILED, error=str(error))
+        for tries_left in reversed(range(FAILED_TRIES)):
+            try:
+                self._write_down(failed)
+                break
+            except WarehouseLost:  # a server that was lost a moment ago may be so again
+                if not tries_left:
+                    raise
+        self.warehouse.rest(waiting=True)
+        return self._explained(failed, error)
+
+    def _write_down(self, failed: Pulled) -> None:
         now = self.doors.clock.now()
         with self.warehouse.transaction() as t:
             shape.ensure_state(t)
             if not journal.update(t, failed, now=now):
                 journal.insert(t, failed, verb="pull", now=now)
-        self.warehouse.rest(waiting=True)
-        return self._explained(failed, error)
 
     def _record_failure(self, mapping: EntityMapping, error: SyncerError) -> Pulled:
         """Write down a run that could not even begin: the source does not know us."""

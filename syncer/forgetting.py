@@ -338,7 +338,7 @@ def forget(
         )
     key = _key_of(mapping, record)
     if not warehouse.exists():
-        raise UsageError(f"There is no {warehouse.name}: nothing was ever pulled into it.")
+        raise UsageError(f"Nothing was ever pulled into {warehouse.name}.")
     lease = warehouse.lease(f"{name}@{settings.environment}", run=journal.new_run(), wait_s=0)
     try:
         touched, columns, count = _erased(warehouse, found, [key], settings.environment, doors.clock, is_rehearsal)

@@ -22,7 +22,7 @@ from syncer.journal import REJECTS
 from syncer.mapping import EntityMapping
 from syncer.rows import key_text
 from syncer.sources import LIVE, State, Whole
-from syncer.tables import Table
+from syncer.tables import Column, Table
 from syncer.values import TEXT, Type, arrow_type
 from syncer.warehouses import Transaction
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH = "batch"  # the temporary table of a group's rows
+MET = "met_in_run"  # the temporary table of the keys that a run has met, where the warehouse keeps one so long
 RECORD_SOURCE, LOAD_DATE, RECORD_STATE, MERGED_INTO = (
     "dss_record_source",
     "dss_load_date",
@@ -145,8 +146,8 @@ class Base(Protocol):
     def is_standing(self, version: str | None, told: Sequence[str]) -> str:
         """The condition that `b` has the state, the version and the columns *told* of `s`, as far as it knows."""
 
-    def load(self, t: Transaction, now: dt.datetime) -> tuple[int, int]:
-        """Bring the batch in; return how many rows were inserted and updated."""
+    def load(self, t: Transaction, count: int, now: dt.datetime) -> tuple[int, int]:
+        """Bring the batch of *count* rows in; return how many were inserted and updated."""
 
     def end(self, t: Transaction, condition: str, state: str, now: dt.datetime) -> int:
         """Give the rows of `b` that meet *condition* a state; return how many."""
@@ -163,6 +164,7 @@ class Loading:
         self._base = base
         self._counted = f"run:{context.owner.run}"
         self._groups = 0
+        self._has_met = False  # MET is there; else the keys stand in `walks`
 
     def load(
         self,
@@ -185,13 +187,13 @@ class Loading:
             if any(state.state != LIVE for state in states):
                 done.gone += self._leaving(t)
             repeated, already_written = self._repeats(t)
-            done.inserted, updated = self._base.load(t, now)
+            done.inserted, updated = self._base.load(t, rows.num_rows, now)
             done.fresh = rows.num_rows - repeated
             done.updated = updated - already_written
         if states:
             done.gone += self._base.set_states(t, now)
         if not is_last and rows.num_rows:
-            self.remember(t, self._counted)
+            self._remember_met(t)
         self._groups += 1
         return done
 
@@ -266,21 +268,47 @@ class Loading:
         """Count the keys met before in this run, and those of them that it has written and would write again."""
         if self._groups == 0:
             return 0, 0
-        context, base = self._context, self._base
-        met = (
-            f"FROM {BATCH} AS s WHERE {context.key_of('s')} IN (SELECT k.key FROM {sql.table_name(marks.WALKS)} AS k "
-            f"WHERE {context.owned('k')} AND k.walk = '{self._counted}')"
-        )
-        again = int(t.rows(sql.statement(f"SELECT COUNT(*) {met}"))[0][0])
-        if not again:
-            return 0, 0
-        t.derive("again", sql.statement(f"SELECT s.* {met}"))
+        base = self._base
+        met = f"FROM {BATCH} AS s WHERE EXISTS ({self._met()})"
+        with t.by_key():
+            again = int(t.rows(sql.statement(f"SELECT COUNT(*) {met}"))[0][0])
+            if not again:
+                return 0, 0
+            t.derive("again", sql.statement(f"SELECT s.* {met}"))
         written, parameters = base.written_by_run()
         query = (
             f"SELECT COUNT(*) FROM {base.relation()} JOIN again AS s ON {base.same_key()} "
             f"WHERE {written} AND {base.differing()}"
         )
         return again, int(t.rows(sql.statement(query), [*parameters, *base.parameters_of_differing()])[0][0])
+
+    def _met(self) -> str:
+        """Find the key of `s` among those that this run has met."""
+        context = self._context
+        if self._has_met:
+            return f"SELECT 1 FROM {MET} AS k WHERE k.key = {context.key_of('s')}"
+        return (
+            f"SELECT 1 FROM {sql.table_name(marks.WALKS)} AS k WHERE {context.owned('k')} "
+            f"AND k.walk = '{self._counted}' AND k.key = {context.key_of('s')}"
+        )
+
+    def _remember_met(self, t: Transaction) -> None:
+        """
+        Keep the keys of the batch, to count each once: in a temporary table with an index, where one lasts as long as
+        the run, else in `walks`.
+        """
+        if self._groups == 0:
+            self._has_met = t.keep(MET, Column("key", TEXT))
+        if not self._has_met:
+            self.remember(t, self._counted)
+            return
+        with t.by_key():
+            key = self._context.key_of("s")
+            t.run(
+                sql.statement(
+                    f"INSERT INTO {MET} (key) SELECT {key} FROM {BATCH} AS s WHERE NOT EXISTS ({self._met()})"
+                )
+            )
 
     def lacking(self, version: str | None, told: Sequence[str] = ()) -> str:
         """

@@ -96,9 +96,7 @@ class Owner:
 def places(t: Transaction, owner: Owner) -> dict[str, Place]:
     """Return the place of each scope."""
     query = f"SELECT scope, place FROM {sql.table_name(MARKS)} WHERE mapping = ? AND environment = ?"
-    return {
-        scope: orjson.loads(place) for scope, place in t.rows(sql.statement(query), [owner.mapping, owner.environment])
-    }
+    return {scope: _place(place) for scope, place in t.rows(sql.statement(query), [owner.mapping, owner.environment])}
 
 
 FEW = 3  # rows that are written one by one: each group of most sources has one place, and staging costs 3 ms
@@ -113,7 +111,7 @@ def put_places(
             "mapping": owner.mapping,
             "environment": owner.environment,
             "scope": scope,
-            "place": orjson.dumps(place).decode(),
+            "place": _written(place),
             "mark": mark,
             "run": owner.run,
             "updated_at": now,
@@ -236,3 +234,19 @@ def admit(t: Transaction, source: str, environment: str, account: str, *, now: d
             f"{known[0][0]}.",
             hint="Give the other account an environment of its own (--environment NAME), or use another warehouse.",
         )
+
+
+_HEX = "~hex"  # the only key of a place that no server's JSON holds as it is
+
+
+def _written(place: Place) -> str:
+    """Write a place; one with NUL, which servers refuse in JSON, as hexadecimal digits of its text."""
+    text = orjson.dumps(place).decode()
+    return orjson.dumps({_HEX: text.encode().hex()}).decode() if "\\u0000" in text else text
+
+
+def _place(text: str) -> Place:
+    """Read what `_written` wrote."""
+    found: Place = orjson.loads(text)
+    is_hex = isinstance(found, dict) and list(found) == [_HEX]
+    return orjson.loads(bytes.fromhex(found[_HEX])) if is_hex else found

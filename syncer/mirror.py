@@ -73,25 +73,28 @@ class Mirror:
         name = sql.quoted(version)
         return f"{standing} AND (s.{name} IS NULL OR b.{name} IS NOT DISTINCT FROM s.{name})"
 
-    def load(self, t: Transaction, now: dt.datetime) -> tuple[int, int]:
-        """Update what differs, insert what is new."""
-        setting = ", ".join(f"{sql.quoted(column)} = s.{sql.quoted(column)}" for column in self._compared)
-        updated = t.run(
-            sql.statement(
-                f"UPDATE {self._table} AS b SET {setting}, {LOAD_DATE} = ? FROM {BATCH} AS s WHERE "
-                f"{self.same_key()} AND {self.differing()}"
-            ),
-            [now, *self._version_parameters()],
-        )
+    def load(self, t: Transaction, count: int, now: dt.datetime) -> tuple[int, int]:
+        """Insert what is new; where not all was, update what differs: what was inserted just now does not."""
         columns = [*self._context.columns, RECORD_STATE, MERGED_INTO]
-        inserted = t.run(
-            sql.statement(
-                f"INSERT INTO {self._table} ({sql.names(columns)}, {RECORD_SOURCE}, {LOAD_DATE}) "
-                f"SELECT {sql.names(columns, of='s')}, ?, ? FROM {BATCH} AS s "
-                f"WHERE NOT EXISTS (SELECT 1 FROM {self.relation()} WHERE {self.same_key()})"
-            ),
-            [self._context.mapping.name, now],
-        )
+        with t.by_key(self._context.table):
+            inserted = t.run(
+                sql.statement(
+                    f"INSERT INTO {self._table} ({sql.names(columns)}, {RECORD_SOURCE}, {LOAD_DATE}) "
+                    f"SELECT {sql.names(columns, of='s')}, ?, ? FROM {BATCH} AS s "
+                    f"WHERE NOT EXISTS (SELECT 1 FROM {self.relation()} WHERE {self.same_key()})"
+                ),
+                [self._context.mapping.name, now],
+            )
+            if inserted == count:
+                return inserted, 0
+            setting = ", ".join(f"{sql.quoted(column)} = s.{sql.quoted(column)}" for column in self._compared)
+            updated = t.run(
+                sql.statement(
+                    f"UPDATE {self._table} AS b SET {setting}, {LOAD_DATE} = ? FROM {BATCH} AS s WHERE "
+                    f"{self.same_key()} AND {self.differing()}"
+                ),
+                [now, *self._version_parameters()],
+            )
         return inserted, updated
 
     def end(self, t: Transaction, condition: str, state: str, now: dt.datetime) -> int:

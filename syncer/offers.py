@@ -121,8 +121,12 @@ class Delta:
         kept, incoming = self._versions(version)
         return f"{standing} AND (({incoming} <> b.{kept}) IS NOT TRUE)"
 
-    def load(self, t: Transaction, now: dt.datetime) -> tuple[int, int]:
+    def load(self, t: Transaction, count: int, now: dt.datetime) -> tuple[int, int]:
         """Offer what differs, and put it into the load table."""
+        with t.by_key(marks.SEEN, self._offers, self._context.table):
+            return self._load(t, now)
+
+    def _load(self, t: Transaction, now: dt.datetime) -> tuple[int, int]:
         known = f"EXISTS (SELECT 1 FROM {self.relation()} WHERE {self.same_key()}"
         slice_text = sql.key_text("s", self._slice_by, self._context.table.types()) if self._slice_by else "''"
         changed = t.derive(
@@ -137,7 +141,10 @@ class Delta:
         if not changed:
             return 0, 0
         updated = int(t.rows(sql.statement("SELECT COUNT(*) FROM changed AS s WHERE s.dss_known"))[0][0])
-        versions = dict.fromkeys(VERSIONS.values(), "NULL")
+        versions = {
+            VERSIONS[TIMESTAMP]: "CAST(NULL AS TIMESTAMP WITH TIME ZONE)",  # a bare NULL of a new table is a text
+            VERSIONS[BIGINT]: "CAST(NULL AS BIGINT)",
+        }
         if self._version is not None:
             kept, incoming = self._versions(self._version)
             versions[kept] = incoming

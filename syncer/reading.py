@@ -80,7 +80,7 @@ class Group:
             self.failed_scopes.add(page.scope)
             return
         self.waiting += page.records
-        self.states += page.states
+        self.states += [state for state in page.states if self.typing.holds_key(state.key)]
         self.read_scopes.add(page.scope)
         if page.place is not None:
             self.places[page.scope] = (page.place, page.mark)

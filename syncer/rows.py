@@ -213,6 +213,10 @@ class Typing:
             return table.filter(kept)
         return blanked(table, self._privacy.personal_columns, kept)
 
+    def holds_key(self, key: Key) -> bool:
+        """Tell whether a record of this key can be there: replaced, a NUL in it would name another record."""
+        return self._takes_nul or "\0" not in key_text(key)
+
     def one_key(self, record: Record) -> Key | None:
         """Return the key of one record; None where it has no usable one."""
         found = self.rows([record], scope="").table
@@ -257,7 +261,8 @@ class Typing:
         keyless = self._rows_without_key(table)
         rejects = []
         if keyless:
-            rejects += [self._keyless(records[row], scope) for row in sorted(keyless)]
+            with_nul = {row for row, misfit in misfits if misfit.reason == values.NUL_IN_KEY}
+            rejects += [self._keyless(records[row], scope, has_nul=row in with_nul) for row in sorted(keyless)]
         if misfits:
             keys = [table[column].to_pylist() for column in self.mapping.key]
             rejects += [
@@ -282,7 +287,7 @@ class Typing:
                 found.update(row for row, part in enumerate(parts.to_pylist()) if part == "")
         return found
 
-    def _keyless(self, record: Record, scope: str) -> Reject:
+    def _keyless(self, record: Record, scope: str, *, has_nul: bool = False) -> Reject:
         """Name a record without a key by a digest of it: the same one is the same reject the next time."""
         digest = hashlib.blake2s(values.dumps(record).encode(), digest_size=6).hexdigest()
         column = self.mapping.key[0]
@@ -290,7 +295,8 @@ class Typing:
         return Reject(
             f"~{digest}",
             column,
-            f"a record ({what}) without a usable key ({', '.join(self.mapping.key)})",
+            f"a record ({what}) without a usable key ({', '.join(self.mapping.key)})"
+            + (f": {values.NUL_IN_KEY}" if has_nul else ""),
             scope,
             self.key_types[0].value,
         )

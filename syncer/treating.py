@@ -46,7 +46,7 @@ def treat_loaded(name: str, *, settings: Settings, doors: Doors, warehouse: Ware
             hint=f'Say so in syncer.toml: personal in ["{name}"].',
         )
     if not warehouse.exists():
-        raise UsageError(f"There is no {warehouse.name}: nothing was ever pulled into it.")
+        raise UsageError(f"Nothing was ever pulled into {warehouse.name}.")
     lease = warehouse.lease(f"{name}@{settings.environment}", run=journal.new_run(), wait_s=0)
     try:
         touched = [

@@ -42,6 +42,7 @@ TEXT, BIGINT, DECIMAL, DOUBLE = Type.TEXT, Type.BIGINT, Type.DECIMAL, Type.DOUBL
 BOOLEAN, DATE, TIMESTAMP, JSON = Type.BOOLEAN, Type.DATE, Type.TIMESTAMP, Type.JSON
 
 DECIMAL_DIGITS, DECIMAL_SCALE = 38, 9
+NUL_IN_KEY = "NUL, which the warehouse cannot hold, stands in its key"
 NUL_TOLD = "NUL, which the warehouse cannot hold, was replaced by U+FFFD"
 _ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|.)")  # in a JSON text
 NUL_REPLACED = "\ufffd"  # what a text has in place of NUL where a warehouse cannot hold that
@@ -197,7 +198,7 @@ def without_nul(array: pa.Array, kind: Type, *, is_key: bool = False) -> tuple[p
     """
     Replace NUL in texts, and in the texts inside JSON, by U+FFFD; each such value is a `Misfit`.
 
-    is_key: make the whole value NULL instead, without a misfit: two keys must never become one.
+    is_key: make the whole value NULL instead: two keys must never become one.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -210,6 +211,7 @@ def without_nul(array: pa.Array, kind: Type, *, is_key: bool = False) -> tuple[p
         clean = value if value is None else _nul_replaced(value, kind)
         if clean != value and is_key:
             clean = None
+            misfits.append(Misfit(row, "string", NUL_IN_KEY))
         elif clean != value:
             misfits.append(Misfit(row, "string" if kind is TEXT else json_type(parse(value.encode())), NUL_TOLD))
         kept.append(clean)

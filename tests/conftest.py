@@ -20,6 +20,8 @@ from syncer.journal import Pulled
 from syncer.settings import Settings
 from syncer.transport import Doors
 from syncer.warehouses import Warehouse, find
+from tests.backends import BACKENDS, Database, columns_of
+from tests.backends import query_file as query_file
 from tests.not_run import pytest_sessionfinish as pytest_sessionfinish
 
 # A case takes as long as a noisy machine needs; fixed seeds make a failure in one run a failure in all.
@@ -74,34 +76,42 @@ class Site:
     clock: MovableClock
     doors: Doors
     script: Any
+    database: Database
 
     def pull(self, name: str = "scripted.things", **request: Any) -> Pulled:
         """Pull one mapping."""
         return engine.pull(name, settings=self.settings, request=engine.Request(**request), doors=self.doors)[0]
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Ask the warehouse file, as a person's shell would."""
-        return query_file(self.folder / "warehouse.duckdb", query, parameters)
+        """Ask the warehouse, as a person's shell would."""
+        return self.database.rows(query, parameters)
+
+    def columns(self, table: str) -> list[str]:
+        """Return the columns of a load table, in their order."""
+        return columns_of(self.database, table)
 
     def warehouse(self) -> Warehouse:
         """Open the warehouse through its port."""
         return find(self.settings, clock=self.clock)
 
 
-def query_file(file: Path, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    """Ask a DuckDB file."""
-    import duckdb
+def only(backend: str, reason: str) -> pytest.MarkDecorator:
+    """Run a test on one warehouse alone; *reason* says why the other one has nothing to do with it."""
+    assert backend in BACKENDS and reason
+    return pytest.mark.parametrize("backend", [backend], indirect=True)
 
-    with duckdb.connect(str(file)) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        return connection.execute(query, list(parameters)).fetchall()
+
+@pytest.fixture(params=list(BACKENDS))
+def backend(request: pytest.FixtureRequest) -> str:
+    """The name of the warehouse that a test runs on: each test on every one."""
+    return str(request.param)
 
 
 @pytest.fixture
-def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
-    """Make sites of the scripted source, each with a folder of its own."""
+def make_site(tmp_path: Path, backend: str) -> Iterator[Callable[..., Site]]:
+    """Make sites of the scripted source, each with a folder and a warehouse of its own."""
     module = own_module("sources", "scripted")
-    made: list[str] = []
+    made: dict[str, Database] = {}
 
     def make(toml: str = "", name: str = "site") -> Site:
         folder = tmp_path / name
@@ -110,19 +120,21 @@ def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
         script = module.Script()
         key = f"{folder.parent.name}-{name}"
         module.SCRIPTS[key] = script
-        made.append(key)
+        made[key] = database = BACKENDS[backend](folder)
         variables = {
+            "SYNCER_WAREHOUSE": database.setting,
             "SYNCER_SCRIPTED_URL": f"http://script/{key}",
             "SYNCER_SCRIPTED_TOKEN": "not-a-secret",
             "SYNCER_CACHE": str(tmp_path / "cache"),
         }
         clock = MovableClock()
         doors = Doors(clock=clock, budget=Budget(tmp_path / "cache", clock=clock))
-        return Site(folder, settings.load(variables=variables, folder=folder), clock, doors, script)
+        return Site(folder, settings.load(variables=variables, folder=folder), clock, doors, script, database)
 
     yield make
-    for key in made:
+    for key, database in made.items():
         del module.SCRIPTS[key]
+        database.close()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -37,6 +38,7 @@ DRIVERS = (
 # Names under which drivers are installed, by what their server calls itself (SQL_DBMS_NAME).
 _KNOWN = {
     "PostgreSQL": re.compile(r"postgres|psqlodbc", re.IGNORECASE),
+    "SQLite": re.compile(r"sqlite", re.IGNORECASE),
     "Microsoft SQL Server": re.compile(r"sql server|msodbcsql|sqlncli|freetds|tdsodbc", re.IGNORECASE),
 }
 
@@ -84,7 +86,10 @@ def dbms_of(found: Link) -> str:
     for name, pattern in _KNOWN.items():
         if pattern.search(driver):
             return name
-    connection = connect(found, {})
+    try:
+        connection = connect(found, {})
+    except manager().Error as error:
+        raise refused(found, error) from None
     try:
         return str(connection.getinfo(manager().SQL_DBMS_NAME))
     finally:
@@ -120,23 +125,37 @@ def connect(found: Link, more: Mapping[str, str]) -> pyodbc.Connection:
 
 def refused(found: Link, error: BaseException) -> WarehouseError | UsageError:
     """Tell why a connection was not made."""
-    pyodbc, state, text = manager(), faults.state_of(error), faults.text_of(error)
-    driver, dsn = found.string.get("Driver"), found.string.get("DSN")
-    if "Can't open lib" in text or (state == "IM002" and driver):
+    pyodbc, state = manager(), faults.state_of(error)
+    driver, dsn, file = (found.string.get(key) for key in ("Driver", "DSN", "FileDSN"))
+    if (library := faults.library_of(error)) or (state == "IM002" and not dsn and not file):
         known = ", ".join(pyodbc.drivers()) or "none"
-        return WarehouseError(
-            f"There is no ODBC driver {driver or 'for ' + dsn} here; installed: {known}.", hint=DRIVERS
-        )
-    if state == "IM002":
+        return WarehouseError(f"There is no ODBC driver {driver or library} here; installed: {known}.", hint=DRIVERS)
+    if state == "IM002" and dsn:
         known = ", ".join(pyodbc.dataSources()) or "none"
         where = "in the ODBC administrator" if sys.platform == "win32" else "in odbc.ini or ~/.odbc.ini"
         return WarehouseError(f"There is no DSN {dsn} here; known: {known}.", hint=f"Make it {where}.")
+    if state == "IM002":
+        is_there = Path(file).exists()
+        return WarehouseError(
+            f"The ODBC manager here does not read FileDSN={file}." if is_there else f"There is no file {file} here.",
+            hint="Write what such a file holds into the connection string, or make a DSN of it.",
+        )
     if faults.is_login(error):
         who = found.user or "nobody named"
         return WarehouseError(
             f"{found.name}: the login of {who} was refused.",
             hint="Check SYNCER_WAREHOUSE_USER and SYNCER_WAREHOUSE_PASSWORD, or UID and PWD in the connection string, "
-            "where a password with ; { or } stands in braces.",
+            "where a password with ; { or } stands in braces. A % or + in it is taken as it is.",
+        )
+    if faults.is_no_entry(error):
+        return WarehouseError(
+            f"{found.name}: the server takes no connection of {found.user or 'nobody named'} from this host.",
+            hint="Have its administrator add this host, user and database to pg_hba.conf, or set SSLmode=require.",
+        )
+    if faults.is_full(error):
+        return WarehouseError(
+            f"{found.name}: the server has as many connections as it takes.",
+            hint="End some, or have max_connections, or the role's own limit, raised.",
         )
     if faults.is_no_database(error):
         return WarehouseError(
@@ -149,4 +168,9 @@ def refused(found: Link, error: BaseException) -> WarehouseError | UsageError:
             f"{found.name}: the server does not take connections.",
             hint="Is it running, and are Server=… and Port=… right?",
         )
-    return WarehouseError(f"{found.name}: no connection: {faults.shown(error)}.")
+    hint = ""
+    if state == "07006":  # all that psqlodbc's ANSI driver says
+        hint = "Use the driver PostgreSQL Unicode, and not PostgreSQL ANSI."
+    elif "certificate" in faults.text_of(error):
+        hint = "Name the file of the authority that signed the server's certificate: pqopt={sslrootcert=…}."
+    return WarehouseError(f"{found.name}: no connection: {faults.shown(error)}.", hint=hint)

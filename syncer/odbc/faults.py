@@ -14,24 +14,38 @@ from syncer.errors import without_values
 STATE = re.compile(r"[0-9A-Z]{5}")
 _LOST_STATES = re.compile(r"08...|57P0[123]")
 _LOST = re.compile(
-    r"server closed the connection|no connection to the server|connection (not open|is closed|was lost|reset|dead)"
-    r"|communication link failure|terminating connection|could not (send|receive) data|broken pipe"
-    r"|connection timed out|SSL (connection has been closed|SYSCALL)|not connected|adaptive server connection"
-    r"|gone away|DBPROCESS is dead|TCP Provider",
+    r"server closed the connection|no connection to the server|connection (not open|is closed|was lost|has been lost)"
+    r"|connection (reset|dead)|communication link failure|terminating connection|could not (send|receive) data"
+    r"|broken pipe|connection timed out|SSL (connection has been closed|SYSCALL)|not connected"
+    r"|adaptive server connection|gone away|DBPROCESS is dead|TCP Provider",
     re.IGNORECASE,
 )
 _STARTING = re.compile(
     r"starting up|shutting down|in recovery mode|not yet accepting connections|not accepting connections|is being shut"
-    r"|Connection refused|actively refused|No such file or directory.*socket",
+    r"|Connection refused|actively refused|No such file or directory.*socket"
+    r"|server closed the connection unexpectedly|terminating connection"  # a server that comes back from a crash
+    r"|too many clients|too many connections|remaining connection slots",
     re.IGNORECASE | re.DOTALL,
 )
-_REFUSED = re.compile(r"authentication failed|login failed|no password supplied|access denied", re.IGNORECASE)
+_REFUSED = re.compile(
+    r"authentication failed|login failed|no password supplied|access denied"
+    r"|role .* (does not exist|is not permitted to log in)",
+    re.IGNORECASE,
+)
+_NO_ENTRY = re.compile(r"no pg_hba\.conf entry|pg_hba\.conf rejects", re.IGNORECASE)
+_FULL = re.compile(r"too many clients|too many connections|remaining connection slots", re.IGNORECASE)
+_NOT_FOUND = re.compile(r"Can't open lib '([^']*)'")
 _NO_DATABASE = re.compile(r"database .* does not exist|cannot open database", re.IGNORECASE)
 _NO_HOST = re.compile(r"could not translate host|name or service not known|getaddrinfo|unknown host", re.IGNORECASE)
 _PREFIX = re.compile(r"^(\[[^\]]*\]\s*)+")
-_TAIL = re.compile(r"\s*(;?\s*Error while (executing|preparing) the query|;\s*$)?\s*(\(-?\d+\))?\s*(\(SQL\w+\))?\s*$")
+_TAIL = re.compile(
+    r"\s*(;?\s*Error while (executing|preparing) (the query|parameters)|;\s*$)?\s*(\(-?\d+\))?\s*(\(SQL\w+\))?\s*$"
+)
 _DETAIL = re.compile(r"\n\s*(?:DETAIL|CONTEXT|LINE \d+|QUERY|STATEMENT):")
-_NAMES = ("42", "3F", "3D", "28", "0A", "55", "57", "53")  # classes whose texts quote names, not values
+# States whose texts quote names, not values: whole classes, and PostgreSQL's own of constraints (others say 23000, and
+# may tell the row).
+_NAMES = ("2B", "42", "3F", "3D", "28", "0A", "55", "57", "53", "2350", "23514", "23P01")
+_PERSONS = "P0"  # raised by a function or trigger, in words of whoever wrote it
 
 
 def state_of(error: BaseException) -> str:
@@ -64,6 +78,22 @@ def is_login(error: BaseException) -> bool:
     return state_of(error) in ("28000", "28P01") or bool(_REFUSED.search(text_of(error)))
 
 
+def is_no_entry(error: BaseException) -> bool:
+    """Tell whether a server takes no connection of this user from this host, whatever the password."""
+    return bool(_NO_ENTRY.search(text_of(error)))
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether a server has as many connections as it takes."""
+    return bool(_FULL.search(text_of(error)))
+
+
+def library_of(error: BaseException) -> str:
+    """Return the driver's library that could not be opened; empty where that is not what is wrong."""
+    found = _NOT_FOUND.search(text_of(error))
+    return (found[1] or "without a name") if found else ""
+
+
 def is_no_database(error: BaseException) -> bool:
     """Tell whether the database is not there."""
     return state_of(error) == "3D000" or bool(_NO_DATABASE.search(text_of(error)))
@@ -77,5 +107,7 @@ def is_no_host(error: BaseException) -> bool:
 def shown(error: BaseException) -> str:
     """Write what a driver said without what may be of a row: in texts about values, what is quoted, and numbers."""
     state, text = state_of(error), text_of(error)
+    if state.startswith(_PERSONS):
+        return f"a function or a trigger that somebody made raised an error of its own [{state}]"
     said = _DETAIL.split(text)[0] if state.startswith(_NAMES) else without_values(text)
     return f"{' '.join(said.split())[:300].rstrip('. ;')} [{state}]"

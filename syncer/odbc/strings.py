@@ -1,6 +1,6 @@
 """
-Connection strings: `KEY=value;…`, a value in braces where it has `;`, `{`, `}` or blanks at an end, and `}` doubled in
-it. Keys differ not by capitals.
+Connection strings: `KEY=value;…`, a value in braces where it has `;`, begins with `{` or has blanks at an end, and `}`
+doubled in it. Keys differ not by capitals. A value is what stands there, whatever a driver makes of it.
 
 Source: Microsoft's ODBC reference, SQLDriverConnect.
 """
@@ -16,7 +16,15 @@ from syncer.errors import UsageError
 
 SECRET = frozenset({"pwd", "password", "sslpassword", "accesstoken", "authtoken", "passwd"})
 _KEY = re.compile(r"\s*([^=;{}]+?)\s*=")
-_SAFE = re.compile(r"[^;{}\s][^;{}]*[^;{}\s]|[^;{}\s]")
+_NEEDS = re.compile(r"^[\s{]|\s$|;")
+_SECRET_NEEDS = re.compile(r"[+%{}]")  # psqlodbc reads a bare PWD as a part of a URL: + is a blank there, %41 is A
+# Keys that messages may name: another one may be the rest of a password that has a ; in it.
+_KNOWN = re.compile(
+    r"(File)?DSN|Driver|Server(name)?|Host(name)?|Addr(ess)?|Port|Database|DBQ|Initial Catalog|UID|User( ?ID|name)?"
+    r"|PWD|Password|SSLmode|pqopt|Encrypt|TrustServerCertificate|Authentication|Trusted_Connection|TDS_Version"
+    r"|ClientCharset|App|WSID|ConnSettings|(Connection|Login) Timeout",
+    re.IGNORECASE,
+)
 HINT = "Such as odbc:DSN=warehouse;UID=syncer, or odbc:Driver={PostgreSQL Unicode};Server=…;Database=…;UID=…."
 
 
@@ -40,16 +48,28 @@ class ConnectionString:
         added = {key: value for key, value in more.items() if value and not self.has(key)}
         return ConnectionString({**self.parts, **added})
 
+    def having(self, key: str, value: str) -> ConnectionString:
+        """Give a key a value in place of what it says itself."""
+        kept = {each: part for each, part in self.parts.items() if each.lower() != key.lower()}
+        return ConnectionString({**kept, key: value})
+
     def text(self) -> str:
         """Write it, as a driver manager reads it."""
-        return "".join(f"{key}={braced(value)};" for key, value in self.parts.items())
+        return "".join(f"{key}={written(key, value)};" for key, value in self.parts.items())
+
+
+def written(key: str, value: str) -> str:
+    """
+    Write the value of *key*, in braces where it needs them and nowhere else: psqlodbc takes them off a password, and
+    for a part of the name where a database or user stands in them (16.0, measured).
+    """
+    is_bare = not _NEEDS.search(value) and not (key.lower() in SECRET and _SECRET_NEEDS.search(value))
+    return value if is_bare else braced(value)
 
 
 def braced(value: str) -> str:
-    """Write a value, in braces where it needs them."""
-    if _SAFE.fullmatch(value) and "=" not in value:
-        return value
-    return "{" + value.replace("}", "}}") + "}" if value else ""
+    """Write a value in braces."""
+    return "{" + value.replace("}", "}}") + "}"
 
 
 def parse(text: str) -> ConnectionString:
@@ -67,7 +87,7 @@ def parse(text: str) -> ConnectionString:
         number += 1
         found = _KEY.match(text, place)
         if found is None:
-            last = f"after {list(parts)[-1]}" if parts else "at its beginning"
+            last = f"after {named(list(parts)[-1])}" if parts else "at its beginning"
             raise UsageError(
                 f"SYNCER_WAREHOUSE: part {number} of the connection string ({last}) is no KEY=value.",
                 hint="A value with ; { or } stands in braces, with } doubled: PWD={a;b}}c}. Or set "
@@ -76,7 +96,7 @@ def parse(text: str) -> ConnectionString:
         key = found[1]
         value, place = _value(text, found.end(), key)
         if key.lower() in {each.lower() for each in parts}:
-            raise UsageError(f"SYNCER_WAREHOUSE: {key} stands in the connection string twice.")
+            raise UsageError(f"SYNCER_WAREHOUSE: {named(key)} stands in the connection string twice.")
         parts[key] = value
     return ConnectionString(parts)
 
@@ -84,11 +104,16 @@ def parse(text: str) -> ConnectionString:
 def checked(given: ConnectionString) -> ConnectionString:
     """Return *given* where it says what to connect to. Raises UsageError."""
     if not any(given.get(key) for key in ("DSN", "Driver", "FileDSN")):
-        named = ", ".join(given.parts) or "nothing"
+        has = ", ".join(named(key) for key in given.parts) or "nothing"
         raise UsageError(
-            f"SYNCER_WAREHOUSE: the connection string names neither DSN nor Driver (it has {named}).", hint=HINT
+            f"SYNCER_WAREHOUSE: the connection string names neither DSN nor Driver (it has {has}).", hint=HINT
         )
     return given
+
+
+def named(key: str) -> str:
+    """Write a key for a message."""
+    return key if _KNOWN.fullmatch(key) else "a key that is not known here"
 
 
 def _value(text: str, place: int, key: str) -> tuple[str, int]:
@@ -104,7 +129,7 @@ def _value(text: str, place: int, key: str) -> tuple[str, int]:
         end = text.find("}", place)
         if end < 0:
             raise UsageError(
-                f"SYNCER_WAREHOUSE: the value of {key} begins with {{ and has no }} at its end.",
+                f"SYNCER_WAREHOUSE: the value of {named(key)} begins with {{ and has no }} at its end.",
                 hint="Close it; a } inside is written }}.",
             )
         value += text[place:end]
@@ -115,7 +140,7 @@ def _value(text: str, place: int, key: str) -> tuple[str, int]:
     behind = text[end + 1 : rest if rest >= 0 else len(text)]
     if behind.strip():
         raise UsageError(
-            f"SYNCER_WAREHOUSE: the value of {key} ends with }} and goes on behind it.",
+            f"SYNCER_WAREHOUSE: the value of {named(key)} ends with }} and goes on behind it.",
             hint="A } inside a value in braces is written }}.",
         )
     return value, (len(text) if rest < 0 else rest) + 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from syncer import sql
@@ -27,6 +29,7 @@ class Transaction:
 
     dialect: ClassVar[str]  # sqlglot's name
     types: ClassVar[Mapping[Type, str]]  # what the backend calls each type
+    by_name: ClassVar[Mapping[str, Type]] = {}  # types that hold all that ours do, by what the catalogue calls them
     longest_name: ClassVar[int | None] = None  # of a column or table, in bytes
 
     def __init__(self, cursor: pyodbc.Cursor) -> None:
@@ -48,6 +51,18 @@ class Transaction:
         self.execute(self.derived(self.temporary(name), self.rendered(query)), parameters)
         self._temporary[name] = None
         return int(self.fetched(f"SELECT COUNT(*) FROM {self.temporary(name)}")[0][0])
+
+    def keep(self, name: str, key: Column) -> bool:
+        """Make an empty temporary table of keys that lasts as long as the connection; a backend may."""
+        return False
+
+    def columns(self, table: Table) -> dict[str, Type]:
+        """Return the columns that the table has now."""
+        return {name: self.by_name.get(kind, Type.TEXT) for name, kind in self.catalogued(table).items()}
+
+    def foreign(self, table: Table) -> dict[str, str]:
+        """Return the columns of types that hold less than ours, or other things."""
+        return {name: kind for name, kind in self.catalogued(table).items() if kind not in self.by_name}
 
     def create(self, table: Table) -> None:
         """Create the table, and its schema where it is missing. Raises WarehouseError: its name is too long."""
@@ -72,9 +87,17 @@ class Transaction:
         if column.comment:
             self.comment(table, column)
 
+    def catalogued(self, table: Table) -> dict[str, str]:
+        """Return what the catalogue calls the type of each column; empty where there is no table. A backend does."""
+        raise NotImplementedError
+
     def comment(self, table: Table, column: Column) -> None:
         """Give a column its comment. A backend does."""
         raise NotImplementedError
+
+    def by_key(self, *tables: Table) -> AbstractContextManager[None]:
+        """Have rows of *tables* found by their keys, as most servers do by themselves."""
+        return contextlib.nullcontext()
 
     # What a backend may say otherwise.
 
@@ -117,6 +140,11 @@ class Transaction:
         if isinstance(value, dt.datetime):
             return value.astimezone(dt.UTC).replace(tzinfo=None)
         return value.replace("\0", NUL_REPLACED) if isinstance(value, str) and "\0" in value else value
+
+    def finish(self) -> None:
+        """Drop what was staged and derived; where a commit does that by itself, nothing."""
+        for name in list(self._temporary):
+            self.drop_temporary(name)
 
     # For backends.
 

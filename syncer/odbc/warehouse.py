@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import pyodbc
 
 POLL_S = 0.2
+NAMED_TRIES = 5
+WROTE_NOTHING = object()  # in place of a token: whatever became of the commit, nothing is lost
 AGAIN = "Run it again: it goes on from what was committed."
 
 
@@ -68,6 +70,7 @@ class Warehouse:
         try:
             transaction = self.transactions(connection.cursor())
             yield transaction
+            transaction.finish()
             token = self.sealed(transaction)
         except pyodbc.Error as error:
             raise self.given_up(error) from error
@@ -128,13 +131,7 @@ class Warehouse:
         if self._held.get(lease.name) is not lease:
             return
         del self._held[lease.name]
-        if connection is not self._connection:
-            return
-        try:
-            with self.transaction() as t:
-                self.unlock(t, lease.name)
-        except WarehouseError:  # what cannot be unlocked goes with its connection
-            self.close()
+        self._unlock(lease.name, connection)
 
     @property
     def is_leased(self) -> bool:
@@ -142,16 +139,42 @@ class Warehouse:
         return bool(self._held)
 
     def _took(self, name: str, run: str) -> bool:
-        with self.transaction() as t:
-            if not self.lock(t, name):
-                return False
-            self.note_holder(t, name, Holder(pid=os.getpid(), host=socket.gethostname(), since="", run=run))
-            return True
+        """Take the lock, and write down who has it. Raises WarehouseLost where the connection that has it went."""
+        connection, is_locked = self.opened(), False
+        try:
+            with self.transaction() as t:
+                is_locked = self.lock(t, name)
+                if not is_locked:
+                    return False
+                self.note_holder(t, name, Holder(pid=os.getpid(), host=socket.gethostname(), since="", run=run))
+        except BaseException:
+            if is_locked:  # rolling back does not give it back
+                self._unlock(name, connection)
+            raise
+        if connection is not self._connection:  # the note was kept, the session that has the lock was not
+            raise WarehouseLost(f"{self.name}: the connection was lost, and with it the lease of {name}.", hint=AGAIN)
+        return True
+
+    def _unlock(self, name: str, connection: pyodbc.Connection) -> None:
+        """Give a lock back, where its connection is still ours; whoever holds another lease on a lost one is told."""
+        if connection is not self._connection:
+            return
+        others = dict(self._held)
+        try:
+            with self.transaction() as t:
+                self.unlock(t, name)
+        except WarehouseError:  # what cannot be unlocked goes with its connection
+            self._drop()
+            self._lost.update(others)
 
     def _held_by_other(self, name: str, wait_s: float) -> LeaseHeld:
         if name in self._held:
             return held_by(Holder(pid=os.getpid(), host=socket.gethostname(), since="this run"), name, wait_s)
-        return held_by(self.leases().get(name), name, wait_s)
+        for _ in range(NAMED_TRIES):
+            if holder := self.leases().get(name):
+                return held_by(holder, name, wait_s)
+            self.clock.sleep(POLL_S)  # whoever has just taken it has not written down yet who it is
+        return held_by(None, name, wait_s)
 
     # The connection.
 
@@ -163,8 +186,11 @@ class Warehouse:
         return self._connection
 
     def another(self) -> pyodbc.Connection:
-        """Make a connection beside ours; the caller closes it."""
-        return connecting.connect(self.link, self.defaults)
+        """Make a connection beside ours; the caller closes it. Raises WarehouseError."""
+        try:
+            return connecting.connect(self.link, self.defaults)
+        except connecting.manager().Error as error:
+            raise connecting.refused(self.link, error) from error
 
     def given_up(self, error: BaseException) -> WarehouseError:
         """Roll back, and tell what the server refused, or that it is gone."""
@@ -246,13 +272,14 @@ class Warehouse:
         if self._roll_back() and not faults.is_lost(error):
             raise self.refused(error) from error
         self._drop()
-        if token is None:  # nothing was written
+        if token is WROTE_NOTHING:
             return
         began = self.clock.monotonic()
         while True:
             try:
                 with contextlib.closing(self._connect()) as connection:
-                    found = self.outcome(self.transactions(connection.cursor()), token)
+                    asked = self.transactions(connection.cursor())
+                    found = None if token is None else self.outcome(asked, token)
             except (WarehouseError, connecting.manager().Error):
                 found = None
             if found is True:
@@ -278,7 +305,10 @@ class Warehouse:
         """Set what a session needs; the caller commits."""
 
     def sealed(self, t: Transaction) -> Any:
-        """Return, as a transaction's last statement, by what its outcome can be asked for; None: it wrote nothing."""
+        """
+        Return, as a transaction's last statement, by what its outcome can be asked for; `WROTE_NOTHING` where that is
+        sure, and None where nothing can be asked.
+        """
         raise NotImplementedError
 
     def outcome(self, t: Transaction, token: Any) -> bool | None:

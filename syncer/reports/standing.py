@@ -34,7 +34,8 @@ def as_document(found: Standing) -> dict[str, Any]:
 def as_text(found: Standing, stream: TextIO) -> Iterable[str]:
     """Write what stands, for a person; a part of which there is nothing is left out."""
     if not found.has_warehouse:
-        yield f"{found.warehouse} is not there yet: nothing was pulled. `syncer pull NAME` makes it."
+        what = "has no schema syncer yet" if found.warehouse.startswith("odbc:") else "is not there yet"
+        yield f"{found.warehouse} {what}: nothing was pulled. `syncer pull NAME` makes it."
     elif not found.runs:
         yield f"{found.warehouse}: no run yet."
     else:

@@ -1,6 +1,7 @@
 """
 What a verb of the command line is, and what all of them share. Each file here is one verb: a function `run`, its
-docstring the help text, whose parameters are frozen classes of options, and which returns the exit code.
+docstring the help text, whose parameters are frozen classes of options, and which returns the exit code. (Two are
+parts of one: `server.py` of `check`, `demo_warehouse.py` of `demo`.)
 
 `command` makes a typer command of it: the classes' fields become options, so that no function takes more than a few
 arguments and an option that several verbs have is written once. It is also one of the two outermost doors: whatever a
@@ -11,6 +12,7 @@ Not here: the application itself, and what is wrong before a verb runs (`cli.py`
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import inspect
 import re
@@ -32,6 +34,10 @@ PACKAGE = Path(__file__).parents[1]
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 SHORTEST_SECRET = 4  # a shorter one is no secret, and would be found in every other word
 _SEVERITY = (1, 4, 3, 0)
+_VARIABLE = re.compile(r"SYNCER_WAREHOUSE(?!_)")
+_PASSWORD = re.compile(r"(?:pwd|password)\s*=\s*([^;}]+)", re.IGNORECASE)
+_KINDS = "duckdb:PATH or odbc:CONNECTION STRING"
+_SECRET_KEYS = ("token", "hash_key", "password")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -90,11 +96,14 @@ class Session:
     def settings(self, where: Where) -> Settings:
         """Load the settings. Raises UsageError, also for a table of `syncer.toml` that nobody reads."""
         settings = load(environment=where.environment)
-        if where.warehouse is not None:
+        self.conceal(settings)
+        if where.warehouse is None:
+            _check_kind(settings.warehouse, "SYNCER_WAREHOUSE")
+        else:
             _check_warehouse(where.warehouse)
             settings = attrs.evolve(settings, warehouse=where.warehouse)
             self._has_warehouse = True
-        self._secrets.update(_secrets_of(settings))
+            self.conceal(settings)
         self._folders = settings.folders
         check_names(settings)
         return settings
@@ -163,11 +172,18 @@ class Session:
         )
         return self.fail(told, cause=error)
 
+    def conceal(self, settings: Settings) -> None:
+        """Take the secrets of *settings* out of all that is said from now on."""
+        self._secrets.update(_secrets_of(settings))
+
     def hidden(self, text: str) -> str:
-        """Take every token out of *text*; name the option where it blames the variable that the option overrules."""
-        for secret in self._secrets:
+        """
+        Take every token and password out of *text*; name the option where it blames the variable that the option
+        overrules.
+        """
+        for secret in sorted(self._secrets, key=len, reverse=True):  # one may be a part of another
             text = text.replace(secret, "***")
-        return text.replace("SYNCER_WAREHOUSE", "--warehouse") if self._has_warehouse else text
+        return _VARIABLE.sub("--warehouse", text) if self._has_warehouse else text
 
     def _log_line(self, message: str) -> None:
         self.note(self.hidden(str(message)).rstrip("\n"))
@@ -177,12 +193,21 @@ def _check_warehouse(given: str) -> None:
     """Refuse a `--warehouse` that is none; what stands behind its kind may hold a password, and is not shown."""
     from syncer.warehouses import EMBEDDED, ODBC
 
+    _check_kind(given, "--warehouse")
     kind, colon, rest = given.partition(":")
     if kind not in (EMBEDDED, ODBC) or not rest:
-        known = f"{EMBEDDED}:PATH or {ODBC}:CONNECTION STRING"
         raise UsageError(
-            f"--warehouse is '{terminal.clean(kind)}{':…' if rest else colon}'; {known} is wanted.",
+            f"--warehouse is '{terminal.clean(kind)}{':…' if rest else colon}'; {_KINDS} is wanted.",
             hint="Such as --warehouse duckdb:warehouse.duckdb.",
+        )
+
+
+def _check_kind(given: str, name: str) -> None:
+    """Refuse a connection string without `odbc:` before it; what stands before its first colon may be its password."""
+    if "=" in given.partition(":")[0]:
+        raise UsageError(
+            f"{name} is a connection string without its kind; {_KINDS} is wanted.",
+            hint="Such as odbc:DSN=warehouse.",
         )
 
 
@@ -273,20 +298,37 @@ def _trace(error: BaseException | None) -> Iterable[str]:
 
 
 def _secrets_of(settings: Settings) -> set[str]:
-    """Find every token that the settings hold, of all environments, and the key of hashes."""
+    """Find what the settings hold of tokens, of all environments, the key of hashes, and the warehouse's passwords."""
     found = {
         value
         for name, value in settings.variables.items()
-        if name.startswith("SYNCER_") and name.endswith(("_TOKEN", "_HASH_KEY"))
+        if name.startswith("SYNCER_") and name.endswith(("_TOKEN", "_HASH_KEY", "_PASSWORD"))
     }
+    found.add(settings.warehouse_password)
+    for text in (settings.warehouse, settings.variables.get("SYNCER_WAREHOUSE", "")):
+        found |= _secrets_within(text)
     tables: list[Any] = [settings.tables]
     while tables:
         for key, value in tables.pop().items():
             if isinstance(value, dict):
                 tables.append(value)
-            elif key in ("token", "hash_key") and isinstance(value, str):
+            elif key in _SECRET_KEYS and isinstance(value, str):
                 found.add(value)
     return {token for token in found if len(token) >= SHORTEST_SECRET}
+
+
+def _secrets_within(warehouse: str) -> set[str]:
+    """Find the passwords of a connection string: as they are, and as they stand there; one that is no string, too."""
+    from syncer.odbc import strings
+
+    if "=" not in warehouse:
+        return set()
+    found = {each.strip() for each in _PASSWORD.findall(warehouse)}
+    with contextlib.suppress(UsageError):
+        parts = strings.parse(warehouse.partition(":")[2]).parts
+        values = {value for key, value in parts.items() if key.lower() in strings.SECRET}
+        found |= values | {strings.braced(value) for value in values}
+    return found
 
 
 def worst(codes: Iterable[int]) -> int:

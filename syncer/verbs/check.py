@@ -34,8 +34,15 @@ if TYPE_CHECKING:
 OK, WARNING, FAILED, NOT_SET_UP = "ok", "warning", "failed", "not set up"
 SKEW_S = 30.0
 FREE_BYTES = 500_000_000
-DRIVERS = ("duckdb", "pyarrow", "sqlglot", "requests")
-_OWN_VARIABLES = ("SYNCER_WAREHOUSE", "SYNCER_CONFIG", "SYNCER_CACHE", "SYNCER_HASH_KEY")
+DRIVERS = ("duckdb", "pyarrow", "pyodbc", "sqlglot", "requests")
+_OWN_VARIABLES = (
+    "SYNCER_WAREHOUSE",
+    "SYNCER_WAREHOUSE_USER",
+    "SYNCER_WAREHOUSE_PASSWORD",
+    "SYNCER_CONFIG",
+    "SYNCER_CACHE",
+    "SYNCER_HASH_KEY",
+)
 _COLOUR = {OK: "green", WARNING: "yellow", FAILED: "red", NOT_SET_UP: "dim"}
 
 
@@ -190,7 +197,7 @@ def _drivers() -> Found:
 
 
 def _warehouse(settings: Settings) -> Iterator[Found]:
-    """Open the warehouse, write a temporary table, and look at the disk."""
+    """Open the warehouse and try it: a file, and the disk that it is on, or a server."""
     from syncer import warehouses
     from syncer.clock import SystemClock
 
@@ -200,17 +207,27 @@ def _warehouse(settings: Settings) -> Iterator[Found]:
         about = f"warehouse {warehouse.name}"
         with contextlib.closing(warehouse):
             file: Path | None = getattr(warehouse, "file", None)
-            if warehouse.exists():
-                _write_something(warehouse)
-                yield Found(about=about, detail="opens, and can be written")
-            else:
-                assert file is not None
-                yield _folder(about, file.parent, "not there yet; the first pull makes it")
+            yield from _server(warehouse, settings) if file is None else _file(about, warehouse, file)
     except SyncerError as error:
         yield Found.of_error(about, error)
-        return
-    if file is not None:
-        yield _disk(file.parent)
+
+
+def _server(warehouse: Warehouse, settings: Settings) -> Iterator[Found]:
+    from syncer.odbc.warehouse import Warehouse as Server
+    from syncer.verbs import server
+
+    assert isinstance(warehouse, Server)  # all that is no file is behind ODBC
+    yield from server.looks(warehouse, settings)
+
+
+def _file(about: str, warehouse: Warehouse, file: Path) -> Iterator[Found]:
+    """Write a temporary table, and look at the disk."""
+    if warehouse.exists():
+        _write_something(warehouse)
+        yield Found(about=about, detail="opens, and can be written")
+    else:
+        yield _folder(about, file.parent, "not there yet; the first pull makes it")
+    yield _disk(file.parent)
 
 
 def _write_something(warehouse: Warehouse) -> None:

@@ -2,7 +2,8 @@
 `syncer demo`: everything at once, with nothing set up. The sandbox in this process, two pulls, and what came of them.
 
 It uses settings of its own, made here, and a request budget in a temporary folder: no token and no setting of the
-user's is read or written. Not here: the sandbox (`sandbox/`), what a pull does (`engine.py`).
+user's is read or written, but for the server that `SYNCER_WAREHOUSE` may name. Not here: where the records go, and
+what keeps a user's own safe there (`demo_warehouse.py`), the sandbox (`sandbox/`), what a pull does (`engine.py`).
 """
 
 from __future__ import annotations
@@ -10,42 +11,39 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import random
-import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import attrs
 import typer
 
-from syncer.errors import SyncerError, UsageError, WarehouseBusy, WarehouseError
-from syncer.reports import commands, terminal
-from syncer.tables import STATE, Column, Table
-from syncer.values import TIMESTAMP
-from syncer.verbs import Session, pull, worst
+from syncer.errors import SyncerError, WarehouseError
+from syncer.reports import terminal
+from syncer.verbs import Session, demo_warehouse, pull, worst
+from syncer.verbs.demo_warehouse import DemoWarehouse
 from syncer.verbs.sandbox import Amount, built, variables
 
 if TYPE_CHECKING:
     from syncer.journal import Pulled
     from syncer.sandbox import Sandbox
     from syncer.settings import Settings
-    from syncer.warehouses import Transaction
 
 NAMES = ("hubspot.*", "jira.*", "gitlab.*", "friday_pulse.*", "anythingllm.*")
-FILE = "demo.duckdb"
 AMOUNT = Amount(12, 400)
 EDITS = 12  # of each API
 SEED = 7
 # Without a double quote in them, and no quote at the end: they stand within three single quotes, within double ones.
 QUERIES = (
     "SELECT project_key, status_name, COUNT(*) AS issues FROM load.jira_issues "
-    "WHERE dss_record_state = 'live' GROUP BY ALL ORDER BY ALL",
+    "WHERE dss_record_state = 'live' GROUP BY project_key, status_name ORDER BY project_key, status_name",
     "SELECT c.name, COUNT(*) AS contacts FROM load.hubspot_companies AS c JOIN load.hubspot_associations AS a "
     "ON a.to_type = 'companies' AND a.to_id = c.id AND a.from_type = 'contacts' AND a.label = 'Primary' "
-    "WHERE a.dss_record_state = 'live' AND c.dss_record_state = 'live' GROUP BY ALL ORDER BY contacts DESC LIMIT 20",
+    "WHERE a.dss_record_state = 'live' AND c.dss_record_state = 'live' GROUP BY c.name ORDER BY contacts DESC "
+    "LIMIT 20",
 )
 SAMPLES = {
     "load.hubspot_companies": ("name", "domain", "hs_lastmodifieddate", "dss_record_state"),
@@ -54,8 +52,6 @@ SAMPLES = {
 }
 UNLIMITED = ("hubspot",)
 SAMPLE_COLUMNS = 60  # of a title
-MADE_BY_DEMO = Table(schema=STATE, name="demo", columns=(Column("made_at", TIMESTAMP),))
-WAIT_S = 5.0  # for a program that has the file open
 LATER_S = 300.0  # longer than Jira's search lags behind
 
 
@@ -64,7 +60,12 @@ class Options:
     """What `demo` takes."""
 
     folder: Annotated[
-        Path | None, typer.Option("--folder", metavar="DIR", help="Where demo.duckdb is written; by default, here.")
+        Path | None,
+        typer.Option(
+            "--folder",
+            metavar="DIR",
+            help="Where demo.duckdb is written; by default, here, or into the server that SYNCER_WAREHOUSE names.",
+        ),
     ] = None
 
 
@@ -73,20 +74,26 @@ def run(options: Options, session: Session) -> int:
     Show how it works: pull made-up records of five APIs into demo.duckdb, change a few, pull again.
 
     Nothing needs to be set up, and nothing but 127.0.0.1 is asked. A demo.duckdb of an earlier demo is made anew.
+
+    Where SYNCER_WAREHOUSE names a server (odbc:...), the records go there; what no demo made there is left alone.
     """
     session.log()
+    warehouse = demo_warehouse.chosen(options.folder)
+    session.conceal(warehouse.settings)
     try:
-        return _run(options, session)
-    except WarehouseError as error:  # its hint names settings that the demo does not read
+        return _run(warehouse, session)
+    except WarehouseError as error:
+        if warehouse.file is None:
+            raise
+        # Its hint names settings that the demo does not read.
         hint = "Close what has it open, or give another folder with --folder."
         raise SyncerError(error.message, hint=hint) from error
 
 
-def _run(options: Options, session: Session) -> int:
-    file = (options.folder or Path()) / FILE
-    _clear_the_way(session, file)
-    with _opened(file) as t:
-        t.create(MADE_BY_DEMO)
+def _run(warehouse: DemoWarehouse, session: Session) -> int:
+    if warehouse.clear_the_way():
+        session.say(f"{warehouse.name} is of an earlier demo; it is made anew.\n")
+    warehouse.mark()
     session.say(
         "Starting HubSpot, Jira, GitLab, Friday Pulse and AnythingLLM on 127.0.0.1, with made-up records, some "
         f"{AMOUNT.issues:,} of each kind ..."
@@ -96,28 +103,28 @@ def _run(options: Options, session: Session) -> int:
         sandbox = opened.enter_context(built(AMOUNT, seed=SEED, port=0))
         for name in UNLIMITED:  # whose burst limits would be waited for
             sandbox.sites[name].limits = None  # type: ignore[attr-defined]  # each of these sites has it
-        show = _Show(session=session, sandbox=sandbox, settings=_settings(sandbox, file, Path(folder)), file=file)
+        settings = _settings(sandbox, warehouse.settings, Path(folder))
+        show = _Show(session=session, sandbox=sandbox, settings=settings, warehouse=warehouse)
         code = show.run()
+    warehouse.mark_end()
     if session.is_json:
         session.document.put("edits", show.edits)
-        session.document.put("warehouse", str(file))
-        session.document.put("try", to_try(file))
+        session.document.put("warehouse", warehouse.name)
+        session.document.put("try", warehouse.to_try(QUERIES))
         return code
     if code == 1:
         session.show("\nSomething failed; see above.")
         return code
-    session.say(f"\nThe records stand in {file}. Three commands to try next:\n")
-    for command in to_try(file):
+    needed = f" ({demo_warehouse.PASSWORD} must be set)" if warehouse.needs_password else ""
+    session.say(f"\nThe records stand in {warehouse.name}. Three commands to try next{needed}:\n")
+    for command in warehouse.to_try(QUERIES):
         session.say(f"  {command}")
     return code
 
 
-def _settings(sandbox: Sandbox, file: Path, cache_folder: Path) -> Settings:
-    from syncer.settings import Settings
-
-    return Settings(
-        warehouse=f"duckdb:{file.resolve()}",
-        base=file.parent,
+def _settings(sandbox: Sandbox, warehouse: Settings, cache_folder: Path) -> Settings:
+    return attrs.evolve(
+        warehouse,
         variables={**variables(sandbox), "SYNCER_CACHE": str(cache_folder)},
         tables={name: {"limits": "off"} for name in UNLIMITED},
     )
@@ -130,7 +137,7 @@ class _Show:
     session: Session
     sandbox: Sandbox
     settings: Settings
-    file: Path
+    warehouse: DemoWarehouse
     edits: list[str] = attrs.field(factory=list)
 
     def run(self) -> int:
@@ -182,7 +189,7 @@ class _Show:
 
         for name, columns in SAMPLES.items():
             query = f"SELECT {', '.join(columns)} FROM {name} ORDER BY id DESC LIMIT 3"
-            with _opened(self.file) as t:
+            with self.warehouse.opened() as t:
                 found = t.rows(sql.statement(query))
             rows = [
                 [terminal.moment(value) if isinstance(value, dt.datetime) else _short(value) for value in row]
@@ -204,57 +211,3 @@ class _Show:
 
 def _short(value: object) -> str:
     return "-" if value is None else terminal.fitted(terminal.clean(value), SAMPLE_COLUMNS)
-
-
-def _clear_the_way(session: Session, file: Path) -> None:
-    """Take an earlier demo's file away; leave any other alone."""
-    if not file.parent.is_dir():
-        raise UsageError(f"{file.parent} is no folder.", hint="Make it, or give another one with --folder.")
-    if not file.exists():
-        return
-    if not _is_of_a_demo(file):
-        raise UsageError(
-            f"{file} is there, and no demo made it; it is left alone.", hint="Give another folder with --folder."
-        )
-    session.say(f"{file} is of an earlier demo; it is made anew.\n")
-    try:
-        file.unlink()
-        file.with_name(f"{FILE}.wal").unlink(missing_ok=True)
-        shutil.rmtree(file.with_name(f"{FILE}.leases"), ignore_errors=True)
-    except OSError as error:
-        raise SyncerError(
-            f"{file} cannot be removed ({error.strerror}).", hint="Close what has it open, or give --folder."
-        ) from error
-
-
-def _is_of_a_demo(file: Path) -> bool:
-    """Tell whether a demo made the file: it leaves a table of its own there. Raises WarehouseBusy."""
-    if not file.is_file():
-        return False
-    try:
-        with _opened(file) as t:
-            return bool(t.columns(MADE_BY_DEMO))
-    except WarehouseBusy:
-        raise
-    except WarehouseError:  # it cannot even be read as one
-        return False
-
-
-@contextlib.contextmanager
-def _opened(file: Path) -> Iterator[Transaction]:
-    from syncer import warehouses
-    from syncer.clock import SystemClock
-    from syncer.settings import Settings
-
-    warehouse = warehouses.find(Settings(warehouse=f"duckdb:{file.resolve()}", wait_s=WAIT_S), clock=SystemClock())
-    with contextlib.closing(warehouse), warehouse.transaction() as t:
-        yield t
-
-
-def to_try(file: Path) -> list[str]:
-    """Write commands that work as they are printed, in sh and in PowerShell."""
-    path = file.as_posix()
-    status = f"{commands.program('syncer')} status --warehouse {commands.argument(f'duckdb:{path}')}"
-    ask = f"{commands.program('python')} -c"
-    asked = [f"import duckdb; duckdb.connect({path!r}).sql('''{query}''').show()" for query in QUERIES]
-    return [status, *(f"{ask} {commands.argument(code)}" for code in asked)]

@@ -31,9 +31,10 @@ class Options:
 
 def run(options: Options, where: Where, session: Session) -> int:
     """
-    Erase a person from the warehouse: personal columns, raw JSON, offers, rejects and findings; then rewrite the file.
+    Erase a person from the warehouse: personal columns, raw JSON, offers, rejects and findings; then rewrite it.
 
-    A keyed hash of the key is left, so that the person does not come back with the next pull.
+    A file is written anew; on a server, the tables that are ours. What that does not reach is said. A keyed hash of
+    the key is left, so that the person does not come back with the next pull.
     """
     from syncer import engine, forgetting, treating, warehouses
     from syncer.clock import SystemClock

@@ -17,13 +17,16 @@ import attrs
 import typer
 
 from syncer import mappings, sources
+from syncer.configfile import MAPPING_KEYS, SYNCER_KEYS, WAREHOUSE_KEYS
 from syncer.errors import UsageError
-from syncer.settings import MAPPING_KEYS, SYNCER_KEYS, WAREHOUSE_KEYS, Account, Settings
+from syncer.settings import Account, Settings
 from syncer.verbs import Session
 
 # What each key is when nobody sets it, or an example; its meaning is the settings' or the source's own.
 EXAMPLES = {
     "url": '"duckdb:warehouse.duckdb"',
+    "user": '"syncer"',
+    "password": '"..."',
     "wait_s": "60",
     "memory_limit": '"96MB"',
     "folders": '["own"]',
@@ -57,9 +60,11 @@ EXAMPLES = {
 }
 ELSE = '"..."'
 WHAT_FOR = {
-    "url": "where records are loaded; SYNCER_WAREHOUSE goes before it",
-    "wait_s": "how long to wait for a file that another process holds",
-    "memory_limit": "what DuckDB may use",
+    "url": "where records are loaded, a file or a server; SYNCER_WAREHOUSE goes before it",
+    "user": "who logs in on a server, where the connection string has no UID; or SYNCER_WAREHOUSE_USER",
+    "password": "the same for PWD; better SYNCER_WAREHOUSE_PASSWORD",
+    "wait_s": "how long to wait for a file that another process holds, or for a server's locks",
+    "memory_limit": "what DuckDB may use; a server's memory is its own",
     "folders": "a company's own FOLDER/sources/NAME.py and FOLDER/mappings/NAME.py",
     "max_gone_share": "a census that would end more of its rows ends none",
     "lookback_s": "how far before its mark a pull starts again",

@@ -85,7 +85,8 @@ def tell(session: Session, pulled: Pulled, *, indent: str = "") -> None:
     """Print the outcome of one mapping: what failed on stderr."""
     session.has_runs = True
     if session.is_json:
-        session.document.add("runs", documents.run(pulled))
+        entry = documents.run(pulled)
+        session.document.add("runs", {**entry, "error": session.hidden(pulled.error)} if pulled.error else entry)
     elif pulled.exit_code == 1:
         session.note(session.hidden(f"syncer: {pulled}"))
     elif pulled.exit_code:

@@ -57,6 +57,8 @@ def run(options: Options, where: Where, session: Session) -> int:
         with_rejects=options.rejects,
     )
     found = status.read(settings, question)
+    runs = [attrs.evolve(run, error=session.hidden(run.error)) if run.error else run for run in found.runs]
+    found = attrs.evolve(found, runs=tuple(runs))
     if session.is_json:
         for key, value in standing.as_document(found).items():
             session.document.put(key, value)

@@ -46,9 +46,21 @@ class Transaction(Protocol):
     def derive(self, name: str, query: Statement, parameters: Sequence[Any] = ()) -> int:
         """Make the rows of *query* a temporary table *name*; return how many there are."""
 
+    def keep(self, name: str, key: Column) -> bool:
+        """
+        Make an empty temporary table *name* of one column, its key, that outlives commits and ends with the
+        connection. False where connections are given up between commits: there is none then.
+        """
+
     def row_hash(self, alias: str, columns: Sequence[str]) -> str:
         """
         Write, as SQL text, a 64-bit hash of *columns* as text; equal rows hash equal within one version of the engine.
+        """
+
+    def by_key(self, *tables: Table) -> AbstractContextManager[None]:
+        """
+        Say that the statements inside meet a set's rows with those of large *tables* by their keys: whatever plans
+        them should use the index, and not read whole tables.
         """
 
     def try_cast(self, expression: str, to: Type) -> str:
@@ -148,8 +160,9 @@ def find(settings: Settings, *, clock: Clock) -> Warehouse:
     """
     kind, _, rest = settings.warehouse.partition(":")
     if kind not in (EMBEDDED, ODBC) or not rest:
+        shown = f"'{kind}:…'" if "=" not in kind and len(kind) < 20 else "a text without one of them before a colon"
         raise UsageError(
-            f"SYNCER_WAREHOUSE is '{kind}:…'; known: {EMBEDDED}:PATH, {ODBC}:CONNECTION STRING.",
+            f"SYNCER_WAREHOUSE is {shown}; known: {EMBEDDED}:PATH, {ODBC}:CONNECTION STRING.",
             hint="Such as duckdb:warehouse.duckdb, or odbc:DSN=warehouse.",
         )
     made: Warehouse
@@ -158,7 +171,8 @@ def find(settings: Settings, *, clock: Clock) -> Warehouse:
         return made
     link = connecting.link(rest, settings)
     dbms, known = connecting.dbms_of(link), []
-    for name, load in catalog.modules("warehouses", folders=settings.folders).items():
+    # Those of a site go before ours, also where its server calls itself by the name of one that we serve.
+    for name, load in reversed(catalog.modules("warehouses", folders=settings.folders).items()):
         if name != EMBEDDED:
             backend = load()
             if dbms in backend.DBMS:

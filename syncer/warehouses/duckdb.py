@@ -138,9 +138,17 @@ class DuckDBTransaction:
         self._temporary[name] = None
         return int(found[0]) if found else 0
 
+    def keep(self, name: str, key: Column) -> bool:
+        """The file is closed between commits."""
+        return False
+
     def row_hash(self, alias: str, columns: Sequence[str]) -> str:
         """Write a hash of *columns*."""
         return f"CAST(HASH({', '.join(f'{alias}.{_quote(column)}' for column in columns)}) AS TEXT)"
+
+    def by_key(self, *tables: Table) -> contextlib.AbstractContextManager[None]:
+        """The planner does well by itself."""
+        return contextlib.nullcontext()
 
     def try_cast(self, expression: str, to: Type) -> str:
         """Write a cast that is NULL for what is none."""

@@ -1,0 +1,98 @@
+"""
+What PostgreSQL calls our types, how it casts them, and what we ask its catalogue.
+"""
+
+from __future__ import annotations
+
+import re
+
+from syncer.sql import quoted
+from syncer.values import DECIMAL_DIGITS, DECIMAL_SCALE, Type
+
+TYPE_NAMES = {
+    Type.TEXT: "text",
+    Type.BIGINT: "bigint",
+    Type.DECIMAL: f"numeric({DECIMAL_DIGITS},{DECIMAL_SCALE})",
+    Type.DOUBLE: "double precision",
+    Type.BOOLEAN: "boolean",
+    Type.DATE: "date",
+    Type.TIMESTAMP: "timestamp with time zone",
+    Type.JSON: "jsonb",
+}
+BY_NAME = {name: kind for kind, name in TYPE_NAMES.items()} | {
+    "integer": Type.BIGINT,
+    "smallint": Type.BIGINT,
+    "numeric": Type.DECIMAL,
+    "real": Type.DOUBLE,
+    "timestamp without time zone": Type.TIMESTAMP,
+    "json": Type.JSON,
+}
+ROOMY = frozenset({*TYPE_NAMES.values(), "character varying", "numeric", "timestamp without time zone"})
+OURS = (
+    "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), pg_has_role(c.relowner, 'USAGE') "
+    "FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relkind = 'r' "
+    "AND n.nspname IN ('load', 'syncer') ORDER BY 1"
+)
+OWNS_DATABASE = (
+    "SELECT CASE WHEN pg_has_role(datdba, 'USAGE') THEN 1 ELSE 0 END FROM pg_database "
+    "WHERE datname = current_database()"
+)
+# Who may see rows that are deleted: what a session does is hidden from a role that is nobody, its transaction is not.
+WATCHING = (
+    "SELECT p.virtualxid, 'Session ' || a.pid || ' of ' || a.usename FROM pg_locks AS p JOIN pg_stat_activity AS a "
+    "ON a.pid = p.pid WHERE p.locktype = 'virtualxid' AND p.granted AND a.datname = current_database() "
+    "AND a.usename IS NOT NULL AND a.pid <> pg_backend_pid() "
+    "AND (a.state IS NULL OR a.backend_xid IS NOT NULL OR a.backend_xmin IS NOT NULL) "
+    "UNION ALL SELECT gid, 'The prepared transaction ' || gid FROM pg_prepared_xacts "
+    "WHERE database = current_database() "
+    "UNION ALL SELECT slot_name::text, 'The replication slot ' || slot_name FROM pg_replication_slots "
+    "WHERE xmin IS NOT NULL"
+)
+COLUMNS = (
+    "FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+    "WHERE n.nspname = ? AND c.relname = ? AND a.attnum > 0 AND NOT a.attisdropped"
+)
+# An index that finds a row by its key.
+INDEXES = (
+    "SELECT 1 FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indrelid JOIN pg_namespace AS n "
+    "ON n.oid = c.relnamespace WHERE n.nspname = ? AND c.relname = ? AND i.indisvalid AND i.indpred IS NULL "
+    'AND i.indnkeyatts = {count} AND (SELECT array_agg(a.attname::text ORDER BY a.attname::text COLLATE "C") '
+    "FROM pg_attribute AS a WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)) = ARRAY[{key}]"
+)
+# Who holds the strongest lock is who was waited for: a reader is in the way of nobody but who alters a table.
+STRONGEST = ", ".join(
+    f"'{mode}Lock'"
+    for mode in (
+        "AccessExclusive", "Exclusive", "ShareRowExclusive", "Share",
+        "ShareUpdateExclusive", "RowExclusive", "RowShare", "AccessShare",
+    )
+)  # fmt: skip
+MOMENT = (
+    r"^\d{4}-(0[1-9]|1[0-2])-([0-2]\d|3[01])"
+    r"([ T]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?(Z|[-+]\d\d(:?\d\d)?)?)?$"
+)
+_LENGTH = re.compile(r"\(.*\)")
+
+
+def type_of(name: str) -> Type:
+    return BY_NAME.get(name) or BY_NAME.get(_LENGTH.sub("", name), Type.TEXT)
+
+
+def as_type(column: str, now: Type, to: Type) -> str:
+    """Write the cast of a column of type *now*; a text reads as an API writes the value."""
+    name = quoted(column)
+    if to is not Type.TEXT:
+        return f"CAST({name} AS {TYPE_NAMES[to]})"
+    if now is Type.DECIMAL:
+        return f"CAST(trim_scale({name}) AS TEXT)"
+    if now is Type.TIMESTAMP:
+        moment = f"(CAST({name} AS {TYPE_NAMES[now]}) AT TIME ZONE 'UTC')"
+        micro = f"(EXTRACT(MICROSECONDS FROM {moment})::bigint % 1000000)"
+        decimals = (
+            f"CASE WHEN {micro} = 0 THEN 'Z' WHEN {micro} % 1000 = 0 THEN to_char({moment}, '.MS\"Z\"') "
+            f"ELSE to_char({moment}, '.US\"Z\"') END"
+        )
+        return f"to_char({moment}, 'YYYY-MM-DD\"T\"HH24:MI:SS') || {decimals}"
+    if now is Type.JSON:  # a JSON text that is one string is that string
+        return f"CASE WHEN jsonb_typeof({name}::jsonb) = 'string' THEN {name} #>> '{{}}' ELSE CAST({name} AS TEXT) END"
+    return f"CAST({name} AS TEXT)"

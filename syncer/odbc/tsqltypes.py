@@ -1,0 +1,196 @@
+"""
+Types in T-SQL: what a column is called, what the catalogue says of it, and casts that lose nothing or say so.
+
+All texts are national and have one collation, that of `tsql.py`, which takes letters as they are; columns of JSON have
+another one of that kind, by which they are known again. A text of a key has a length that an index allows: 1,700 bytes
+in all, the index not being a clustered one. Since an index, too, takes `a` for the same as `a` with a blank behind it,
+the bytes of each text of a key are a computed column of the table, and part of the key.
+
+Source: the Transact-SQL reference (CREATE TABLE, CAST and CONVERT, "maximum capacity specifications").
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from syncer.odbc.exactly import COLLATION
+from syncer.odbc.tsql import name
+from syncer.tables import Column, Table
+from syncer.values import BIGINT, BOOLEAN, DATE, DECIMAL, DECIMAL_DIGITS, DECIMAL_SCALE, DOUBLE, JSON, TEXT, TIMESTAMP
+from syncer.values import Type as Type
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+JSON_COLLATION: Final = "Latin1_General_BIN2"
+COLUMN_TYPES = {
+    TEXT: f"nvarchar(max) COLLATE {COLLATION}",
+    BIGINT: "bigint",
+    DECIMAL: f"decimal({DECIMAL_DIGITS},{DECIMAL_SCALE})",
+    DOUBLE: "float",
+    BOOLEAN: "bit",
+    DATE: "date",
+    TIMESTAMP: "datetime2(6)",
+    JSON: f"nvarchar(max) COLLATE {JSON_COLLATION}",
+}
+BYTES_OF: Final = "dss_bytes_of_"  # the computed columns
+KEY_BYTES = 1_700
+NAMES = {"mapping": 100, "environment": 60}  # letters of a key's texts that are names of ours
+STAGED = (450, 4_000)  # letters that a staged text may have without being one of any length
+_KINDS = {
+    **dict.fromkeys(("tinyint", "smallint", "int", "bigint"), BIGINT),
+    **dict.fromkeys(("decimal", "numeric", "money", "smallmoney"), DECIMAL),
+    **dict.fromkeys(("float", "real"), DOUBLE),
+    **dict.fromkeys(("datetime2", "datetime", "smalldatetime", "datetimeoffset"), TIMESTAMP),
+    "bit": BOOLEAN,
+    "date": DATE,
+}
+_ROOMY = frozenset({*COLUMN_TYPES.values(), "datetime2(7)", f"numeric({DECIMAL_DIGITS},{DECIMAL_SCALE})"})
+_NUMBERS, _TIMES, _TEXTS = (BIGINT, DECIMAL, DOUBLE, BOOLEAN), (DATE, TIMESTAMP), (TEXT, JSON)
+
+
+@attrs.frozen
+class Described:
+    """A column as the catalogue has it: its type with us, and as it is spelled there."""
+
+    kind: Type
+    spelled: str
+    is_exact: bool = False  # a text of our collation
+
+    @classmethod
+    def of(cls, type_name: str, length: int, precision: int, scale: int, collation: str | None) -> Described:
+        """Read what `sys.columns` says; *length* is in bytes, -1: any."""
+        type_name, spelled = type_name.lower(), type_name.lower()
+        kind = _KINDS.get(type_name, TEXT)
+        if type_name in ("decimal", "numeric"):
+            spelled = f"{type_name}({precision},{scale})"
+        elif type_name in ("datetime2", "datetimeoffset"):
+            spelled = f"{type_name}({scale})"
+        elif "char" in type_name or "binary" in type_name:
+            size = "max" if length == -1 else str(length // 2 if type_name.startswith("n") else length)
+            spelled = f"{type_name}({size})"
+        is_exact = (collation or "").lower() == COLLATION.lower()
+        if collation:
+            known = {each.lower(): each for each in (COLLATION, JSON_COLLATION)}
+            spelled += f" COLLATE {known.get(collation.lower(), collation)}"
+        return cls(JSON if spelled == COLUMN_TYPES[JSON] else kind, spelled, is_exact)
+
+    def is_roomy(self, *, is_key: bool) -> bool:
+        """Tell whether the column holds whatever its kind holds; a key's text has a length."""
+        return self.spelled in _ROOMY or (is_key and self.is_exact and self.spelled.startswith("nvarchar("))
+
+
+def key_lengths(table: Table) -> dict[str, int]:
+    """Return how many letters each text of a table's key may have."""
+    types = table.types()
+    texts = [column for column in table.key if types[column] is TEXT]
+    is_wide = len(texts) > 1
+    given = {column: NAMES[column] for column in texts if column in NAMES and is_wide}
+    others = [column for column in texts if column not in given]
+    left = KEY_BYTES - 8 * (len(table.key) - len(texts)) - 4 * len(texts) - 2 * sum(given.values())
+    return {**given, **{column: left // 2 // len(others) for column in others}}
+
+
+def column_type(table: Table, column: Column) -> str:
+    """Write the type of a column."""
+    if column.name not in table.key:
+        return f"{COLUMN_TYPES[column.type]} NULL"
+    if column.type is TEXT:
+        return f"nvarchar({key_lengths(table)[column.name]}) COLLATE {COLLATION} NOT NULL"
+    return f"{COLUMN_TYPES[column.type]} NOT NULL"
+
+
+def definition(table: Table) -> str:
+    """Write the columns and the key of a table."""
+    types, parts = table.types(), [f"{name(each.name)} {column_type(table, each)}" for each in table.columns]
+    texts = [column for column in table.key if types[column] is TEXT]
+    parts += [f"{name(BYTES_OF + each)} AS DATALENGTH({name(each)}) PERSISTED NOT NULL" for each in texts]
+    if table.key:
+        listed = ", ".join(name(each) for each in (*table.key, *(BYTES_OF + each for each in texts)))
+        parts.append(f"PRIMARY KEY NONCLUSTERED ({listed})")
+    return ", ".join(parts)
+
+
+def staged(kind: Type, texts: pa.Array) -> str:
+    """Write the type of a staged column: a text is as wide as what it holds, since narrow ones are joined faster."""
+    import pyarrow.compute as pc
+
+    if kind is not TEXT:
+        return COLUMN_TYPES[kind]
+    longest = pc.max(pc.binary_length(texts)).as_py() or 0  # UTF-8 has never fewer bytes than UTF-16 has units
+    size = next((str(size) for size in STAGED if longest <= size), "max")
+    return f"nvarchar({size}) COLLATE {COLLATION}"
+
+
+def from_text(given: str, kind: Type) -> str:
+    """Cast what was passed as a text."""
+    if kind in _TEXTS:
+        return given
+    style = {DATE: ", 23", TIMESTAMP: ", 121"}.get(kind, "")
+    return f"CONVERT({COLUMN_TYPES[kind]}, {given}{style})"
+
+
+def as_text(given: str, now: Type) -> str:
+    """Write a value as a text, exactly; two values that differ are two texts."""
+    if now is BOOLEAN:
+        written = f"CASE {given} WHEN 1 THEN N'true' WHEN 0 THEN N'false' END"
+    elif now in (DATE, TIMESTAMP, DOUBLE):
+        style = {DATE: 23, TIMESTAMP: 126, DOUBLE: 3}[now]
+        written = f"CONVERT(nvarchar(40), {given}, {style})"
+    else:
+        written = f"CAST({given} AS nvarchar(max))"
+    return f"({written} COLLATE {COLLATION})"
+
+
+def tried(given: str, now: Type, to: Type, spelled: str) -> str:
+    """Write a cast of *now* to the type *spelled*, which is of kind *to*; NULL for what cannot be one."""
+    if to in _TEXTS:
+        return as_text(given, now)
+    if now in _TEXTS and to is BOOLEAN:
+        return f"CASE {given} WHEN N'true' THEN CAST(1 AS bit) WHEN N'false' THEN CAST(0 AS bit) END"
+    return f"TRY_CAST({given} AS {spelled})"
+
+
+def changes(column: str, now: Described, to: Type) -> str:
+    """Write the condition of a row whose value would be another one after a cast to *to* and back."""
+    is_impossible = (now.kind in _NUMBERS and to in _TIMES) or (now.kind in _TIMES and to in _NUMBERS)
+    if is_impossible:  # T-SQL does not even try
+        return f"{column} IS NOT NULL"
+    there = tried(column, now.kind, to, COLUMN_TYPES[to].partition(" ")[0])
+    back = as_text(tried(there, to, now.kind, now.spelled.partition(" ")[0]), now.kind)
+    was = as_text(column, now.kind)
+    return f"{column} IS NOT NULL AND ({back} IS NULL OR {back} <> {was} OR DATALENGTH({back}) <> DATALENGTH({was}))"
+
+
+def converted(column: str, now: Type, to: Type) -> str:
+    """Write the cast of a column when it gets another type; a text reads as an API writes the value."""
+    if to is not TEXT:
+        return f"CAST({column} AS {COLUMN_TYPES[to]})"
+    if now is DECIMAL:
+        return _without_zeros(f"CAST({column} AS nvarchar(50))")
+    if now is TIMESTAMP:
+        return _moment(f"CAST({column} AS datetime2(6))")
+    if now is JSON:  # a JSON text that is one string is that string
+        whole = f"(SELECT j.[value] FROM OPENJSON(N'[' + {column} + N']') AS j)"
+        texts = f"THEN {whole} COLLATE {COLLATION} ELSE {column} COLLATE {COLLATION}"
+        return f"CASE WHEN LEFT({column}, 1) = N'\"' {texts} END"
+    return as_text(column, now)
+
+
+def _without_zeros(text: str) -> str:
+    """Take the zeros, and then the point, from the end of a number: blanks can be trimmed."""
+    zeros = f"REPLACE(RTRIM(REPLACE({text}, N'0', N' ')), N' ', N'0')"
+    point = f"REPLACE(RTRIM(REPLACE({zeros}, N'.', N' ')), N' ', N'.')"
+    return f"CASE WHEN CHARINDEX(N'.', {text}) > 0 THEN {point} ELSE {text} END"
+
+
+def _moment(moment: str) -> str:
+    """Write a moment with the shortest of 0, 3 or 6 decimals."""
+    micro = f"DATEPART(microsecond, {moment})"
+    six = f"RIGHT(N'00000' + CAST({micro} AS nvarchar(6)), 6)"
+    decimals = (
+        f"CASE WHEN {micro} = 0 THEN N'' WHEN {micro} % 1000 = 0 THEN N'.' + LEFT({six}, 3) ELSE N'.' + {six} END"
+    )
+    return f"LEFT(CONVERT(nvarchar(40), {moment}, 126), 19) + {decimals} + N'Z'"

@@ -1,0 +1,273 @@
+"""
+Where the demo's records go: a file of its own, or the server that `SYNCER_WAREHOUSE` names. Not a verb.
+
+Nothing but a demo's own is ever taken away. A table `syncer.demo` marks what a demo made: which process, from when to
+when. What is there without it, or with a run of another process in it, is left alone. On a server no schema is
+dropped, and nothing by CASCADE: the tables of an earlier demo go one by one, in one transaction, and a view of
+somebody's that stands on one of them keeps all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from syncer.clock import SystemClock
+from syncer.errors import SyncerError, UsageError, WarehouseBusy, WarehouseError
+from syncer.reports import commands
+from syncer.tables import LOAD, STATE, Column, Table
+from syncer.values import BIGINT, TEXT, TIMESTAMP
+
+if TYPE_CHECKING:
+    from syncer.settings import Settings
+    from syncer.warehouses import Transaction, Warehouse
+
+FILE = "demo.duckdb"
+MADE_BY_DEMO = Table(
+    schema=STATE,
+    name="demo",
+    columns=(
+        Column("made_at", TIMESTAMP),
+        Column("ended_at", TIMESTAMP),
+        Column("pid", BIGINT),
+        Column("host", TEXT),
+    ),
+)
+SERVER = "odbc:"
+VARIABLE, USER, PASSWORD = "SYNCER_WAREHOUSE", "SYNCER_WAREHOUSE_USER", "SYNCER_WAREHOUSE_PASSWORD"
+WAIT_S = 5.0  # for a program that has the file, or a table, open
+ANOTHER = "Name a database of the demo's own in SYNCER_WAREHOUSE, or leave that out: then it makes demo.duckdb."
+# Rows of runs that no demo wrote: by another process, or by one of the same number, before or after it.
+_STRANGERS = (
+    "SELECT COUNT(*) FROM {runs} AS r WHERE NOT EXISTS (SELECT 1 FROM {demo} AS d WHERE d.pid = r.pid "
+    "AND d.host = r.host AND r.started_at >= d.made_at AND (d.ended_at IS NULL OR r.started_at <= d.ended_at))"
+)
+_TABLES = (
+    "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE FROM INFORMATION_SCHEMA.TABLES "
+    f"WHERE TABLE_SCHEMA IN ('{LOAD}', '{STATE}') ORDER BY TABLE_SCHEMA, TABLE_NAME"
+)
+
+
+@attrs.define(kw_only=True)
+class DemoWarehouse:
+    """
+    The warehouse of a demo.
+
+    settings: with the warehouse and nothing else of a site. name: for people; no secret in it. file: None on a server.
+    """
+
+    settings: Settings
+    name: str
+    file: Path | None = None
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Transaction]:
+        """Open a transaction on it."""
+        with self._warehouse() as warehouse, warehouse.transaction() as t:
+            yield t
+
+    def clear_the_way(self) -> bool:
+        """
+        Take an earlier demo's records away; tell whether there were any.
+
+        Raises: UsageError: what is there is not a demo's, and is left alone.
+        """
+        return self._clear_server() if self.file is None else self._clear_file(self.file)
+
+    def mark(self) -> None:
+        """Write down that a demo made what comes."""
+        from syncer import sql
+
+        with self.opened() as t:
+            t.create(MADE_BY_DEMO)
+            t.run(
+                sql.statement(f"INSERT INTO {sql.table_name(MADE_BY_DEMO)} (made_at, pid, host) VALUES (?, ?, ?)"),
+                [SystemClock().now(), os.getpid(), socket.gethostname()],
+            )
+
+    def mark_end(self) -> None:
+        """Write down that the demo is over: a run that comes later is somebody else's."""
+        from syncer import sql
+
+        with self.opened() as t:
+            t.run(
+                sql.statement(f"UPDATE {sql.table_name(MADE_BY_DEMO)} SET ended_at = ? WHERE ended_at IS NULL"),
+                [SystemClock().now()],
+            )
+
+    def to_try(self, queries: Sequence[str]) -> list[str]:
+        """Write commands that work as they are printed, in sh and in PowerShell; without a password in them."""
+        asked = f"{commands.program('python')} -c"
+        if self.file is not None:
+            path = self.file.as_posix()
+            warehouse = f"duckdb:{path}"
+            codes = [f"import duckdb; duckdb.connect({path!r}).sql('''{query}''').show()" for query in queries]
+        else:
+            string, has_password = self._without_password()
+            warehouse = SERVER + string
+            codes = [_asking(string, query, has_password=has_password) for query in self._rendered(queries)]
+        return [
+            f"{commands.program('syncer')} status --warehouse {commands.argument(warehouse)}",
+            *(f"{asked} {commands.argument(code)}" for code in codes),
+        ]
+
+    @property
+    def needs_password(self) -> bool:
+        """Tell whether the commands to try need the password in its variable."""
+        return self.file is None and self._without_password()[1]
+
+    def _without_password(self) -> tuple[str, bool]:
+        """Return the connection string without its password, and whether it had one."""
+        from syncer.odbc import connecting, strings
+
+        found = connecting.link(self.settings.warehouse.removeprefix(SERVER), self.settings).string
+        shown = {key: value for key, value in found.parts.items() if key.lower() not in strings.SECRET}
+        return strings.ConnectionString(shown).text(), len(shown) < len(found.parts)
+
+    def _rendered(self, queries: Sequence[str]) -> list[str]:
+        from syncer import sql
+
+        with self._warehouse() as warehouse:
+            return [sql.statement(query).sql(warehouse.dialect) for query in queries]
+
+    @contextlib.contextmanager
+    def _warehouse(self) -> Iterator[Warehouse]:
+        from syncer import warehouses
+
+        found = warehouses.find(attrs.evolve(self.settings, wait_s=WAIT_S), clock=SystemClock())
+        with contextlib.closing(found):
+            yield found
+
+    def _clear_file(self, file: Path) -> bool:
+        if not file.parent.is_dir():
+            raise UsageError(f"{file.parent} is no folder.", hint="Make it, or give another one with --folder.")
+        if not file.exists():
+            return False
+        if not self._is_file_of_demo(file):
+            raise UsageError(
+                f"{file} is there, and no demo made it; it is left alone.", hint="Give another folder with --folder."
+            )
+        try:
+            file.unlink()
+            file.with_name(f"{FILE}.wal").unlink(missing_ok=True)
+            shutil.rmtree(file.with_name(f"{FILE}.leases"), ignore_errors=True)
+        except OSError as error:
+            raise SyncerError(
+                f"{file} cannot be removed ({error.strerror}).", hint="Close what has it open, or give --folder."
+            ) from error
+        return True
+
+    def _is_file_of_demo(self, file: Path) -> bool:
+        """Tell whether a demo made the file, and nobody else pulled into it. Raises WarehouseBusy."""
+        if not file.is_file():
+            return False
+        try:
+            with self.opened() as t:
+                return bool(t.columns(MADE_BY_DEMO)) and not _strangers(t)
+        except WarehouseBusy:
+            raise
+        except WarehouseError:  # it cannot even be read as one
+            return False
+
+    def _clear_server(self) -> bool:
+        """Drop the tables of an earlier demo, all or none of them."""
+        from syncer import sql
+
+        with self._warehouse() as warehouse:
+            with warehouse.transaction() as t:
+                there = [(schema, name, kind) for schema, name, kind in t.rows(sql.statement(_TABLES))]
+                if not there:
+                    return False
+                self._refuse_others(t, there)
+            if held := sorted(warehouse.leases()):
+                raise UsageError(f"{self.name}: {held[0]} is being pulled just now; it is left alone.", hint=ANOTHER)
+            dropped = ""
+            try:
+                with warehouse.transaction() as t:
+                    for schema, name, _ in there:
+                        dropped = f"{schema}.{name}"
+                        t.run(sql.statement(f"DROP TABLE {sql.quoted(schema)}.{sql.quoted(name)}"))
+            except WarehouseError as error:
+                raise UsageError(
+                    f"{self.name}: {dropped} of an earlier demo cannot be dropped (is there a view on it?); nothing "
+                    "was changed.",
+                    hint=ANOTHER,
+                ) from error
+        return True
+
+    def _refuse_others(self, t: Transaction, there: Sequence[tuple[str, str, str]]) -> None:
+        """Raise UsageError where something is there that no demo made."""
+        if not t.columns(MADE_BY_DEMO):
+            raise UsageError(
+                f"{self.name} has {there[0][0]}.{there[0][1]}, and no demo made it; it is left alone.", hint=ANOTHER
+            )
+        known = _made_by_demos()
+        for schema, name, kind in there:
+            if kind != "BASE TABLE" or name not in known[schema]:
+                raise UsageError(
+                    f"{self.name} has {schema}.{name}, which no demo made; it is left alone.", hint=ANOTHER
+                )
+        if strangers := _strangers(t):
+            raise UsageError(
+                f"{self.name} is of an earlier demo, and {strangers:,} runs of others stand in it; it is left alone.",
+                hint=ANOTHER,
+            )
+
+
+def chosen(folder: Path | None) -> DemoWarehouse:
+    """
+    Choose where the records go: a file in *folder* where one is given, else the server that the environment names,
+    else a file here. Nothing else of the environment is read.
+    """
+    from syncer.settings import Settings
+
+    named = os.environ.get(VARIABLE, "")
+    if folder is None and named.startswith(SERVER):
+        from syncer.odbc import connecting
+
+        settings = Settings(
+            warehouse=named,
+            warehouse_user=os.environ.get(USER, ""),
+            warehouse_password=os.environ.get(PASSWORD, ""),
+        )
+        return DemoWarehouse(settings=settings, name=connecting.link(named.removeprefix(SERVER), settings).name)
+    file = (folder or Path()) / FILE
+    settings = Settings(warehouse=f"duckdb:{file.resolve()}", base=file.parent)
+    return DemoWarehouse(settings=settings, name=str(file), file=file)
+
+
+def _asking(string: str, query: str, *, has_password: bool) -> str:
+    """Write Python that asks a server; a password comes from its variable."""
+    if not has_password:
+        return f"import pyodbc; print(*pyodbc.connect({string!r}).execute('''{query}'''), sep=chr(10))"
+    password = f"os.environ['{PASSWORD}'].replace('}}', '}}}}')"
+    return (
+        f"import os, pyodbc; print(*pyodbc.connect({string!r} + 'PWD={{' + {password} + '}}')"
+        f".execute('''{query}'''), sep=chr(10))"
+    )
+
+
+def _made_by_demos() -> dict[str, Collection[str]]:
+    """Return the names of all tables that a demo may have made, by schema."""
+    from syncer import journal, mappings, marks
+
+    state = {table.name for table in (*journal.TABLES, *marks.TABLES, MADE_BY_DEMO)}
+    load = {mapping.table("default") for mapping in mappings.known().values()}
+    return {STATE: {*state, "leases"}, LOAD: load}
+
+
+def _strangers(t: Transaction) -> int:
+    """Count the runs that no demo wrote."""
+    from syncer import journal, sql
+
+    if not t.columns(journal.RUNS) or "pid" not in t.columns(MADE_BY_DEMO):
+        return 0
+    query = _STRANGERS.format(runs=sql.table_name(journal.RUNS), demo=sql.table_name(MADE_BY_DEMO))
+    return int(t.rows(sql.statement(query))[0][0])
