@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 
-from tests.conftest import query_file
+from tests.backends import Database, asked, columns_of
 
 OBJECTS = (
     "companies",
@@ -56,14 +56,14 @@ class Judged:
 @attrs.define(kw_only=True)
 class Judge:
     """
-    Compares one portal with one warehouse file.
+    Compares one portal with one warehouse: a DuckDB file, or any database that tests ask.
 
     is_census: a census has just been taken: no edge may differ. pulls: when each pull began, in milliseconds.
     purged_twice: ids that two censuses, a day apart, have missed: they must be gone.
     """
 
     site: Any
-    file: Path
+    file: Path | Database
     environment: str = "default"
     custom: tuple[str, ...] = ()
     is_census: bool = False
@@ -206,18 +206,13 @@ class Judge:
 
     def rows(self, stream: str) -> list[dict[str, Any]]:
         """Return a load table."""
-        import duckdb
-
-        ending = "" if self.environment == "default" else f"_{self.environment}"
-        with duckdb.connect(str(self.file), read_only=True) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            found = connection.execute(f"SELECT * FROM load.hubspot_{stream}{ending}")
-            names = [each[0] for each in found.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        table = f"hubspot_{stream}" + ("" if self.environment == "default" else f"_{self.environment}")
+        names = columns_of(self.file, table)
+        return [dict(zip(names, row, strict=True)) for row in asked(self.file, f"SELECT * FROM load.{table}")]
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
-        """Ask the warehouse file."""
-        return query_file(self.file, f"{query} AND environment = '{self.environment}'")
+        """Ask the warehouse."""
+        return asked(self.file, f"{query} AND environment = '{self.environment}'")
 
     def wrong(self, what: str) -> None:
         """Note something wrong."""

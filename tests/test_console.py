@@ -23,7 +23,7 @@ from syncer import cli
 from syncer.journal import Pulled
 from syncer.reports import progress, terminal
 from syncer.sandbox.faults import Fault, wished
-from syncer.verbs import demo, seconds_of
+from syncer.verbs import demo, demo_warehouse, seconds_of
 from syncer.verbs.sandbox import Amount
 from tests.conftest import query_file
 from tests.shop import Shop, Syncer, started
@@ -240,6 +240,19 @@ def test_demo_leaves_a_file_of_another_alone(syncer: Syncer) -> None:
     assert query_file(Path("demo.duckdb"), "SELECT COUNT(*) FROM load.shop_items") == [(120,)]
 
 
+def test_demo_leaves_a_file_alone_that_somebody_pulled_into_since(
+    syncer: Syncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was a demo's, and is a warehouse now."""
+    monkeypatch.setattr(demo, "AMOUNT", Amount(3, 30))
+    monkeypatch.setattr(demo, "NAMES", ("hubspot.companies", "jira.issues", "gitlab.merge_requests"))
+    assert syncer("demo").code == 0
+    syncer("pull", "shop.items", "--warehouse", "duckdb:demo.duckdb")
+    result = syncer("demo")
+    assert result.code == 2 and "no demo made it" in result.err
+    assert query_file(Path("demo.duckdb"), "SELECT COUNT(*) FROM load.shop_items") == [(120,)]
+
+
 def test_demo_says_what_helps_where_its_file_is_no_warehouse(syncer: Syncer) -> None:
     """Not SYNCER_WAREHOUSE, which it does not read."""
     Path("demo.duckdb").write_text("a letter", encoding="utf-8")
@@ -250,7 +263,7 @@ def test_demo_says_what_helps_where_its_file_is_no_warehouse(syncer: Syncer) -> 
 
 def test_demo_says_what_helps_where_its_file_is_held(syncer: Syncer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A person looks at the last demo's file; wait_s is no setting of the demo."""
-    monkeypatch.setattr(demo, "WAIT_S", 0.1)
+    monkeypatch.setattr(demo_warehouse, "WAIT_S", 0.1)
     code = "import duckdb, sys; held = duckdb.connect('demo.duckdb'); print('open', flush=True); sys.stdin.read()"
     holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert holder.stdout is not None and holder.stdout.readline()

@@ -1,7 +1,10 @@
-"""The way in, on a real DuckDB file: what is written, what is not, what is told. The source is a script."""
+"""The way in, on real warehouses: what is written, what is not, what is told. The source is a script."""
 
 from __future__ import annotations
 
+import datetime as dt
+import json
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -42,11 +45,11 @@ def test_rows_arrive_typed(site: Site) -> None:
     say(site, Page(records=[record], place={"n": 1}))
     assert site.pull().inserted == 1
     found = site.rows(
-        "SELECT id, name, city, size, price::TEXT, weight, is_sold, made_on::TEXT, epoch_us(updated), tags FROM "
-        "load.scripted_things"
+        "SELECT id, name, city, size, price::TEXT, weight, is_sold, made_on, updated, tags FROM load.scripted_things"
     )
+    midnight = dt.datetime(1899, 12, 31, 22, tzinfo=dt.UTC)
     assert found == [
-        (1, "thing 1", "Ulm", 12, "1.250000000", 3.0, True, "1850-02-28", -2208996000000000, '["a",{"b":1}]')
+        (1, "thing 1", "Ulm", 12, "1.250000000", 3.0, True, dt.date(1850, 2, 28), midnight, '["a",{"b":1}]')
     ]
     assert site.rows(
         "SELECT dss_record_source, dss_record_state, dss_load_date IS NOT NULL FROM load.scripted_things"
@@ -121,14 +124,57 @@ def test_a_record_without_a_usable_key_is_left_out_and_named(site: Site, record:
     assert key.startswith("~") and column == "id" and "without a usable key" in reason
 
 
-@pytest.mark.parametrize(
-    "text", ["a\0b", "{braces} %s {0}", "😀𝒳", "x" * 1_000_000, 'O\'Neil "q" \\ \n\r\t', "\u202e", ""]
-)
+@pytest.mark.parametrize("text", ["{braces} %s {0}", "😀𝒳", "x" * 1_000_000, 'O\'Neil "q" \\ \n\r\t', "\u202e", ""])
 def test_odd_text_arrives_as_it_is(site: Site, text: str) -> None:
-    """NUL, braces, 4-byte characters, quotes, a megabyte."""
+    """Braces, 4-byte characters, quotes, a megabyte."""
     say(site, Page(records=[thing(1, name=text, tags=[text])]))
     assert site.pull().rejected == 0
-    assert site.rows("SELECT name, tags->>'$[0]' FROM load.scripted_things") == [(text, text)]
+    assert site.rows("SELECT name, tags->>0 FROM load.scripted_things") == [(text, text)]
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\0", "\0\0a", "a\\\0", "\\u0000"])
+def test_nul_arrives_or_is_replaced_and_told(site: Site, text: str) -> None:
+    """PostgreSQL's driver cuts a text there without a word: what a warehouse cannot hold is replaced and named."""
+    say(site, Page(records=[thing(1, name=text, city="x", tags=[text, {text: 1}]), thing(2)]))
+    done = site.pull()
+    kept = text.replace("\0", site.database.nul)
+    assert (done.inserted, done.rejected) == (2, 2 * (kept != text))
+    ((name, tags),) = site.rows("SELECT name, tags FROM load.scripted_things WHERE id = 1")
+    assert (name, json.loads(tags)) == (kept, [kept, {kept: 1}])
+    told = site.rows('SELECT key, "column", reason FROM syncer.rejects ORDER BY "column"')
+    assert [each[:2] for each in told] == ([("1", "name"), ("1", "tags")] if kept != text else [])
+    assert all("U+FFFD" in reason for _, _, reason in told)
+    assert site.pull().unchanged == 2
+
+
+@pytest.mark.parametrize("style", ["mirror", "delta"])
+def test_a_key_with_nul_is_a_key_or_is_left_out_and_named(make_site: Callable[..., Site], style: str) -> None:
+    """Replaced, two keys could become one: on a warehouse without NUL such a record is no record."""
+    site = make_site(f'["scripted.notes"]\nstyle = "{style}"\n')
+    names = ["a\0b", "a\ufffdb", "a"]
+    for is_first in (True, False):
+        say(site, Page(records=[{"thing_id": 1, "name": name, "text": f"of {name!a}"} for name in names]))
+        done = site.pull("scripted.notes")
+        held = [name for name in names if site.database.nul == "\0" or "\0" not in name]
+        assert (done.read, done.inserted, done.unchanged) == (3, len(held) * is_first, len(held) * (not is_first))
+        found = site.rows("SELECT name, text FROM load.scripted_notes")
+        assert sorted(found) == sorted((name, f"of {name!a}") for name in held)
+        rejects = site.rows("SELECT key, reason FROM syncer.rejects")
+        assert len(rejects) == done.rejected == 3 - len(held)
+        assert all(key.startswith("~") and "without a usable key" in reason for key, reason in rejects)
+
+
+@pytest.mark.parametrize("style", ["mirror", "delta"])
+def test_a_state_of_a_key_with_nul_ends_no_other_record(make_site: Callable[..., Site], style: str) -> None:
+    """The record that it is told of is not there, and the one with U+FFFD in its name has nothing to do with it."""
+    site = make_site(f'["scripted.notes"]\nstyle = "{style}"\n')
+    say(site, Page(records=[{"thing_id": 1, "name": name} for name in ("a\0b", "a\ufffdb")]))
+    site.pull("scripted.notes")
+    say(site, Page(states=[State(key=(1, "a\0b"), state=DELETED)]))
+    done = site.pull("scripted.notes")
+    assert done.gone == (site.database.nul == "\0")
+    found = site.rows("SELECT dss_record_state FROM load.scripted_notes WHERE name = 'a\ufffdb'")
+    assert (done.status, found) == ("done", [("live",)])
 
 
 def test_half_a_surrogate_pair_is_replaced_and_told(site: Site) -> None:

@@ -17,7 +17,7 @@ from syncer.inbound import Inbound
 from syncer.rows import Typing
 from syncer.sources import DELETED, Page, State, Whole
 from syncer.warehouses import duckdb
-from tests.conftest import Site, own_module
+from tests.conftest import Site, only, own_module
 from tests.test_inbound import say, thing
 
 
@@ -62,6 +62,7 @@ def test_a_slice_of_several_parts_ends_what_is_in_none_of_them(site: Site, monke
     assert (done.gone, done.unchanged) == (5, 95)
 
 
+@only("duckdb", "a server's memory is its own")
 @pytest.mark.parametrize(("larger", "status"), [((), "failed"), (("256MB",), "done")])
 def test_large_records_get_the_memory_that_they_need(
     site: Site, monkeypatch: pytest.MonkeyPatch, larger: tuple[str, ...], status: str

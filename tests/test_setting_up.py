@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import pytest
 
-from syncer import settings, sources
+from syncer import configfile, settings, sources
 from syncer.clock import SystemClock
 from syncer.engine import doors_of
 from syncer.verbs import check_names, init
@@ -30,9 +30,10 @@ def test_init_writes_a_file_that_loads_and_names_every_key(
     assert syncer("init").code == 0
     text = Path("syncer.toml").read_text(encoding="utf-8")
     assert attrs.evolve(settings.load(folder=tmp_path, variables={}), tables={}, file=None) == settings.Settings()
-    for keys in (settings.WAREHOUSE_KEYS, settings.SYNCER_KEYS, settings.MAPPING_KEYS):
+    for keys in (configfile.WAREHOUSE_KEYS, configfile.SYNCER_KEYS, configfile.MAPPING_KEYS):
         assert all(f"\n# {key} = " in text for key in keys)
     assert "[jira]" in text and "SYNCER_GITLAB_TOKEN" in text
+    assert "duckdb:" in text and "odbc:" in text and "SYNCER_WAREHOUSE_PASSWORD" in text
 
 
 def test_every_line_of_init_works_when_its_sign_is_taken_away(tmp_path: Path) -> None:
@@ -142,7 +143,8 @@ def test_check_blames_the_option_that_was_given(syncer: Syncer) -> None:
 
 def test_variables_of_options_are_read(syncer: Syncer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of options of two words as well, and of named environments; a typo in one is still told."""
-    for name in ("SYNCER_HUBSPOT_PORTAL_ID", "SYNCER_HUBSPOT__VOYS_PORTAL_ID", "SYNCER_HUBSPOT__TWO_WORDS_API"):
+    options = ("SYNCER_HUBSPOT_PORTAL_ID", "SYNCER_HUBSPOT__VOYS_PORTAL_ID", "SYNCER_HUBSPOT__TWO_WORDS_API")
+    for name in (*options, "SYNCER_WAREHOUSE_USER", "SYNCER_WAREHOUSE_PASSWORD"):
         monkeypatch.setenv(name, "1")
         assert name not in syncer("check", "shop").out
     monkeypatch.setenv("SYNCER_HUBSPOT__VOYS_PORTALID", "1")

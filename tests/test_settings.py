@@ -34,6 +34,16 @@ def test_variables_go_before_the_file(tmp_path: Path) -> None:
     assert (account.url, account.user, account.token) == ("http://var", "ada@example.com", "t")
 
 
+def test_user_and_password_of_the_warehouse_come_from_the_file_or_a_variable(tmp_path: Path) -> None:
+    """A connection string may be shared then; the variable goes before the file, and takes a password as it is."""
+    toml = '[warehouse]\nurl = "odbc:DSN=warehouse"\nuser = "ada"\npassword = "p;a{s}"\n'
+    found = load(tmp_path, toml)
+    assert (found.warehouse, found.warehouse_user, found.warehouse_password) == ("odbc:DSN=warehouse", "ada", "p;a{s}")
+    found = load(tmp_path, toml, SYNCER_WAREHOUSE_USER="eve", SYNCER_WAREHOUSE_PASSWORD=" {;} ")
+    assert (found.warehouse_user, found.warehouse_password) == ("eve", " {;} ")
+    assert load(tmp_path / "elsewhere").warehouse_password == ""
+
+
 def test_an_environment_has_its_own_account(tmp_path: Path) -> None:
     """Two portals in one configuration; nothing of the one is ever used for the other."""
     toml = (
@@ -81,6 +91,8 @@ def test_a_mapping_has_keys_of_its_own_also_by_environment(tmp_path: Path) -> No
         ('["jira.issues".environments.Voys]\nstyle = "mirror"\n', ["line 1", "Voys", "small letters"]),
         ("environments = 5\n", ["line 1", "outside a table"]),
         ("[warehouse]\nwait_s = inf\n", ["line 2", "wait_s", "from 0 to"]),
+        ("[warehouse]\nuser = 5\n", ["line 2", "user in [warehouse] is 5", "a text"]),
+        ("[warehouse]\npassword = 5\n", ["line 2", "password in [warehouse] is no such value", "a text"]),
         ('[warehouse]\nmemory_limit = "lots"\n', ["line 2", "memory_limit", "96MB"]),
         ("[jira]\nurl = 5\n", ["line 2", "url in [jira]", "text in quotes"]),
         ("[environments.voys.jira]\ntoken = 123456\n", ["line 2", "token in [environments.voys.jira]"]),
@@ -114,19 +126,28 @@ def test_a_config_that_is_named_must_be_there(tmp_path: Path) -> None:
 
 def test_a_secret_is_in_no_repr(tmp_path: Path) -> None:
     """Settings end up in tracebacks and logs."""
-    found = load(tmp_path, '[jira]\ntoken = "file-secret"\n', SYNCER_GITLAB_TOKEN="var-secret")
+    toml = '[jira]\ntoken = "file-secret"\n[warehouse]\nurl = "odbc:DSN=x;PWD=url-secret"\npassword = "file-secret"\n'
+    found = load(tmp_path, toml, SYNCER_GITLAB_TOKEN="var-secret", SYNCER_WAREHOUSE_PASSWORD="var-secret")
     text = repr(found) + repr(found.account("gitlab")) + repr(found.account("jira")) + str(found)
-    assert "var-secret" not in text and "file-secret" not in text
+    assert "-secret" not in text
 
 
 @pytest.mark.parametrize(
-    "toml", ['["jira.issues"]\nlookback_s = "SECRET"\n', '[warehouse]\nmemory_limit = "SECRET"\n']
+    "toml",
+    [
+        '["jira.issues"]\nlookback_s = "SECRET"\n',
+        '[warehouse]\nmemory_limit = "SECRET"\n',
+        '[warehouse]\npasword = "SECRET"\n',
+        "[warehouse]\npassword = SECRET\n",
+        '[warehouse]\npassword = ["SECRET"]\n',
+        "[syncer]\nhash_key = 1234567890123456\n",
+    ],
 )
 def test_a_text_that_is_wrong_is_not_repeated(tmp_path: Path, toml: str) -> None:
     """A token in the wrong line must not end up in a log."""
     with pytest.raises(UsageError) as caught:
         load(tmp_path, toml)
-    assert "SECRET" not in str(caught.value)
+    assert "SECRET" not in str(caught.value) and "123456" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

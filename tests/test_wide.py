@@ -137,16 +137,20 @@ def test_odd_texts_pass_letter_by_letter(make_site: Any, style: str) -> None:
     for wanted in ((len(ODD_TEXTS), 0), (0, len(ODD_TEXTS))):
         say(site, Page(records=records))
         done = site.pull(NAME)
-        assert (done.inserted, done.unchanged, done.rejected) == (*wanted, 0)
-    found = site.rows(f"SELECT words, json_extract_string(\"all\", '$.words') FROM {TABLE} ORDER BY id")
-    assert found == [(text, text) for text in ODD_TEXTS]
+        told = 0 if site.database.nul == "\0" else 2 * sum("\0" in text for text in ODD_TEXTS)
+        assert (done.inserted, done.unchanged, done.rejected) == (*wanted, told)
+    found = site.rows(f"SELECT words, \"all\"->>'words' FROM {TABLE} ORDER BY id")
+    assert found == [(text.replace("\0", site.database.nul),) * 2 for text in ODD_TEXTS]
 
 
 def test_odd_texts_in_a_key_name_the_same_record(site: Site) -> None:
     """Names are keys in some APIs; a NUL in one is no reason to mix two of them up."""
     names = [text for text in ODD_TEXTS if len(text) < 100]
+    told = [{"thing_id": 1, "name": name, "text": "x"} for name in names]
+    if site.database.nul != "\0":  # there a key with NUL is no key
+        names = [name for name in names if "\0" not in name]
     for wanted in ((len(names), 0), (0, len(names))):
-        say(site, Page(records=[{"thing_id": 1, "name": name, "text": "x"} for name in names]))
+        say(site, Page(records=told))
         done = site.pull("scripted.notes")
         assert (done.inserted, done.unchanged) == wanted
     keys = [rows.key_text((1, name)) for name in names]
@@ -175,4 +179,6 @@ def test_an_odd_key_is_named_in_a_reject_as_it_is(site: Site) -> None:
         say(site, Page(records=[{"thing_id": 1, "name": name, "text": {"no": "text"}}]))
         assert site.pull(mapping.name).rejected == 1
     found = {key for (key,) in site.rows("SELECT key FROM syncer.rejects")}
-    assert found == {rows.key_text((1, name)) for name in ODD_TEXTS[:6]}
+    named = {name for name in ODD_TEXTS[:6] if site.database.nul == "\0" or "\0" not in name}
+    assert {key for key in found if not key.startswith("~")} == {rows.key_text((1, name)) for name in named}
+    assert len(found) == 6

@@ -18,7 +18,7 @@ from typing import Any
 from syncer import mappings
 from syncer.mapping import EntityMapping, Field
 from syncer.values import DATE, DOUBLE, JSON, TIMESTAMP
-from tests.conftest import query_file
+from tests.backends import Database, asked
 
 Query = Callable[[str], list[tuple[Any, ...]]]
 
@@ -84,16 +84,15 @@ def unmasked(source: str) -> dict[str, dict[str, str]]:
     return {each.name: {"personal": "keep"} for each in chosen if any(field.personal for field in each.fields)}
 
 
-def differences(file: Path, mapping: EntityMapping, truth: Mapping[tuple[Any, ...], Any]) -> list[str]:
-    """Compare the load table in *file* with *truth* (by key); return what is wrong, in words."""
+def differences(where: Path | Database, mapping: EntityMapping, truth: Mapping[tuple[Any, ...], Any]) -> list[str]:
+    """Compare a load table, by its warehouse or DuckDB file, with *truth* (by key); return what is wrong, in words."""
     checked = [
         field
         for field in mapping.fields
         if field.column not in set(mapping.key) | MADE.get(mapping.name, set()) | UNTOLD.get(mapping.name, set())
     ]
-    columns = ", ".join(f'"{field.column}"' for field in checked)
-    keys = ", ".join(f'"{column}"' for column in mapping.key)
-    rows = query_file(file, f"SELECT {keys}, dss_record_state, {columns} FROM load.{mapping.table('default')}")
+    columns = ", ".join(f'"{name}"' for name in (*mapping.key, "dss_record_state", *(each.column for each in checked)))
+    rows = asked(where, f"SELECT {columns} FROM load.{mapping.table('default')}")
     depth = len(mapping.key)
     found = {tuple(str(part) for part in row[:depth]): row[depth:] for row in rows}
     wanted = {tuple(str(part) for part in key): record for key, record in truth.items()}

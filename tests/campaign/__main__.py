@@ -8,12 +8,18 @@ import sys
 
 from loguru import logger
 
+from tests.campaign import beds
+
+ON_ANY = ("churn", "kills", "kills-random", "older", "portal")  # on what kind of warehouse is an option
 CAMPAIGNS = {
     "portal": "30 days of a HubSpot portal, 10 seeds, three forms: plain, a kill -9 in every pull, from an older copy",
     "kills": "kill -9 at every I/O call of a small pull of every stream, before and after each",
     "kills-random": "kill -9 at 50 random moments of a pull of 20,000 records",
     "churn": "3,000 records changing, appearing and disappearing while they are pulled, 20 seeds",
-    "older": "going on from an older copy of the warehouse file",
+    "older": "going on from an older copy of the warehouse",
+    "server-kills": "PostgreSQL: client, and the server's process that serves it, killed at 50 random moments each",
+    "hosts": "PostgreSQL: two hosts on one mapping at the same moment, 200 times",
+    "lost-host": "PostgreSQL: a host, or the server, that vanishes without a word: how long until it is noticed",
     "requests": "GitLab with 500 projects: the requests of an incremental run of all streams, and REST's rows beside",
     "together": "two processes on one token and one file, never above the limit, and status answers meanwhile",
     "portal-large": "120,000 companies: the requests of a first load, and of 25,000 changes in one window",
@@ -31,11 +37,25 @@ def main() -> int:
         "name", choices=CAMPAIGNS, help="; ".join(f"{name}: {what}" for name, what in CAMPAIGNS.items())
     )
     parser.add_argument("--short", action="store_true", help="the short form that the suite runs")
+    parser.add_argument(
+        "--warehouse",
+        choices=[beds.DUCKDB, beds.POSTGRESQL],
+        default=beds.DUCKDB,
+        help=f"what to pull into, of: {', '.join(ON_ANY)}",
+    )
+    parser.add_argument("--seeds", type=int, default=0, help="how many seeds, of: portal")
+    parser.add_argument("--days", type=int, default=0, help="how many days, of: portal")
     arguments = parser.parse_args()
+    if arguments.warehouse != beds.DUCKDB and arguments.name not in ON_ANY:
+        parser.error(f"--warehouse is for {', '.join(ON_ANY)}")
+    if (arguments.seeds or arguments.days) and arguments.name != "portal":
+        parser.error("--seeds and --days are for portal")
+    beds.KIND.name = arguments.warehouse
     logger.remove()
     logger.add(sys.stderr, level="WARNING")
     module = importlib.import_module(f"tests.campaign.{arguments.name.replace('-', '_')}")
-    failed: int = module.campaign(is_short=arguments.short)
+    size = {key: value for key in ("seeds", "days") if (value := getattr(arguments, key))}
+    failed: int = module.campaign(is_short=arguments.short, **size)
     print(f"{arguments.name}: {'failed' if failed else 'passed'}")
     return 1 if failed else 0
 

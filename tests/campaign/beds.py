@@ -1,6 +1,6 @@
 """
-Where a campaign runs: sites in the sandbox, a folder with a warehouse file, and the settings that lead from one to the
-other.
+Where a campaign runs: sites in the sandbox, a folder, a warehouse (a file in the folder, or a database of a server),
+and the settings that lead from one to the other.
 """
 
 from __future__ import annotations
@@ -18,20 +18,34 @@ from syncer.mapping import EntityMapping
 from syncer.sandbox import GitLabSite, JiraSite, Sandbox
 from syncer.sandbox import jira as jira_site
 from syncer.settings import Settings
+from tests.campaign.stores import Database, File, Store
+from tests.servers import postgresql
 from tests.truth import differences
 
 GITLAB_TOKEN = "glpat-sandbox"  # the sandbox's own
+DUCKDB, POSTGRESQL = "duckdb", "postgresql"
 TOKENS = {"hubspot": "", "friday_pulse": "", "anythingllm": ""}  # "": the first that the site lets in
 
 
 @attrs.define
+class Kind:
+    """On what kind of warehouse beds are made that do not say it themselves."""
+
+    name: str = DUCKDB
+
+
+KIND = Kind()
+
+
+@attrs.define
 class Bed:
-    """A running sandbox, and a folder to pull into."""
+    """A running sandbox, and a folder and a warehouse to pull into."""
 
     sandbox: Sandbox
     folder: Path
     sites: dict[str, Any]
     more: dict[str, str] = attrs.field(factory=dict)  # further environment variables
+    store: Store = attrs.field(default=attrs.Factory(lambda bed: store_of(bed.folder, DUCKDB), takes_self=True))
 
     def asked(self, site: str) -> int:
         """How many requests a site has had since the counts were reset."""
@@ -39,7 +53,7 @@ class Bed:
 
     def variables(self) -> dict[str, str]:
         """The environment that leads to the sandbox."""
-        found = {"SYNCER_CACHE": str(self.folder / "cache"), "SYNCER_WAREHOUSE": f"duckdb:{self.file}"}
+        found = {"SYNCER_CACHE": str(self.folder / "cache"), "SYNCER_WAREHOUSE": self.store.url}
         if "jira" in self.sites:
             found |= {
                 "SYNCER_JIRA_URL": self.sandbox.url("jira"),
@@ -61,12 +75,12 @@ class Bed:
 
     @property
     def file(self) -> Path:
-        """The warehouse file."""
-        return self.folder / "warehouse.duckdb"
+        """The warehouse as a file: itself, or what a server holds now."""
+        return self.store.readable()
 
     def settings(self, **tables: Any) -> Settings:
         """Settings for a pull in this process."""
-        return Settings(warehouse=f"duckdb:{self.file}", base=self.folder, variables=self.variables(), tables=tables)
+        return Settings(warehouse=self.store.url, base=self.folder, variables=self.variables(), tables=tables)
 
     def process_environment(self) -> dict[str, str]:
         """The environment for a process of its own."""
@@ -83,12 +97,28 @@ def mapping_of(name: str) -> EntityMapping:
     return mappings.known()[name]
 
 
+def store_of(folder: Path, kind: str) -> Store:
+    """Make an empty warehouse of a kind."""
+    if kind == POSTGRESQL:
+        return Database(postgresql.shared(), folder)
+    return File(folder / "warehouse.duckdb")
+
+
 @contextlib.contextmanager
 def bed(
-    folder: Path, *, jira: JiraSite | None = None, gitlab: GitLabSite | None = None, **others: Any
+    folder: Path,
+    *,
+    jira: JiraSite | None = None,
+    gitlab: GitLabSite | None = None,
+    store: Store | None = None,
+    **others: Any,
 ) -> Iterator[Bed]:
-    """Run the sites that are given, on one clock."""
+    """Run the sites that are given, on one clock; *store* is the caller's to close."""
     sites = [site for site in (jira, gitlab, *others.values()) if site is not None]
-    with Sandbox(sites=sites, clock=sites[0].clock) as sandbox:
-        yield Bed(sandbox, folder, {site.name: site for site in sites})
+    with contextlib.ExitStack() as opened:
+        sandbox = opened.enter_context(Sandbox(sites=sites, clock=sites[0].clock))
+        if store is None:
+            store = store_of(folder, KIND.name)
+            opened.callback(store.close)
+        yield Bed(sandbox, folder, {site.name: site for site in sites}, store=store)
         assert sandbox.errors == [], sandbox.errors[0]

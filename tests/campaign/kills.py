@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -79,9 +79,10 @@ class Kills:
 class Victim:
     """A process that forks the victims."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, within: Sequence[str] = ()) -> None:
+        """Start it; *within*: the command that starts it elsewhere, such as on another host."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.campaign.victim"],
+            [*within, sys.executable, "-m", "tests.campaign.victim"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -90,7 +91,7 @@ class Victim:
 
     def order(self, home: Bed, names: list[str], **order: Any) -> dict[str, Any]:
         """Run one order; return how it ended, and what it wrote down."""
-        trace = home.folder / "trace.jsonl"
+        trace = home.folder / order.get("trace", "trace.jsonl")
         trace.unlink(missing_ok=True)
         tables = {"jira": {"workers": 1, "limits": "off"}, "gitlab": {"workers": 1, "requests_per_minute": "off"}}
         full = {"folder": str(home.folder), "variables": home.variables(), "names": names, "tables": tables, **order}
@@ -111,9 +112,9 @@ class Victim:
 
 
 @contextmanager
-def victim() -> Iterator[Victim]:
+def victim(*, within: Sequence[str] = ()) -> Iterator[Victim]:
     """Run the process that forks victims."""
-    found = Victim()
+    found = Victim(within=within)
     try:
         yield found
     finally:

@@ -29,9 +29,7 @@ def campaign(*, is_short: bool) -> int:
         full, seconds = whole["end"]["runs"][0][2], whole["seconds"]
         print(f"uninterrupted: {full} requests, {seconds:.1f} s", flush=True)
         for number in range(kills):
-            home.file.unlink(missing_ok=True)
-            shutil.rmtree(home.file.with_name(home.file.name + ".leases"), ignore_errors=True)
-            home.file.with_name(home.file.name + ".wal").unlink(missing_ok=True)
+            home.store.clear()
             home.sandbox.reset_counts()
             ended = killer.order(
                 home, ["jira.issues"], kill_after_s=rng.uniform(0.05, 0.98) * seconds, group_rows=2_000

@@ -1,5 +1,5 @@
 """
-Going on from an older copy of the warehouse file: last night's backup was put back; the next pull ends at the same
+Going on from an older copy of the warehouse: last night's backup was put back; the next pull ends at the same
 state.
 
 The copy is taken after some pulls, the site lives on and is pulled, then the copy is put back and pulled once more.
@@ -37,16 +37,14 @@ def one(source: str, seed: int, *, records: int) -> list[str]:
     try:
         with bed(folder, **{source: site}) as home:
             wrong = pull(home, names)
-            copy = folder / "copy"
             for day in range(4):
                 if day == 1:
-                    shutil.copyfile(home.file, copy)
+                    copy = home.store.copy()
                 site.clock.advance(20_000)
                 site.edit(records // 10, seed * 10 + day)
                 site.clock.advance(3_600)
                 wrong += pull(home, names)
-            shutil.copyfile(copy, home.file)
-            home.file.with_name(home.file.name + ".wal").unlink(missing_ok=True)
+            home.store.put_back(copy)
             wrong += pull(home, names)
             for name in names:
                 wrong += [what for what in home.wrong(name) if is_told_without_a_census(what)]

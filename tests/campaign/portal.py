@@ -3,7 +3,7 @@ Random days of a HubSpot portal's life, a pull after each, every seventh a censu
 record by record and edge by edge, save what the judge excuses by its cause.
 
 Three forms: plain; with a kill -9 at a random I/O call of every pull and the pull once more; and, on one day of each
-seed, going on from a three-day-old copy of the warehouse file.
+seed, going on from a three-day-old copy of the warehouse.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def live(seed: int, days: int, done: Days, *, kills: bool = False, older: bool =
     try:
         with bed(folder, hubspot=site) as home, victim() as killer:
             home.more = {"SYNCER_HUBSPOT_API": family or ("v3" if seed % 3 == 0 else "2026-09")}
-            copies: list[Path] = []
+            copies: list[Any] = []
             moments = [site.store.now_ms()]
             life = Life(site, seed)
             pull(home, killer, done, "incremental")
@@ -88,8 +88,7 @@ def live(seed: int, days: int, done: Days, *, kills: bool = False, older: bool =
                 moments.append(site.store.now_ms())
                 mode = "census" if day % CENSUS_EACH == 0 else "incremental"
                 if older and day == days // 2 and len(copies) >= 3:
-                    shutil.copyfile(copies[-3], home.file)
-                    home.file.with_name(home.file.name + ".wal").unlink(missing_ok=True)
+                    home.store.put_back(copies[-3])
                     done.copies += 1
                     del moments[-3:-1]  # the copy knows nothing of the pulls since
                 kill_at = rng.randrange(1, 320) if kills else None
@@ -115,10 +114,10 @@ def live(seed: int, days: int, done: Days, *, kills: bool = False, older: bool =
                 done.wrong += [f"seed {seed}, day {day}: {what}" for what in found.wrong]
                 if found.wrong:
                     return
-                copies.append(folder / f"copy-{day}")
-                shutil.copyfile(home.file, copies[-1])
+                if older:
+                    copies.append(home.store.copy())
                 if len(copies) > 4:
-                    copies[-5].unlink()
+                    home.store.forget(copies.pop(0))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -137,9 +136,9 @@ def pull(home: Bed, killer: Any, done: Days, mode: str, **more: Any) -> dict[str
     return ended
 
 
-def campaign(*, is_short: bool) -> int:
+def campaign(*, is_short: bool, seeds: int = 0, days: int = 0) -> int:
     """Run it; print the figures; return how many things were wrong."""
-    seeds, days = (1, 8) if is_short else (10, 30)
+    seeds, days = seeds or (1 if is_short else 10), days or (8 if is_short else 30)
     wrong = 0
     for name, options in (("plain", {}), ("killed", {"kills": True}), ("older copy", {"older": True})):
         began = time.monotonic()

@@ -15,6 +15,7 @@ import json
 import os
 import random
 import signal
+import socket
 import sys
 import threading
 import time
@@ -24,6 +25,7 @@ from typing import Any
 
 import duckdb  # noqa: F401  # imported before the fork
 import pyarrow.compute  # noqa: F401
+import pyodbc  # noqa: F401
 import requests
 import sqlglot  # noqa: F401
 
@@ -34,6 +36,9 @@ from syncer.settings import Settings
 from syncer.sources import Page
 from syncer.transport import Doors
 from syncer.warehouses.duckdb import DuckDBTransaction, DuckDBWarehouse
+from tests.campaign import victim_server
+
+WAIT_S = 10.0  # for a lease: a server needs a moment to notice that a client is dead
 
 
 class Point:
@@ -52,29 +57,38 @@ class Point:
             self.calls += 1
             number = self.calls
         if number == self._at and self._when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
+            self._die()
         return number
 
     def passed(self, number: int) -> None:
         """The call *number* has happened."""
         if number == self._at and self._when == "after":
-            os.kill(os.getpid(), signal.SIGKILL)
+            self._die()
+
+    def _die(self) -> None:
+        self.note(dies=True)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def note(self, **facts: Any) -> None:
         """Write down what must outlive us."""
         with self._trace.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(facts) + "\n")
+            file.write(json.dumps({**facts, "at": time.time()}) + "\n")
 
 
 def run(order: dict[str, Any]) -> None:
     """Pull as ordered."""
     folder = Path(order["folder"])
-    point = Point(order, folder / "trace.jsonl")
+    point = Point(order, folder / order.get("trace", "trace.jsonl"))
+    point.note(began=True, pid=os.getpid())
+    if "host" in order:
+        socket.gethostname = lambda: str(order["host"])
     if "kill_after_s" in order:
         threading.Timer(order["kill_after_s"], os.kill, (os.getpid(), signal.SIGKILL)).start()
     reading.GROUP_ROWS = order.get("group_rows", reading.GROUP_ROWS)
     reading.CHUNK_RECORDS = min(reading.CHUNK_RECORDS, reading.GROUP_ROWS)
     watch_commits(point)
+    victim_server.watch_commits(point.passes, point.passed)
+    victim_server.watch(point.note, order)
     watch_pages(point)
 
     def send(request: requests.PreparedRequest, session: requests.Session, timeout: tuple[float, float]) -> Any:
@@ -94,12 +108,15 @@ def run(order: dict[str, Any]) -> None:
         base=folder,
         variables=variables,
         tables=order.get("tables", {}),
-        wait_s=30,
+        wait_s=order.get("patience_s", 30),
     )
-    runs = engine.pull(
-        order["names"], settings=settings, request=engine.Request(mode=order.get("mode", "incremental")), doors=doors
-    )
-    point.note(end=True, calls=point.calls, runs=[[run.mapping, run.status, run.requests, run.error] for run in runs])
+    request = engine.Request(mode=order.get("mode", "incremental"), wait_s=order.get("wait_s", WAIT_S))
+    while time.monotonic() < order.get("start_at", 0.0):
+        time.sleep(0.001)
+    began = time.time()
+    runs = engine.pull(order["names"], settings=settings, request=request, doors=doors)
+    told = [[run.mapping, run.status, run.requests, run.error, run.run] for run in runs]
+    point.note(end=True, calls=point.calls, runs=told, began_at=began, ended_at=time.time())
 
 
 class ClockAt(SystemClock):

@@ -1,5 +1,5 @@
 """
-The contract of a source: every source runs through this one suite, over a real socket, into a real warehouse file.
+The contract of a source: every source runs through this one suite, over a real socket, into real warehouses.
 
 Add a source to SOURCES, and nothing else. The Shelf is the invented API of `docs/add-a-source.md`, its code read out
 of that page.
@@ -7,6 +7,7 @@ of that page.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 from collections.abc import Callable, Iterator
@@ -35,7 +36,8 @@ from syncer.sandbox import hubspot as hubspot_site
 from syncer.sandbox import jira as jira_site
 from syncer.settings import Settings
 from syncer.transport import Doors
-from tests.conftest import MovableClock, query_file
+from tests.backends import BACKENDS, Database
+from tests.conftest import MovableClock, only
 from tests.contracts.shelf import TOKEN, ShelfSite, write_code
 from tests.portal_truth import Judge
 from tests.truth import differences, unmasked
@@ -85,8 +87,7 @@ def hubspot() -> Any:
 
 def portal_differs(home: Home) -> list[str]:
     """Ask the judge of portals; without a census, edges of what nobody touched for a week may lag behind."""
-    file = home.settings.base / "warehouse.duckdb"
-    found = Judge(site=home.site, file=file, is_census=home.mode == engine.CENSUS).all()
+    found = Judge(site=home.site, file=home.database, is_census=home.mode == engine.CENSUS).all()
     assert found.compared["associations"] > 100
     return [what.replace("the portal has it no more", "the API has it no more") for what in found.wrong]
 
@@ -131,6 +132,11 @@ SOURCES = {
 }
 
 
+# On PostgreSQL run the rules that ask most of a warehouse: edits and a census, a broken run, a full pull that heals;
+# `test_same_rows.py` has first loads, unchanged second pulls, and the style delta. The others look at the source.
+OF_THE_SOURCE = "what it shows is the source's doing, or is in test_same_rows.py for both warehouses"
+
+
 @attrs.define
 class Home:
     """A running site, and a warehouse beside it."""
@@ -141,6 +147,7 @@ class Home:
     settings: Settings
     doors: Doors
     mappings: list[EntityMapping]
+    database: Database
     mode: str = engine.INCREMENTAL
 
     def pull(self, **request: Any) -> list[Pulled]:
@@ -158,9 +165,10 @@ class Home:
         judge = SOURCES[self.source].judge
         if judge is not None:
             return judge(self)
-        file = self.settings.base / "warehouse.duckdb"
         return [
-            what for mapping in self.mappings for what in differences(file, mapping, self.site.truth(mapping.entity))
+            what
+            for mapping in self.mappings
+            for what in differences(self.database, mapping, self.site.truth(mapping.entity))
         ]
 
     def later(self) -> None:
@@ -168,30 +176,45 @@ class Home:
         self.site.clock.advance(7_200)
 
 
-@pytest.fixture(params=sorted(SOURCES))
-def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
-    name = request.param
+@contextlib.contextmanager
+def homes(name: str, folder: Path, *backends: str, is_mixed: bool = False) -> Iterator[list[Home]]:
+    """Run one site, with a warehouse of each kind beside it; *is_mixed*: every other mapping in the style delta."""
     contract = SOURCES[name]
     site = contract.site()
     folders: tuple[Path, ...] = ()
     if name == "shelf":
-        write_code(tmp_path / "mine")
-        folders = (tmp_path / "mine",)
-    with Sandbox(sites=[site], clock=site.clock) as sandbox:
-        settings = Settings(
-            warehouse="duckdb:warehouse.duckdb",
-            base=tmp_path,
-            folders=folders,
-            variables={f"SYNCER_{name.upper()}_URL": sandbox.url(name), **contract.variables(site)},
-            tables={name: {**contract.table}, **unmasked(name)},
-        )
-        clock = MovableClock()
-        doors = Doors(clock=clock, budget=Budget(tmp_path / "cache", clock=clock), random=random.Random(1))
-        chosen = [mapping for mapping in mappings.known(folders=folders).values() if mapping.source == name]
-        yield Home(name, site, sandbox, settings, doors, chosen)
+        write_code(folder / "mine")
+        folders = (folder / "mine",)
+    chosen = [mapping for mapping in mappings.known(folders=folders).values() if mapping.source == name]
+    tables: dict[str, dict[str, Any]] = {name: {**contract.table}, **unmasked(name)}
+    for mapping in chosen[::2] if is_mixed else ():
+        tables[mapping.name] = {**tables.get(mapping.name, {}), "style": "delta"}
+    with Sandbox(sites=[site], clock=site.clock) as sandbox, contextlib.ExitStack() as opened:
+        made = []
+        for backend in backends:
+            database = BACKENDS[backend](folder)
+            opened.callback(database.close)
+            settings = Settings(
+                warehouse=database.setting,
+                base=folder,
+                folders=folders,
+                variables={f"SYNCER_{name.upper()}_URL": sandbox.url(name), **contract.variables(site)},
+                tables=tables,
+            )
+            clock = MovableClock()
+            doors = Doors(clock=clock, budget=Budget(folder / "cache", clock=clock), random=random.Random(1))
+            made.append(Home(name, site, sandbox, settings, doors, chosen, database))
+        yield made
         assert sandbox.errors == []
 
 
+@pytest.fixture(params=sorted(SOURCES))
+def home(request: pytest.FixtureRequest, tmp_path: Path, backend: str) -> Iterator[Home]:
+    with homes(request.param, tmp_path, backend) as (made,):
+        yield made
+
+
+@only("duckdb", OF_THE_SOURCE)
 def test_the_first_load_equals_the_api(home: Home) -> None:
     """Record by record, column by column."""
     runs = home.done()
@@ -199,6 +222,7 @@ def test_the_first_load_equals_the_api(home: Home) -> None:
     assert home.wrong() == []
 
 
+@only("duckdb", OF_THE_SOURCE)
 def test_an_unchanged_second_pull_writes_nothing(home: Home) -> None:
     """By the run records, and by every row's load date."""
     home.done()
@@ -207,10 +231,8 @@ def test_an_unchanged_second_pull_writes_nothing(home: Home) -> None:
     assert [
         (run.mapping, run.inserted, run.updated, run.gone) for run in runs if run.inserted or run.updated or run.gone
     ] == []
-    file = home.settings.base / "warehouse.duckdb"
     for mapping in home.mappings:
-        written = query_file(
-            file,
+        written = home.database.rows(
             f"SELECT count(*) FROM load.{mapping.table('default')} WHERE dss_load_date >= "
             "(SELECT max(started_at) FROM syncer.runs WHERE mapping = ?)",
             [mapping.name],
@@ -230,6 +252,7 @@ def test_what_changed_arrives_with_the_next_pull(home: Home) -> None:
     assert home.wrong() == []
 
 
+@only("duckdb", OF_THE_SOURCE)
 def test_changes_between_any_two_requests_are_not_lost(home: Home) -> None:
     """No row is skipped while records change under us."""
     counter = itertools.count()
@@ -252,7 +275,9 @@ def test_changes_between_any_two_requests_are_not_lost(home: Home) -> None:
     assert home.wrong() == []
 
 
-@pytest.mark.parametrize("at", [1, 3, 6])
+@pytest.mark.parametrize(
+    ("backend", "at"), [("duckdb", 1), ("duckdb", 3), ("duckdb", 6), ("postgresql", 3)], indirect=["backend"]
+)
 def test_a_run_that_broke_goes_on_where_it_stopped(home: Home, at: int) -> None:
     """Everything is there once, and what was committed is not asked for again."""
     home.sandbox.faults.add(Fault(kind="reset_before", match="", skip=at, times=25))
@@ -263,6 +288,7 @@ def test_a_run_that_broke_goes_on_where_it_stopped(home: Home, at: int) -> None:
     assert home.wrong() == []
 
 
+@only("duckdb", OF_THE_SOURCE)
 def test_faults_that_pass_cost_nothing_but_time(home: Home) -> None:
     """Lost, cut and refused answers, a storm of 429: the rows are the same."""
     for number, kind in enumerate(("reset_before", "reset_after", "truncate")):
@@ -276,6 +302,7 @@ def test_faults_that_pass_cost_nothing_but_time(home: Home) -> None:
     assert home.wrong() == []
 
 
+@only("duckdb", OF_THE_SOURCE)
 def test_an_answer_that_is_no_json_fails_and_deletes_nothing(home: Home) -> None:
     """A login page with status 200."""
     home.done()
@@ -288,6 +315,7 @@ def test_an_answer_that_is_no_json_fails_and_deletes_nothing(home: Home) -> None
     assert home.wrong() == []
 
 
+@only("duckdb", OF_THE_SOURCE)
 def test_a_wrong_token_is_told_and_deletes_nothing(home: Home) -> None:
     """Even where the API answers 200 with nothing."""
     home.done()
@@ -305,14 +333,14 @@ def test_a_full_pull_writes_only_differences(home: Home) -> None:
     assert sum(run.inserted + run.updated for run in home.done(mode=engine.FULL)) == 0
     mapping = home.mappings[-1]
     table = f"load.{mapping.table('default')}"
-    file = home.settings.base / "warehouse.duckdb"
-    key = ", ".join(mapping.key)
-    query_file(file, f"DELETE FROM {table} WHERE ({key}) IN (SELECT ({key}) FROM {table} LIMIT 3)")
+    key = f"concat_ws('/', {', '.join(mapping.key)})"
+    home.database.rows(f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} LIMIT 3)")
     healed = home.done(mode=engine.FULL)[-1]
     assert (healed.inserted, healed.updated) == (3, 0)
     assert home.wrong() == []
 
 
+@only("duckdb", OF_THE_SOURCE)
 def test_the_order_and_number_of_workers_change_nothing(home: Home, tmp_path: Path) -> None:
     """One worker or four: the same rows."""
     if "workers" in engine.sources.module(home.source, folders=home.settings.folders).NEEDS.options:
@@ -321,14 +349,15 @@ def test_the_order_and_number_of_workers_change_nothing(home: Home, tmp_path: Pa
     assert home.wrong() == []
 
 
+@only("duckdb", OF_THE_SOURCE)
 def test_no_secret_is_written_anywhere(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
-    """Not in the warehouse file, the cache, or what is printed; also when everything fails."""
+    """Not in the warehouse, the cache, or what is printed; also when everything fails."""
     home.done()
     home.sandbox.faults.add(Fault(kind="reset_before", match="", skip=1, times=None))
     runs = home.pull()
     secret = next(value for name, value in home.settings.variables.items() if name.endswith("_TOKEN"))
     printed = "".join(capfd.readouterr()) + repr(runs) + "".join(map(str, runs))
     assert secret not in printed
-    for file in home.settings.base.rglob("*"):
+    for file in (*home.settings.base.rglob("*"), *home.database.kept_in()):
         if file.is_file() and "mine" not in file.parts:
             assert secret.encode() not in file.read_bytes(), file

@@ -23,7 +23,8 @@ from syncer.settings import Settings
 from syncer.tables import Column, Table
 from syncer.values import BIGINT, BOOLEAN, DATE, DECIMAL, DOUBLE, JSON, TEXT, TIMESTAMP, arrow_type
 from syncer.warehouses import Transaction, Warehouse, find
-from tests.servers import postgresql
+from tests.contracts import third
+from tests.servers import postgresql, sqlserver
 
 
 def new_database() -> str:
@@ -34,6 +35,8 @@ def new_database() -> str:
 
 WAREHOUSES: dict[str, Callable[[Path], Settings]] = {
     "duckdb": lambda folder: Settings(warehouse="duckdb:contract.duckdb", base=folder, wait_s=20),
+    "sqlite": lambda folder: third.settings(folder),
+    "sqlserver": lambda folder: Settings(warehouse=f"odbc:{sqlserver.new_database()}", base=folder, wait_s=20),
     "postgresql": lambda folder: Settings(warehouse=f"odbc:{new_database()}", base=folder, wait_s=20),
 }
 KINDS = (TEXT, BIGINT, DECIMAL, DOUBLE, BOOLEAN, DATE, TIMESTAMP, JSON)
@@ -52,7 +55,11 @@ PAIRS = Table(
 )
 
 
-@pytest.fixture(params=sorted(WAREHOUSES))
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=[pytest.mark.sqlserver] if name == "sqlserver" else []) for name in sorted(WAREHOUSES)
+    ]
+)
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     return WAREHOUSES[request.param](tmp_path)
 
@@ -337,7 +344,9 @@ from pathlib import Path
 from syncer.clock import SystemClock
 from syncer.settings import Settings
 from syncer.warehouses import find
-warehouse = find(Settings(warehouse=sys.argv[1], base=Path(sys.argv[2])), clock=SystemClock())
+folder = Path(sys.argv[2])
+own = tuple(folder.glob("mine"))
+warehouse = find(Settings(warehouse=sys.argv[1], base=folder, folders=own), clock=SystemClock())
 lease = warehouse.lease("x@default", run="r1", wait_s=0)
 print("held", flush=True)
 time.sleep(60)
@@ -364,7 +373,9 @@ from syncer import sql
 from syncer.clock import SystemClock
 from syncer.settings import Settings
 from syncer.warehouses import find
-warehouse = find(Settings(warehouse=sys.argv[1], base=Path(sys.argv[2]), wait_s=60), clock=SystemClock())
+folder = Path(sys.argv[2])
+own = tuple(folder.glob("mine"))
+warehouse = find(Settings(warehouse=sys.argv[1], base=folder, folders=own, wait_s=60), clock=SystemClock())
 for number in range(int(sys.argv[3]), int(sys.argv[3]) + 20):
     with warehouse.transaction() as t:
         t.run(sql.statement("INSERT INTO load.pairs VALUES (?, 'x', NULL)"), [number])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +63,16 @@ def needles(number: int = 7) -> dict[str, list[bytes]]:
     }
 
 
-def hits(folder: Path, wanted: dict[str, list[bytes]]) -> dict[str, list[str]]:
-    """The files below *folder* that hold one of the needles, by column."""
+def left_in(site: Site, wanted: dict[str, list[bytes]]) -> dict[str, list[str]]:
+    """The files of a site's folder, and of its warehouse wherever that is, that hold one of the needles, by column."""
+    return hits([site.folder, *site.database.kept_in()], wanted)
+
+
+def hits(places: Path | Iterable[Path], wanted: dict[str, list[bytes]]) -> dict[str, list[str]]:
+    """The files, and those below the folders, that hold one of the needles, by column."""
     found: dict[str, list[str]] = {}
-    for file in sorted(folder.rglob("*")):
+    given = [places] if isinstance(places, Path) else places
+    for file in sorted({file for place in given for file in (place, *place.rglob("*"))}):
         if file.is_file():
             body = file.read_bytes()
             for column, needle in wanted.items():

@@ -14,7 +14,7 @@ from syncer.errors import UsageError
 from syncer.mapping import Field
 from syncer.values import DATE
 from tests.conftest import Site
-from tests.people import KEY, furnished, hits, pages
+from tests.people import KEY, furnished, left_in, pages
 from tests.people.mappings.people import FOUND
 
 NEEDLES = {"bsn": [b"Geheimpje7"], "born": [b"1971-02-17"]}
@@ -54,7 +54,7 @@ def test_what_is_loaded_of_an_archived_property_is_treated(archived: Site) -> No
     ruled(archived, bsn="hash", born="drop")
     done = with_warehouse(archived, treating.treat_loaded, "scripted.found", doors=archived.doors)
     assert {"bsn", "born"} <= set(done.columns) and done.records == 1
-    assert hits(archived.folder, NEEDLES) == {}
+    assert left_in(archived, NEEDLES) == {}
     ((bsn, born, size),) = archived.rows("SELECT bsn, born, size FROM load.scripted_found")
     assert (len(bsn), born, size) == (64, None, "9")
 
@@ -63,7 +63,7 @@ def test_a_person_is_forgotten_whatever_rules_there_are_for_archived_properties(
     """A rule that has nothing to treat must not keep anybody from being erased."""
     ruled(archived, bsn="drop")
     done = with_warehouse(archived, forgetting.forget, "scripted.found", "7", doors=archived.doors)
-    assert {"bsn", "born"} <= set(done.columns) and hits(archived.folder, NEEDLES) == {}
+    assert {"bsn", "born"} <= set(done.columns) and left_in(archived, NEEDLES) == {}
 
 
 def test_a_pull_goes_on_without_the_rule_and_says_so(archived: Site) -> None:

@@ -11,7 +11,7 @@ import pytest
 from syncer import forgetting, reading
 from syncer.sources import MERGED, Page, State, Whole
 from tests.conftest import Site
-from tests.people import furnished, hits, needles, pages, person
+from tests.people import furnished, left_in, needles, pages, person
 
 STYLES = pytest.mark.parametrize("style", ["mirror", "delta"])
 HAS_MAIL = "SELECT id, email IS NOT NULL FROM load.scripted_people ORDER BY id"
@@ -40,7 +40,7 @@ def forget(site: Site, key: str, name: str = "scripted.people", **options: Any) 
 
 
 def left_of(site: Site, number: int) -> dict[str, list[str]]:
-    return hits(site.folder, needles(number))
+    return left_in(site, needles(number))
 
 
 @STYLES
@@ -133,10 +133,10 @@ def test_a_personal_key_in_other_capitals_is_the_same_person(make_site: Callable
     assert site.rows("SELECT COUNT(*) FROM load.scripted_by_mail") == [(3,)]
     forget(site, "zeldzaam7@voorbeeld.example", "scripted.by_mail")
     needle = {"email": [b"zeldzaam7@", b"Zeldzaam7@", b"ZELDZAAM7@"]}
-    assert hits(site.folder, needle) == {}
+    assert left_in(site, needle) == {}
     site.script.read = lambda stream, places: pages(*records)
     site.pull("scripted.by_mail", mode="full")
-    assert hits(site.folder, needle) == {}
+    assert left_in(site, needle) == {}
     assert site.rows("SELECT email FROM load.scripted_by_mail") == [("b@c.nl",)]
 
 

@@ -15,9 +15,10 @@ import pytest
 
 from syncer import forgetting, rewriting
 from syncer.errors import WarehouseError
-from tests.conftest import Site
+from tests.conftest import Site, only
 from tests.people import furnished, hits, needles, pages, person
 
+pytestmark = only("duckdb", "no file of a server is replaced")
 WAREHOUSE = "warehouse.duckdb"
 OPENS = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
 NOT_WINDOWS = pytest.mark.skipif(os.name == "nt", reason="an open file cannot be replaced there")

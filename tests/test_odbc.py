@@ -1,0 +1,361 @@
+"""What every warehouse behind ODBC shares: connection strings, what an error means, a machine that lacks something."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from syncer import settings as settings_module
+from syncer.errors import UsageError, WarehouseError
+from syncer.odbc import arrays, connecting, faults, strings
+from syncer.odbc.strings import ConnectionString, parse
+from syncer.settings import Settings
+from syncer.values import JSON, TEXT
+from tests.conftest import OWN
+
+DRIVER = "Driver={PostgreSQL Unicode};Server=127.0.0.1;Port=1"
+SECRET = "Gehe1m"
+KEYS = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,8}( [A-Za-z0-9]{1,4})?", fullmatch=True)
+
+
+def parsed(text: str) -> dict[str, str]:
+    return dict(parse(text).parts)
+
+
+# Connection strings.
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("DSN=a", {"DSN": "a"}),
+        (" DSN = a ; UID = b ;; ", {"DSN": "a", "UID": "b"}),
+        ("PWD={a;b}}c}", {"PWD": "a;b}c"}),
+        ("PWD={ a };UID=b", {"PWD": " a ", "UID": "b"}),
+        ("PWD=a=b", {"PWD": "a=b"}),
+        ("PWD=a{b}c", {"PWD": "a{b}c"}),
+        ('PWD="it\'s"', {"PWD": '"it\'s"'}),
+        ("PWD={}", {"PWD": ""}),
+        ("PWD=;UID=", {"PWD": "", "UID": ""}),
+        ("Initial Catalog=é😀", {"Initial Catalog": "é😀"}),
+        ("PWD={}}}", {"PWD": "}"}),
+        ("", {}),
+    ],
+)
+def test_a_connection_string_is_taken_apart(text: str, parts: dict[str, str]) -> None:
+    """As the driver manager does it."""
+    assert parsed(text) == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f"DSN=a;{SECRET}", r"part 2 of the connection string \(after DSN\) is no KEY=value"),
+        (SECRET, r"part 1 of the connection string \(at its beginning\) is no KEY=value"),
+        (f"={SECRET}", "at its beginning"),
+        (f"PWD=x;{SECRET}=y;{SECRET}", r"after a key that is not known here"),
+        (f"DSN=a;PWD={{{SECRET}", "value of PWD begins with { and has no }"),
+        (f"DSN=a;PWD={{{SECRET}}}}}", "value of PWD begins with { and has no }"),
+        (f"DSN=a;PWD={{a}}{SECRET};UID=b", "value of PWD ends with } and goes on behind it"),
+        (f"DSN=a;pwd={SECRET};PWD={SECRET}2", "PWD stands in the connection string twice"),
+        (f"PWD=a;{SECRET}=1;{SECRET}=2", "a key that is not known here stands in the connection string twice"),
+    ],
+)
+def test_a_wrong_connection_string_is_told_without_a_value_of_it(text: str, told: str) -> None:
+    """A password with a `;` falls apart into what looks like keys: those are not repeated either."""
+    with pytest.raises(UsageError, match=told) as caught:
+        parse(text)
+    assert SECRET not in str(caught.value) and caught.value.exit_code == 2
+
+
+def test_a_string_that_names_neither_dsn_nor_driver_says_so() -> None:
+    """The keys that it has are named, as far as they are known."""
+    with pytest.raises(UsageError, match=r"neither DSN nor Driver \(it has Server, a key that is not known here\)"):
+        connecting.link(f"Server=here;{SECRET}=1", Settings())
+    with pytest.raises(UsageError, match=r"\(it has nothing\)"):
+        connecting.link(" ; ", Settings())
+
+
+@given(
+    st.dictionaries(KEYS, st.text(), max_size=5).filter(
+        lambda parts: len({key.lower() for key in parts}) == len(parts)
+    )
+)
+def test_what_is_written_is_read_as_the_same(parts: dict[str, str]) -> None:
+    """Whatever stands in a value."""
+    assert parsed(ConnectionString(parts).text()) == parts
+
+
+@given(st.sampled_from(sorted(strings.SECRET)), st.text(alphabet=" ;{}=+%4a'\"\\é", max_size=12))
+def test_a_password_is_read_as_the_same(key: str, value: str) -> None:
+    """With the letters that mean something."""
+    text = ConnectionString({"DSN": "a", key: value, "UID": "b"}).text()
+    assert parsed(text) == {"DSN": "a", key: value, "UID": "b"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "written"),
+    [
+        ("PWD", "a+b", "{a+b}"),
+        ("PWD", "100%41", "{100%41}"),
+        ("Database", "a+b", "a+b"),
+        ("Database", "a=b", "a=b"),
+        ("UID", "a}b", "a}b"),
+        ("UID", "{a", "{{a}"),
+        ("PWD", "a=b", "a=b"),
+        ("UID", "a;b", "{a;b}"),
+    ],
+)
+def test_braces_stand_where_they_are_needed_and_nowhere_else(key: str, value: str, written: str) -> None:
+    """psqlodbc unescapes a bare password, and takes the braces of a database for a part of its name."""
+    assert ConnectionString({key: value}).text() == f"{key}={written};"
+
+
+def test_keys_differ_not_by_capitals() -> None:
+    """`uid` is `UID`; what a site says goes before a default."""
+    given = parse("dsn=a;uid=b")
+    assert given.get("UID") == "b" and given.has("Dsn")
+    assert given.with_defaults({"UID": "c", "Port": "1", "PWD": ""}).text() == "dsn=a;uid=b;Port=1;"
+
+
+def test_user_and_password_come_from_the_string_then_from_their_variables(tmp_path: Path) -> None:
+    """The variables take a password as it is; `syncer.toml` comes last."""
+    file = '[warehouse]\nurl = "odbc:DSN=a"\nuser = "from file"\npassword = "{;}"\n'
+    (tmp_path / "syncer.toml").write_text(file)
+    found = settings_module.load(variables={}, folder=tmp_path)
+    assert connecting.link("DSN=a", found).string.text() == "DSN=a;UID=from file;PWD={{;}}};"
+    named = {"SYNCER_WAREHOUSE_USER": "ada", "SYNCER_WAREHOUSE_PASSWORD": " a;}+% "}
+    found = settings_module.load(variables=named, folder=tmp_path)
+    assert connecting.link("DSN=a", found).string.get("PWD") == " a;}+% "
+    assert connecting.link("DSN=a", found).user == "ada"
+    assert connecting.link("DSN=a;User=eve;Password=x", found).string.text() == "DSN=a;User=eve;Password=x;"
+
+
+def test_no_repr_shows_a_password() -> None:
+    """A traceback, a log or a debugger would."""
+    settings = Settings(warehouse=f"odbc:{DRIVER};PWD={SECRET}", warehouse_password=SECRET)
+    link = connecting.link(f"{DRIVER};PWD={SECRET}", settings)
+    assert link.string.get("PWD") == SECRET
+    for each in (settings, link, link.string, attrs.evolve(settings, wait_s=1)):
+        assert SECRET not in repr(each) and SECRET not in str(each)
+    assert link.name == "odbc:127.0.0.1"
+
+
+# A machine that lacks something, through the command line.
+
+WITHOUT = {
+    "pyodbc": "No module named 'pyodbc'",
+    "manager": "libodbc.so.2: cannot open shared object file: No such file or directory",
+}
+CALL = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("syncer_own_sources_scripted", sys.argv.pop(1))
+scripted = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(scripted)
+scripted.SCRIPTS["none"] = scripted.Script()
+from syncer.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+LACKING = """
+import sys
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pyodbc":
+            raise ImportError(TOLD, name=name)
+sys.meta_path.insert(0, Without())
+"""
+
+
+def called(folder: Path, *arguments: str, warehouse: str, before: str = "", **variables: str) -> tuple[int, str]:
+    """Call the command line in a folder of its own; return its exit code and all that it said."""
+    (folder / "syncer.toml").write_text(f"[syncer]\nfolders = ['{OWN.as_posix()}']\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", before + CALL, str(OWN / "sources" / "scripted.py"), *arguments],
+        cwd=folder, capture_output=True, text=True, timeout=60,
+        env={
+            **os.environ, "PYTHONPATH": str(Path(__file__).parents[1]),
+            "SYNCER_WAREHOUSE": warehouse, "SYNCER_CACHE": str(folder / "cache"),
+            "SYNCER_SCRIPTED_URL": "http://script/none", "SYNCER_SCRIPTED_TOKEN": "t0ken", **variables,
+        },
+    )  # fmt: skip
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+@pytest.mark.parametrize("verb", [["pull", "scripted.things"], ["check", "scripted"]])
+@pytest.mark.parametrize(
+    ("lacking", "told"),
+    [
+        ("pyodbc", ["pyodbc is not installed", "pip install pyodbc"]),
+        ("manager", ["There is no ODBC manager here", "apt-get install unixodbc", "dnf install unixODBC", "brew"]),
+    ],
+)
+def test_without_an_odbc_manager_it_is_said_what_to_install(
+    tmp_path: Path, verb: list[str], lacking: str, told: list[str]
+) -> None:
+    """For each system; nothing was written anywhere."""
+    before = LACKING.replace("TOLD", repr(WITHOUT[lacking]))
+    code, said = called(tmp_path, *verb, warehouse=f"odbc:{DRIVER};PWD={SECRET}", before=before)
+    assert code == 1 and all(each in said for each in told), said
+    assert SECRET not in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("string", "code", "told"),
+    [
+        ("Driver={Nope};Server=x", 1, ["no ODBC driver Nope here; installed: ", "PostgreSQL", "odbc-postgresql"]),
+        ("Driver=/none/psqlodbcw.so;Server=x", 1, ["no ODBC driver /none/psqlodbcw.so here", "odbc-postgresql"]),
+        ("DSN=nope", 1, ["There is no DSN nope here; known: ", "odbc.ini"]),
+        ("DSN=nope;Driver=PostgreSQL Unicode", 1, ["There is no DSN nope here"]),
+        ("FileDSN=/none/a.dsn", 1, ["There is no file /none/a.dsn here", "into the connection string"]),
+        ("Server=x;Database=y", 2, ["neither DSN nor Driver (it has Server, Database, PWD)"]),
+        (DRIVER, 1, ["odbc:127.0.0.1: the server does not take connections", "Is it running"]),
+        ("Driver=PostgreSQL Unicode;Server=no.such.host.invalid", 1, ["that server's name is not known here"]),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_the_link_is_said(tmp_path: Path, string: str, code: int, told: list[str]) -> None:
+    """One line with the next step, the exit code of the command line, and no password, not even with --debug."""
+    found, said = called(tmp_path, "pull", "scripted.things", "--debug", warehouse=f"odbc:{string};PWD={SECRET}")
+    assert found == code and all(each in said for each in told), said
+    assert SECRET not in said and "pyodbc.Error:" not in said
+
+
+@pytest.mark.parametrize("verb", [["check", "scripted"], ["status", "--output", "json"]])
+def test_every_verb_says_it(tmp_path: Path, verb: list[str]) -> None:
+    """What is wrong with the link is no fault of syncer."""
+    code, said = called(tmp_path, *verb, "--debug", warehouse=f"odbc:Driver={{Nope}};Server=x;PWD={SECRET}")
+    assert code == 1 and "There is no ODBC driver Nope here" in said
+    assert SECRET not in said and "pyodbc.Error:" not in said
+
+
+@pytest.mark.parametrize("given", [f"{DRIVER};PWD={SECRET}", f"Driver=x;PWD=a:{SECRET}", f"odbc;PWD={SECRET}:x"])
+def test_a_string_without_its_kind_is_not_repeated(tmp_path: Path, given: str) -> None:
+    """Whoever forgets `odbc:` would find the password in the log."""
+    for arguments in (["pull", "scripted.things"], ["pull", "scripted.things", "--warehouse", given]):
+        code, said = called(tmp_path, *arguments, warehouse=given)
+        assert code == 2 and SECRET not in said and "odbc:" in said
+
+
+def test_a_driver_that_nobody_knows_is_told_of_a_server_that_is_not_there() -> None:
+    """Which backend serves it can only be asked of the server."""
+    link = connecting.link(f"{DRIVER};", Settings())
+    by_path = Path("/usr/lib/x86_64-linux-gnu/odbc/psqlodbcw.so")
+    assert connecting.dbms_of(link) == "PostgreSQL"
+    hidden = connecting.Link(string=link.string.having("Driver", str(by_path)))
+    assert connecting.dbms_of(hidden) == "PostgreSQL"
+
+
+def test_a_server_behind_an_unknown_driver_is_asked_what_it_is(tmp_path: Path) -> None:
+    """The SQLite driver is no backend's: its server says its name; one that is not there is an error of ours."""
+    link = connecting.link(f"Driver=SQLite3;Database={tmp_path / 'a.db'}", Settings())
+    assert connecting.dbms_of(link) == "SQLite"
+
+
+def test_a_server_that_is_down_behind_an_unknown_driver_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It must not be an error of the driver's own kind."""
+    monkeypatch.setattr(connecting, "_KNOWN", {})
+    with pytest.raises(WarehouseError, match="does not take connections"):
+        connecting.dbms_of(connecting.link(DRIVER, Settings()))
+
+
+# What an error means.
+
+
+class Told(Exception):
+    """An error as pyodbc raises it."""
+
+
+def error(state: str, text: str) -> Told:
+    return Told(state, f"[{state}] {text} (1) (SQLExecDirectW)")
+
+
+@pytest.mark.parametrize(
+    ("state", "text", "meaning"),
+    [
+        ("08S01", "Communication link failure", "is_lost"),
+        ("HY000", "server closed the connection unexpectedly", "is_lost"),
+        ("HY000", "The connection has been lost;\nError while preparing parameters", "is_lost"),
+        ("57P01", "FATAL: terminating connection due to administrator command;\nserver closed", "is_lost"),
+        ("57P02", "terminating connection because of crash of another server process", "is_lost"),
+        ("HY000", "could not send data to server: Broken pipe", "is_lost"),
+        ("01000", "[FreeTDS][SQL Server]Unexpected EOF from the server: DBPROCESS is dead", "is_lost"),
+        ("08001", "FATAL: the database system is starting up", "is_starting"),
+        ("08001", "FATAL: the database system is in recovery mode", "is_starting"),
+        ("08001", 'connection to server at "h", port 1 failed: Connection refused\n\tIs it running?', "is_starting"),
+        ("08001", "FATAL:  sorry, too many clients already", "is_starting"),
+        ("08001", 'FATAL:  too many connections for role "x"', "is_full"),
+        ("08001", 'FATAL:  password authentication failed for user "x"', "is_login"),
+        ("28000", "[Microsoft][ODBC Driver 18 for SQL Server]Login failed for user 'x'.", "is_login"),
+        ("08001", "fe_sendauth: no password supplied", "is_login"),
+        ("08001", 'FATAL:  role "x" does not exist', "is_login"),
+        ("08001", 'FATAL:  role "x" is not permitted to log in', "is_login"),
+        ("08001", 'FATAL:  no pg_hba.conf entry for host "::1", user "x", database "y", SSL off', "is_no_entry"),
+        ("08001", 'FATAL:  database "x" does not exist', "is_no_database"),
+        ("08001", 'could not translate host name "x" to address: Name or service not known', "is_no_host"),
+    ],
+)  # fmt: skip
+def test_what_a_driver_says_is_understood(state: str, text: str, meaning: str) -> None:
+    """Many drivers have but one state for all that is odd."""
+    assert getattr(faults, meaning)(error(state, text))
+    assert not getattr(faults, meaning)(error("22P02", 'invalid input syntax for type bigint: "x"'))
+
+
+@pytest.mark.parametrize(
+    ("state", "text", "shown"),
+    [
+        ("22001", "ERROR: value too long for type character varying(5)", "value too long for type character varying"),
+        ("22P02", f'ERROR: invalid input syntax for type bigint: "{SECRET}"', "input syntax for type bigint: …"),
+        ("23505", f'duplicate key value violates "x"\nDETAIL:  Key (a)=({SECRET}) already exists.', "duplicate key"),
+        ("22008", f'date/time field value out of range: "{SECRET} "quoted" x"', "value out of range: …"),
+        ("42P01", 'ERROR: relation "load.x" does not exist;\nError while executing the query', '"load.x" does not'),
+        ("42501", "permission denied for table x", "permission denied for table x"),
+    ],
+)  # fmt: skip
+def test_what_a_driver_said_is_shown_without_a_value(state: str, text: str, shown: str) -> None:
+    """Names are shown, values of records are not."""
+    told = faults.shown(error(state, text))
+    assert shown in told and SECRET not in told and told.endswith(f"[{state}]")
+    assert "SQLExec" not in told and "Error while" not in told
+
+
+# NUL, which no server holds.
+
+NULLED = st.recursive(
+    st.none() | st.integers() | st.text(alphabet='\0a"\\\u0000u0é', max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(alphabet='\0a\\"u0', max_size=4), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+def replaced(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, list):
+        return [replaced(each) for each in value]
+    return {replaced(key): replaced(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+@given(st.lists(NULLED, min_size=1, max_size=4))
+def test_an_escaped_nul_in_json_is_replaced_and_nothing_else(values: list[Any]) -> None:
+    """In keys and texts, side by side; `\\\\u0000` is a backslash and a word, and stays."""
+    column = pa.chunked_array([pa.array([json.dumps(value)]) for value in values])
+    assert [json.loads(text) for text in arrays.texts(column, JSON).to_pylist()] == [replaced(each) for each in values]
+
+
+@given(st.lists(st.none() | st.text(alphabet='\0a{\\"N,', max_size=6), max_size=5))
+def test_a_nul_in_a_text_is_replaced(values: list[str | None]) -> None:
+    """A driver would cut the text there, and say nothing."""
+    assert arrays.texts(pa.chunked_array([pa.array(values, pa.string())]), TEXT).to_pylist() == [
+        value if value is None else replaced(value) for value in values
+    ]

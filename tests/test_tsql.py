@@ -1,0 +1,184 @@
+"""
+Our statements in T-SQL: each is read by sqlglot's T-SQL reader, and means on a stand-in, which compares texts as T-SQL
+does, what it means on DuckDB. `servers/tsql.py` says what that does not prove.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from typing import Any
+
+import pytest
+import sqlglot
+
+from syncer import sql
+from syncer.odbc import tsql
+from syncer.values import BIGINT, TIMESTAMP
+from syncer.warehouses import Warehouse
+from tests.servers.things import NOON, TEXTS, THINGS, prepared, things
+
+pytest_plugins = ["tests.servers.fixtures"]
+
+
+# Rendering.
+
+
+@pytest.mark.parametrize(
+    ("text", "rendered"),
+    [
+        (
+            'UPDATE load.t AS b SET "x" = s."x", d = ? FROM batch AS s WHERE b.id = s.id AND b.d < ?',
+            "UPDATE [b] SET [x] = [s].[x], [d] = ? FROM [load].[t] AS [b] CROSS JOIN [#batch] AS [s] WHERE "
+            "([b].[id] = [s].[id] AND DATALENGTH([b].[id]) = DATALENGTH([s].[id])) AND [b].[d] < ?",
+        ),
+        ("DELETE FROM load.t AS b WHERE b.n IS NULL", "DELETE [b] FROM [load].[t] AS [b] WHERE [b].[n] IS NULL"),
+        (
+            "SELECT a IS DISTINCT FROM b OR c IS DISTINCT FROM 1 AS x FROM load.t",
+            "SELECT CAST(CASE WHEN EXISTS(SELECT [a], DATALENGTH([a]), [c] EXCEPT SELECT [b], DATALENGTH([b]), 1) "
+            "THEN 1 ELSE 0 END AS BIT) AS [x] FROM [load].[t]",
+        ),
+        (
+            "SELECT 1 FROM load.t WHERE a IS NOT DISTINCT FROM b",
+            "SELECT 1 FROM [load].[t] WHERE NOT (EXISTS(SELECT [a], DATALENGTH([a]) EXCEPT SELECT [b], "
+            "DATALENGTH([b])))",
+        ),
+        (
+            "SELECT COUNT(*) FROM load.t WHERE TRUE AND NOT known AND (a < b) IS NOT TRUE",
+            "SELECT COUNT_BIG(*) FROM [load].[t] WHERE 1 = 1 AND NOT [known] = 1 AND NOT CASE WHEN ([a] < [b]) THEN 1 "
+            "ELSE 0 END = 1",
+        ),
+        (
+            "SELECT k FROM load.t WHERE k IN (?, 'x')",
+            "SELECT [k] FROM [load].[t] WHERE (([k] = ? AND ? IN (-1, DATALENGTH([k]))) OR ([k] = N'x' AND "
+            "DATALENGTH([k]) = DATALENGTH(N'x')))",
+        ),
+        (
+            "SELECT DISTINCT k FROM load.t AS t WHERE k > ? ORDER BY k LIMIT 5",
+            "SELECT TOP 5 [k] FROM [load].[t] AS [t] WHERE ([k] > ? OR ([k] = ? AND DATALENGTH([k]) > ? AND ? >= 0)) "
+            "GROUP BY [k], DATALENGTH([k]) ORDER BY [k], DATALENGTH([k])",
+        ),
+        (
+            "SELECT a || '/' || CAST(n AS TEXT), NULL, 'x' FROM load.t WHERE r LIKE ? || '%'",
+            "SELECT [a] + N'/' + CAST([n] AS NVARCHAR(MAX)) COLLATE Latin1_General_100_BIN2, "
+            "CAST(NULL AS NVARCHAR(1)), "
+            "N'x' COLLATE Latin1_General_100_BIN2 FROM [load].[t] WHERE [r] LIKE REPLACE(? + N'%', N'[', N'[[]')",
+        ),
+        (
+            "SELECT v.* FROM (SELECT n FROM load.t ORDER BY n) AS v (m) JOIN load.u AS u ON u.n > v.m",
+            "SELECT [v].* FROM (SELECT [n] FROM [load].[t]) AS [v]([m]) JOIN [load].[u] AS [u] ON [u].[n] > [v].[m]",
+        ),
+        ('INSERT INTO load.t ("a]b") VALUES (TRUE)', "INSERT INTO [load].[t] ([a]]b]) VALUES (CAST(1 AS BIT))"),
+    ],
+)  # fmt: skip
+def test_what_t_sql_says_otherwise(text: str, rendered: str) -> None:
+    """Each form that only newer servers have, or none, is written in one that all have."""
+    assert str(tsql.render(text)) == rendered
+    sqlglot.parse_one(rendered, read="tsql", error_level=sqlglot.ErrorLevel.RAISE)
+
+
+def test_not_in_of_a_query_is_refused() -> None:
+    """It has no exact form where a NULL may be among the rows: a silent difference is worse than an error."""
+    with pytest.raises(ValueError, match="write NOT EXISTS"):
+        tsql.render("SELECT 1 FROM load.t WHERE a NOT IN (SELECT b FROM load.u)")
+
+
+def test_a_thousand_columns_are_rendered_in_half_a_second() -> None:
+    """Once a run and statement; in CPU of this process, since other processes are not its business."""
+    columns = [f"c{number}" for number in range(1_000)]
+    setting = ", ".join(f'"{column}" = s."{column}"' for column in columns)
+    update = (
+        f"UPDATE load.t AS b SET {setting} FROM batch AS s WHERE b.id = s.id AND ({sql.differs('b', 's', columns)})"
+    )
+    hashed = f"SELECT {tsql.ROW_HASH}({sql.names(columns, of='s')}) AS h FROM batch AS s"
+    for text in (update, hashed):
+        began = time.process_time()
+        tsql.render.__wrapped__(text)
+        assert time.process_time() - began < 0.5
+
+
+# Meaning: the same on DuckDB and on the stand-in, whose `=`, `<>`, `>`, EXCEPT and GROUP BY ignore blanks at the end.
+
+QUERIES: list[tuple[str, list[Any]]] = [
+    *[(f"SELECT b.id, s.id FROM load.things AS b JOIN s AS s ON {condition}", []) for condition in (
+        "b.k = s.k", "b.k <> s.k", "b.k IS DISTINCT FROM s.v", "b.k IS NOT DISTINCT FROM s.v",
+        "NOT (b.k = s.v)", "(b.k = s.k) IS NOT TRUE", "(b.moment < s.moment) IS NOT TRUE",
+        "b.id = s.id AND (b.k IS DISTINCT FROM s.k OR b.v IS DISTINCT FROM s.v OR b.moment IS DISTINCT FROM s.moment)",
+        "b.id = s.id AND NOT (b.v IS DISTINCT FROM s.v OR b.k <> s.k)", "b.k IN (s.k, 'A')",
+        "STARTS_WITH(b.k, s.k || '/')", "b.k = s.v OR STARTS_WITH(b.k, s.v || '/')",
+        "CAST(b.id AS TEXT) || '/' || REPLACE(b.k, '/', '~1') = CAST(s.id AS TEXT) || '/' || s.k",
+    )],
+    *[(f"SELECT id FROM load.things AS b WHERE {condition}", [text]) for text in TEXTS for condition in (
+        "b.k = ?", "b.k <> ?", "b.k IS DISTINCT FROM ?", "NOT b.k = ?", "b.k IN (?)", "STARTS_WITH(b.k, ?)",
+    )],
+    ("SELECT id FROM load.things WHERE k = '' AND v <> ''", []),
+    ("SELECT id FROM load.things WHERE moment >= ? AND id >= ?", [NOON, 3]),
+    ("SELECT id FROM load.things WHERE k IN (SELECT x.v FROM s AS x WHERE x.id > 2 OR x.id = 1)", []),
+    ("SELECT id FROM load.things AS b WHERE b.k IN (SELECT x.v FROM s AS x WHERE x.k = '😀 ')", []),
+    ("SELECT DISTINCT k FROM load.things", []),
+    ("SELECT k, COUNT(*), MAX(id) FROM (SELECT k, id FROM load.things) AS d GROUP BY k", []),
+    ("SELECT id, EXISTS (SELECT 1 FROM s AS s WHERE s.k = b.v) AS x, b.id < 3 AS y, TRUE AS z "
+     "FROM load.things AS b", []),
+    ("SELECT id, ROW_NUMBER() OVER (PARTITION BY k ORDER BY id DESC) AS n FROM load.things", []),
+    ("SELECT SPLIT_PART(k, '/', 1) AS a, SPLIT_PART(k, '/', 2) AS b, SPLIT_PART(k, '/', 3) AS c FROM load.things", []),
+    ("SELECT SUM(CASE WHEN k = '' OR v = '' THEN 1 ELSE 0 END) AS n, COALESCE(MAX(v), '') AS m FROM load.things", []),
+    ("SELECT id FROM load.things WHERE k LIKE ? || '%'", ["a"]),
+    ("SELECT id FROM load.things WHERE k LIKE ? || '%'", ["a["]),
+    ("SELECT COUNT(*) FROM s AS s WHERE s.moment IS NULL AND s.j IS NOT NULL", []),
+]  # fmt: skip
+
+
+def test_a_query_finds_what_it_finds_on_duckdb(warehouse: Warehouse, embedded: Warehouse) -> None:
+    """`a` is neither `A` nor `a `, NULL is unknown, an emoji a letter; a parameter may be any of them."""
+    prepared(warehouse)
+    prepared(embedded)
+    with warehouse.transaction() as there, embedded.transaction() as here:
+        for t in (there, here):
+            t.stage("s", things(TEXTS, shift=2), THINGS.types())
+        for text, parameters in QUERIES:
+            found, wanted = (sorted(map(repr, t.rows(sql.statement(text), parameters))) for t in (there, here))
+            assert found == wanted, (text, parameters)
+
+
+def test_going_on_behind_a_key_meets_every_key(warehouse: Warehouse) -> None:
+    """A census pages by key: one that differs by a blank at its end comes on the next page, if not on this one."""
+    prepared(warehouse)
+    met: list[str] = []
+    with warehouse.transaction() as t:
+        while found := t.rows(
+            sql.statement("SELECT DISTINCT w.k FROM load.things AS w WHERE w.k > ? ORDER BY w.k LIMIT 1"),
+            [met[-1] if met else ""],
+        ):
+            met += [row[0] for row in found]
+    assert sorted(met) == sorted(text for text in TEXTS if text)
+
+
+def test_an_upsert_writes_what_it_writes_on_duckdb(warehouse: Warehouse, embedded: Warehouse) -> None:
+    """Rows that differ by a blank, by a capital, or by a microsecond, and no others."""
+    update, insert = sql.upsert_from(THINGS, "s", list(THINGS.types()))
+    counts = []
+    for each in (warehouse, embedded):
+        prepared(each)
+        with each.transaction() as t:
+            t.stage("s", things([*TEXTS, "new"], shift=1), THINGS.types())
+            counts.append((t.run(update), t.run(insert), t.run(update)))
+    assert counts[0] == counts[1]
+    rows = sql.statement("SELECT id, k, v, moment, j FROM load.things ORDER BY id")
+    with warehouse.transaction() as there, embedded.transaction() as here:
+        assert there.rows(rows) == here.rows(rows)
+
+
+def test_a_hash_and_a_cast_are_written_in_words_that_are_rendered(warehouse: Warehouse) -> None:
+    """A blank at the end is another row; what is no number, and no moment, is NULL."""
+    texts = ["17", "-3", "", "-", "x1", "2026-01-31T09:30:00Z", "2026-01-31T09:30:00.5+0200", "2026", None]
+    with warehouse.transaction() as t:
+        t.stage("s", things([*TEXTS, *texts]), THINGS.types())
+        hashes = t.rows(sql.statement(f"SELECT {t.row_hash('s', ['k'])} AS h FROM s AS s"))
+        assert len({each for (each,) in hashes}) == len({*TEXTS, *texts})
+        query = f"SELECT {t.try_cast('s.k', BIGINT)} AS n FROM s AS s WHERE s.k IN ('17', '-3', '', '-', 'x1')"
+        assert sorted(t.rows(sql.statement(query)), key=repr) == [(-3,), (17,), (None,), (None,), (None,), (None,)]
+        query = f"SELECT {t.try_cast('s.k', TIMESTAMP)} AS m FROM s AS s WHERE s.k IN ('2026', '2026-01-31T09:30:00Z')"
+        assert sorted(t.rows(sql.statement(query)), key=repr) == [
+            (None,),
+            (dt.datetime(2026, 1, 31, 9, 30, tzinfo=dt.UTC),),
+        ]
