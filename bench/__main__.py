@@ -1,6 +1,6 @@
 """
-The command `python -m bench [records|hubspot]`: makes the environments, measures each contender's runs, prints one
-table.
+The command `python -m bench [records|postgresql|hubspot]`: makes the environments, measures each contender's runs,
+prints one table.
 """
 
 from __future__ import annotations
@@ -15,9 +15,13 @@ from pathlib import Path
 from bench import environments, measure, table
 from bench.hubspot import table as hubspot_table
 from bench.hubspot import turns
+from bench.postgresql import server as postgresql_server
+from bench.postgresql import table as postgresql_table
+from bench.postgresql import turns as postgresql_turns
 
-QUICK = {"records": 5_000, "hubspot": 2_000}
-USUAL = {"records": table.SMALL, "hubspot": 20_000}
+QUICK = {"records": 5_000, "postgresql": 5_000, "hubspot": 2_000}
+USUAL = {"records": table.SMALL, "postgresql": table.SMALL, "hubspot": 20_000}
+KNOWN = {"records": measure.CONTENDERS, "postgresql": postgresql_turns.CONTENDERS, "hubspot": turns.CONTENDERS}
 WARM = 1_000
 
 
@@ -25,7 +29,7 @@ def main() -> int:
     """Measure and print; return the exit code: 0 measured, 1 a contender failed, 2 wrong usage."""
     parser = _options()
     chosen = parser.parse_args()
-    known = turns.CONTENDERS if chosen.what == "hubspot" else measure.CONTENDERS
+    known = KNOWN[chosen.what]
     for name in chosen.only:
         if name not in known:
             parser.error(f"no contender {name} of {chosen.what}; known: {', '.join(known)}")
@@ -34,9 +38,13 @@ def main() -> int:
     if not hasattr(os, "wait4"):
         print("bench: needs os.wait4 to measure a process from outside (Linux, macOS).", file=sys.stderr)
         return 2
+    if chosen.what == "postgresql" and sys.platform != "linux":
+        print("bench: the server's CPU is read from /proc, which is Linux's.", file=sys.stderr)
+        return 2
     records = QUICK[chosen.what] if chosen.quick else chosen.records or USUAL[chosen.what]
+    measured = {"records": _records, "postgresql": _postgresql, "hubspot": _hubspot}[chosen.what]
     try:
-        print("\n".join((_hubspot if chosen.what == "hubspot" else _records)(chosen, records)))
+        print("\n".join(measured(chosen, records)))
     except (measure.Broken, environments.NoEnvironment) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -49,7 +57,7 @@ def _options() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "what", nargs="?", choices=tuple(USUAL), default="records",
-        help="a made-up API (default), or the companies of a HubSpot portal",
+        help="a made-up API into DuckDB (default) or PostgreSQL, or the companies of a HubSpot portal",
     )  # fmt: skip
     parser.add_argument(
         "--records", type=_positive, metavar="N",
@@ -62,7 +70,7 @@ def _options() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--only", type=lambda text: text.split(","), default=[], metavar="NAMES",
-        help=f"of {','.join(measure.CONTENDERS)}; HubSpot's: {','.join(turns.CONTENDERS)}",
+        help="; ".join(f"{what}: {','.join(names)}" for what, names in KNOWN.items()),
     )  # fmt: skip
     parser.add_argument(
         "--package", type=Path, default=environments.ROOT, metavar="FOLDER",
@@ -100,6 +108,23 @@ def _measured(contenders: list[str], sizes: list[int], *, repeat: int, packages:
                 for run, measured in measure.both_runs(contender, api, packages).items():
                     found[records, contender, run].append(measured)
     return {key: measure.Measured.median(several) for key, several in found.items()}
+
+
+def _postgresql(chosen: argparse.Namespace, records: int) -> Iterator[str]:
+    """Measure the same API into a server of the bench's own, in turns as well; yield the lines to print."""
+    contenders = chosen.only or list(postgresql_turns.CONTENDERS[: 2 if records > table.SMALL else None])
+    packages = chosen.package.resolve()
+    found: dict[str, list[postgresql_turns.Turn]] = {contender: [] for contender in contenders}
+    with postgresql_server.running() as server:
+        with postgresql_turns.site(server, WARM) as site:
+            for contender in contenders:
+                _tell(f"{contender}: warming up")
+                postgresql_turns.turn(contender, site, packages)
+        with postgresql_turns.site(server, records) as site:
+            for number, contender in itertools.product(range(1, chosen.repeat + 1), contenders):
+                _tell(f"{contender}: {records:,} records, {number} of {chosen.repeat}")
+                found[contender].append(postgresql_turns.turn(contender, site, packages))
+    return postgresql_table.lines(postgresql_table.medians(found), records=records, repeat=chosen.repeat)
 
 
 def _hubspot(chosen: argparse.Namespace, records: int) -> Iterator[str]:

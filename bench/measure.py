@@ -69,9 +69,13 @@ class Api:
 
 
 @contextlib.contextmanager
-def server(records: int) -> Iterator[Api]:
-    """Start the API with *records* records; give it once all pages are rendered; end it by its process."""
-    with answering([sys.executable, "-m", "bench.server", str(records)]) as (_, port):
+def server(records: int, *, is_changed: bool = False) -> Iterator[Api]:
+    """
+    Start the API with *records* records, or with them when some have changed; give it once all pages are rendered; end
+    it by its process.
+    """
+    more = ["changed"] if is_changed else []
+    with answering([sys.executable, "-m", "bench.server", str(records), *more]) as (_, port):
         url = f"http://127.0.0.1:{port}"
         yield Api(url=url, count=lambda: _count(url))
 

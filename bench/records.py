@@ -12,6 +12,7 @@ import random
 from collections.abc import Iterator
 
 PAGE_RECORDS = 100
+CHANGED_EVERY = 100
 TEXTS = tuple(f"text_{number:02}" for number in range(1, 21))
 NUMBERS = ("id", *(f"number_{number:02}" for number in range(2, 9)))
 TIMES = ("updated", *(f"time_{number:02}" for number in range(2, 9)))
@@ -28,8 +29,12 @@ _WORDS = (
 )  # fmt: skip
 
 
-def pages(records: int) -> Iterator[bytes]:
-    """Yield the pages as JSON texts: `records`, and `next`, the id to go on after, null at the end."""
+def pages(records: int, *, is_changed: bool = False) -> Iterator[bytes]:
+    """
+    Yield the pages as JSON texts: `records`, and `next`, the id to go on after, null at the end.
+
+    is_changed: the same records, but that one in CHANGED_EVERY has another text.
+    """
     chance = random.Random(records)
     pools = _pools(chance)
     template = "{" + ",".join(f'"{column}":%s' for column in COLUMNS) + "}"
@@ -39,6 +44,8 @@ def pages(records: int) -> Iterator[bytes]:
         for number in range(first, last + 1):
             picked = (chance.getrandbits(26) for _ in pools)
             values = [pool[bits % len(pool)] for pool, bits in zip(pools, picked, strict=True)]
+            if is_changed and number % CHANGED_EVERY == 0:
+                values[0] = '"another text"'
             texts.append(template % (number, _time(number), *values))
         yield f'{{"records":[{",".join(texts)}],"next":{last if last < records else "null"}}}'.encode()
 

@@ -26,10 +26,10 @@ _LINE_END = b"\r\n\r\n"
 class Api:
     """The rendered pages, and the count of requests."""
 
-    def __init__(self, records: int) -> None:
+    def __init__(self, records: int, *, is_changed: bool = False) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
         self._starts = [0]
-        for page in pages(records):
+        for page in pages(records, is_changed=is_changed):
             head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(page)
             self._starts.append(self._starts[-1] + self._file.write(head + page))
         self._file.flush()
@@ -71,9 +71,9 @@ def _serve(connection: socket.socket, api: Api) -> None:
             connection.sendall(api.answer(head.split(b" ", 2)[1].decode()))
 
 
-def main(records: int) -> None:
+def main(records: int, *, is_changed: bool) -> None:
     """Render, say on which port, and answer until ended."""
-    api = Api(records)
+    api = Api(records, is_changed=is_changed)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         print(listening.getsockname()[1], flush=True)
         while True:
@@ -82,4 +82,4 @@ def main(records: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), is_changed="changed" in sys.argv[2:])

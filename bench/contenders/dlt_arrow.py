@@ -15,10 +15,10 @@ IMPORTED = (*dlt_records.IMPORTED, "bench.arrow")
 
 def load(job: Job) -> int:
     """Run a pipeline; return how many rows it wrote."""
-    return dlt_records.run(job, lambda: _tables(job.url))
+    return dlt_records.run(job, lambda: tables(job.url))
 
 
-def _tables(url: str) -> Iterator[Any]:
+def tables(url: str) -> Iterator[Any]:
     """Yield an Arrow table of each group of rows."""
     from bench import arrow, fetch
 

@@ -32,7 +32,7 @@ HINTS: dict[str, Any] = {column: {"data_type": kind, "nullable": column != "id"}
 
 def load(job: Job) -> int:
     """Run a pipeline; return how many rows it wrote."""
-    return run(job, lambda: _pages(job.url))
+    return run(job, lambda: pages(job.url))
 
 
 def run(job: Job, read: Callable[[], Iterator[Any]]) -> int:
@@ -71,7 +71,7 @@ def merge(job: Job, made: Callable[[], Any], *, table: str) -> int:
     return int(normalized.row_counts.get(table, 0)) if normalized else 0
 
 
-def _pages(url: str) -> Iterator[list[dict[str, Any]]]:
+def pages(url: str) -> Iterator[list[dict[str, Any]]]:
     """Yield the pages, times read already: the standard library reads them faster than dlt does."""
     from bench import fetch
 

@@ -30,7 +30,7 @@ def pull(job: Job, mapping: str, address: Mapping[str, str], *, is_full: bool = 
 
     os.environ |= {
         "SYNCER_CONFIG": str(OWN / "syncer.toml"),
-        "SYNCER_WAREHOUSE": f"duckdb:{job.database}",
+        "SYNCER_WAREHOUSE": f"duckdb:{job.database}",  # where *address* names none
         "SYNCER_CACHE": str(job.folder / "cache"),
         **address,
     }
