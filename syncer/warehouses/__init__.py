@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from syncer.settings import Settings
 
 EMBEDDED, ODBC = "duckdb", "odbc"
+SERVED = {"PostgreSQL": "postgresql", "Microsoft SQL Server": "sqlserver"}  # what a server calls itself, and its file
 
 
 class Transaction(Protocol):
@@ -170,15 +171,15 @@ def find(settings: Settings, *, clock: Clock) -> Warehouse:
         made = importlib.import_module(f"syncer.warehouses.{kind}").connect(rest, settings=settings, clock=clock)
         return made
     link = connecting.link(rest, settings)
-    dbms, known = connecting.dbms_of(link), []
+    dbms, known = connecting.dbms_of(link), list(SERVED)
+    modules = catalog.modules("warehouses", folders=settings.folders)
     # Those of a site go before ours, also where its server calls itself by the name of one that we serve.
-    for name, load in reversed(catalog.modules("warehouses", folders=settings.folders).items()):
-        if name != EMBEDDED:
-            backend = load()
-            if dbms in backend.DBMS:
-                made = backend.connect(link, settings=settings, clock=clock)
-                return made
-            known += backend.DBMS
+    for name in [*(name for name in modules if name not in (EMBEDDED, *SERVED.values())), SERVED.get(dbms, "")]:
+        backend = modules[name]() if name else None
+        if backend is not None and dbms in backend.DBMS:
+            made = backend.connect(link, settings=settings, clock=clock)
+            return made
+        known += backend.DBMS if backend is not None else ()
     raise UsageError(
         f"{link.name} is {dbms}, which no backend serves; known: {', '.join(sorted(known))}.",
         hint="A backend is a small file of your own: docs/add-a-warehouse.md.",
