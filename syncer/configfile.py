@@ -246,7 +246,7 @@ def _path_of(line: str) -> tuple[str, ...]:
 def _shown(value: Any) -> str:
     """Write a value of the wrong kind; a text, or what may hold one, only by its kind."""
     if isinstance(value, str):
-        return "another text" if value else "an empty text"
+        return "a text that does not fit" if value else "an empty text"
     return (
         str(value)[:40] if isinstance(value, int | float) else "a list" if isinstance(value, list) else "no such value"
     )

@@ -20,7 +20,7 @@ from syncer import cache, census, drift, forgetting, journal, mappings, marks, s
 from syncer import settings as settings_module
 from syncer.budget import Budget
 from syncer.clock import Clock, SystemClock
-from syncer.errors import LeaseHeld, SyncerError, WarehouseBusy, WarehouseLost
+from syncer.errors import LeaseHeld, SyncerError, WarehouseBusy, WarehouseError, WarehouseLost
 from syncer.inbound import Inbound, OnProgress
 from syncer.journal import Pulled
 from syncer.loading import Context, Loading
@@ -284,9 +284,12 @@ class _Verb:
             try:
                 self._write_down(failed)
                 break
-            except WarehouseLost:  # a server that was lost a moment ago may be so again
-                if not tries_left:
-                    raise
+            except WarehouseError as second:  # a server that was lost a moment ago may be so again
+                if not tries_left or not isinstance(second, WarehouseLost):
+                    raise WarehouseError(
+                        f"{pulled.mapping}: {error.message} The run could not be written down: {second.message}",
+                        hint=second.hint,
+                    ) from error
         self.warehouse.rest(waiting=True)
         return self._explained(failed, error)
 

@@ -74,7 +74,7 @@ def test_a_mapping_has_keys_of_its_own_also_by_environment(tmp_path: Path) -> No
     ("toml", "words"),
     [
         ("[warehouse]\n\nwait = 5\n", ["line 3", "'wait'", "wait_s"]),
-        ('[warehouse]\nwait_s = "long"\n', ["line 2", "wait_s", "another text", "seconds"]),
+        ('[warehouse]\nwait_s = "long"\n', ["line 2", "wait_s", "a text that does not fit", "seconds"]),
         ('["jira.issues"]\nmax_gone_shar = 1\n', ["line 2", "max_gone_shar", "max_gone_share"]),
         ('["jira.issues"]\n# max_gone_share = 3\nmax_gone_share = 3\n', ["line 3", "between 0 and 1"]),
         ('["jira.issues".environments.voys]\nstyle = "x"\n', ["line 2", "mirror", "delta"]),

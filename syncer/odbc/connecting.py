@@ -52,8 +52,10 @@ class Link:
     @property
     def name(self) -> str:
         """The link for messages: where, as whom; no secret in it."""
-        where = self.string.get("DSN") or self.string.get(*SERVERS) or "localhost"
+        where = self.string.get("DSN") or self.string.get(*SERVERS)
         database = self.string.get("Database", "DBQ", "Initial Catalog")
+        if not where:  # a file, or what the driver takes where no server is named
+            return f"odbc:{database or 'localhost'}"
         return f"odbc:{where}/{database}" if database else f"odbc:{where}"
 
     @property
@@ -142,6 +144,11 @@ def refused(found: Link, error: BaseException) -> WarehouseError | UsageError:
         )
     if faults.is_login(error):
         who = found.user or "nobody named"
+        if "no password" in faults.text_of(error):
+            return WarehouseError(
+                f"{found.name}: the server wants a password of {who}, and none is set.",
+                hint="Set SYNCER_WAREHOUSE_PASSWORD.",
+            )
         return WarehouseError(
             f"{found.name}: the login of {who} was refused.",
             hint="Check SYNCER_WAREHOUSE_USER and SYNCER_WAREHOUSE_PASSWORD, or UID and PWD in the connection string, "

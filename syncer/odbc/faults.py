@@ -32,6 +32,7 @@ _REFUSED = re.compile(
     r"|role .* (does not exist|is not permitted to log in)",
     re.IGNORECASE,
 )
+_NOBODY = re.compile(r"connection refused|actively refused|No such file or directory", re.IGNORECASE)
 _NO_ENTRY = re.compile(r"no pg_hba\.conf entry|pg_hba\.conf rejects", re.IGNORECASE)
 _FULL = re.compile(r"too many clients|too many connections|remaining connection slots", re.IGNORECASE)
 _NOT_FOUND = re.compile(r"Can't open lib '([^']*)'")
@@ -71,6 +72,11 @@ def is_lost(error: BaseException) -> bool:
 def is_starting(error: BaseException) -> bool:
     """Tell whether a server that could not be connected to may be there in a moment."""
     return state_of(error) == "57P03" or bool(_STARTING.search(text_of(error)))
+
+
+def is_nobody(error: BaseException) -> bool:
+    """Tell whether nobody listens there: another name or port, or a server that was not started."""
+    return bool(_NOBODY.search(text_of(error)))
 
 
 def is_login(error: BaseException) -> bool:

@@ -233,7 +233,7 @@ class Warehouse:
                 return connection
             except pyodbc.Error as error:
                 is_coming = faults.is_starting(error) or faults.is_lost(error)
-                is_up = "refused" not in faults.text_of(error).lower()
+                is_up = not faults.is_nobody(error)
                 waited = self.clock.monotonic() - began
                 if not is_coming or waited >= self.wait_s or not (is_up or self._was_connected):
                     raise connecting.refused(self.link, error) from error

@@ -206,8 +206,8 @@ def _warehouse(settings: Settings) -> Iterator[Found]:
         warehouse = warehouses.find(settings, clock=SystemClock())
         about = f"warehouse {warehouse.name}"
         with contextlib.closing(warehouse):
-            file: Path | None = getattr(warehouse, "file", None)
-            yield from _server(warehouse, settings) if file is None else _file(about, warehouse, file)
+            file = getattr(warehouse, "file", None)  # a backend of a site's own may have a method of that name
+            yield from _file(about, warehouse, file) if isinstance(file, Path) else _server(warehouse, settings)
     except SyncerError as error:
         yield Found.of_error(about, error)
 

@@ -164,7 +164,7 @@ def find(settings: Settings, *, clock: Clock) -> Warehouse:
         shown = f"'{kind}:…'" if "=" not in kind and len(kind) < 20 else "a text without one of them before a colon"
         raise UsageError(
             f"SYNCER_WAREHOUSE is {shown}; known: {EMBEDDED}:PATH, {ODBC}:CONNECTION STRING.",
-            hint="Such as duckdb:warehouse.duckdb, or odbc:DSN=warehouse.",
+            hint="Such as duckdb:warehouse.duckdb, or odbc:Driver={PostgreSQL Unicode};Server=…;Database=…;UID=….",
         )
     made: Warehouse
     if kind == EMBEDDED:

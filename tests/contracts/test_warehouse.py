@@ -338,6 +338,11 @@ def test_a_lease_is_held_by_one(settings: Settings, warehouse: Warehouse) -> Non
     other.close()
 
 
+def folders(settings: Settings) -> str:
+    """The folders of a site, for another process."""
+    return "|".join(str(folder.absolute()) for folder in settings.folders)
+
+
 HOLDER = """
 import sys, time
 from pathlib import Path
@@ -345,7 +350,7 @@ from syncer.clock import SystemClock
 from syncer.settings import Settings
 from syncer.warehouses import find
 folder = Path(sys.argv[2])
-own = tuple(folder.glob("mine"))
+own = tuple(map(Path, sys.argv[-1].split("|"))) if sys.argv[-1] else ()
 warehouse = find(Settings(warehouse=sys.argv[1], base=folder, folders=own), clock=SystemClock())
 lease = warehouse.lease("x@default", run="r1", wait_s=0)
 print("held", flush=True)
@@ -356,7 +361,9 @@ time.sleep(60)
 def test_a_lease_ends_with_its_process(settings: Settings, warehouse: Warehouse) -> None:
     """kill -9 must not leave a mapping locked for good."""
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, settings.warehouse, str(settings.base)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLDER, settings.warehouse, str(settings.base), folders(settings)],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert holder.stdout is not None and holder.stdout.readline().strip() == "held"
     with pytest.raises(LeaseHeld, match=str(holder.pid)):
@@ -374,7 +381,7 @@ from syncer.clock import SystemClock
 from syncer.settings import Settings
 from syncer.warehouses import find
 folder = Path(sys.argv[2])
-own = tuple(folder.glob("mine"))
+own = tuple(map(Path, sys.argv[-1].split("|"))) if sys.argv[-1] else ()
 warehouse = find(Settings(warehouse=sys.argv[1], base=folder, folders=own, wait_s=60), clock=SystemClock())
 for number in range(int(sys.argv[3]), int(sys.argv[3]) + 20):
     with warehouse.transaction() as t:
@@ -390,7 +397,9 @@ def test_processes_take_turns(settings: Settings, warehouse: Warehouse) -> None:
         t.create(PAIRS)
     warehouse.rest(waiting=True)
     writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, settings.warehouse, str(settings.base), str(start)])
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, settings.warehouse, str(settings.base), str(start), folders(settings)]
+        )
         for start in (0, 100)
     ]
     longest = 0.0
