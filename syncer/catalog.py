@@ -15,6 +15,7 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import metadata
@@ -24,6 +25,7 @@ from types import ModuleType
 from syncer.errors import MappingError, SyncerError, UsageError
 
 Loader = Callable[[], ModuleType]
+_LOADING = threading.RLock()  # another thread must not find a module that is half there
 
 
 def modules(kind: str, *, folders: Sequence[Path] = ()) -> dict[str, Loader]:
@@ -62,6 +64,10 @@ def _entry(kind: str, entry: metadata.EntryPoint) -> Loader:
 
 def _theirs(kind: str, file: Path) -> Loader:
     def load() -> ModuleType:
+        with _LOADING:
+            return loaded()
+
+    def loaded() -> ModuleType:
         name = f"syncer_own_{kind}_{file.stem}"
         known = sys.modules.get(name)
         if known is not None and getattr(known, "__file__", None) == str(file):

@@ -282,7 +282,7 @@ class _Verb:
         failed = attrs.evolve(pulled, status=journal.FAILED, error=str(error))
         for tries_left in reversed(range(FAILED_TRIES)):
             try:
-                self._write_down(failed)
+                self._write_down(failed, is_ended=pulled.status == journal.DONE)
                 break
             except WarehouseError as second:  # a server that was lost a moment ago may be so again
                 if not tries_left or not isinstance(second, WarehouseLost):
@@ -293,11 +293,11 @@ class _Verb:
         self.warehouse.rest(waiting=True)
         return self._explained(failed, error)
 
-    def _write_down(self, failed: Pulled) -> None:
+    def _write_down(self, failed: Pulled, *, is_ended: bool) -> None:
         now = self.doors.clock.now()
         with self.warehouse.transaction() as t:
             shape.ensure_state(t)
-            if not journal.update(t, failed, now=now):
+            if not journal.fail(t, failed, is_ended=is_ended, now=now):
                 journal.insert(t, failed, verb="pull", now=now)
 
     def _record_failure(self, mapping: EntityMapping, error: SyncerError) -> Pulled:

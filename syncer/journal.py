@@ -240,6 +240,23 @@ def update(t: Transaction, pulled: Pulled, *, now: dt.datetime) -> int:
     )
 
 
+def fail(t: Transaction, failed: Pulled, *, is_ended: bool, now: dt.datetime) -> int:
+    """
+    Write that a run failed; 0 where it has no row yet. Its counts stand there, each committed with its rows: ours may
+    lack those of a commit whose answer we did not see. Where that one ended the run (*is_ended*: we know that it had),
+    it is done.
+    """
+    still = "" if is_ended else f" AND status <> '{DONE}'"
+    t.run(
+        sql.statement(
+            f"UPDATE {sql.table_name(RUNS)} SET status = ?, error = ?, updated_at = ?, finished_at = ?, requests = ? "
+            f"WHERE run = ?{still}"
+        ),
+        [failed.status, failed.error, now, now, failed.requests, failed.run],
+    )
+    return len(t.rows(sql.statement(f"SELECT run FROM {sql.table_name(RUNS)} WHERE run = ?"), [failed.run]))
+
+
 def keep_rejects(t: Transaction, rejects: Sequence[Reject], *, pulled: Pulled, now: dt.datetime) -> None:
     """Store rejects; one that stands already is seen again."""
     import pyarrow as pa

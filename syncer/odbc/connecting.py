@@ -41,6 +41,18 @@ _KNOWN = {
     "SQLite": re.compile(r"sqlite", re.IGNORECASE),
     "Microsoft SQL Server": re.compile(r"sql server|msodbcsql|sqlncli|freetds|tdsodbc", re.IGNORECASE),
 }
+_PSQLODBC = re.compile(r"^PostgreSQL( ?(Unicode|ANSI))?( ?\(x64\))?$|psqlodbc", re.IGNORECASE)  # not another maker's
+_WHERE = re.compile(r'connection to server (at|on socket) "[^"]*"( \([^)]*\))?(, port \d+)? failed:\s*')
+_MAY_NOT = re.compile(r"is not permitted to log in|account is (currently )?(disabled|locked)", re.IGNORECASE)
+_NO_CONNECT = re.compile(r"permission denied for database|is not able to access the database", re.IGNORECASE)
+_NO_TLS = re.compile(r"server does not support (SSL|encryption)", re.IGNORECASE)
+_NO_PORT = re.compile(r'option "port"|invalid port number', re.IGNORECASE)
+_SILENT = re.compile(r"time-?out expired|timed out", re.IGNORECASE)
+_CERTIFICATE = re.compile(  # the server's; what is said of a client's own is shown as it is
+    r"certificate (verify failed|chain)|root certificate|server certificate|self.signed certificate|target principal",
+    re.IGNORECASE,
+)
+_ANOTHER_NAME = re.compile(r"does not match host ?name|hostname mismatch|target principal name", re.IGNORECASE)
 
 
 @attrs.frozen(kw_only=True)
@@ -67,24 +79,34 @@ class Link:
 def link(text: str, settings: Settings) -> Link:
     """Read what stands behind `odbc:`. Raises UsageError, without a value of it."""
     given = strings.checked(strings.parse(text))
-    more = {}
-    if settings.warehouse_user and not given.get(*USERS):
-        more["UID"] = settings.warehouse_user
-    if settings.warehouse_password and not given.get(*PASSWORDS):
-        more["PWD"] = settings.warehouse_password
-    return Link(string=given.with_defaults(more))
+    for keys, value in ((USERS, settings.warehouse_user), (PASSWORDS, settings.warehouse_password)):
+        if value and not given.get(*keys):  # one that stands there empty is none
+            given = given.without(*keys).having(keys[0], value)
+    return Link(string=given)
+
+
+def driver_of(found: Link) -> str:
+    """Return the name or file of the driver, as the string says it, or the DSN that it names; empty: not known."""
+    driver = found.string.get("Driver")
+    if driver or not found.string.get("DSN"):
+        return driver
+    return sources().get(found.string.get("DSN").lower(), "")
+
+
+def sources() -> dict[str, str]:
+    """Return the driver of each DSN that is known here, by its name in small letters; empty where it names none."""
+    return {name.lower(): driver for name, driver in manager().dataSources().items()}
 
 
 def dbms_of(found: Link) -> str:
     """
     Tell what a server calls itself: by the driver's name where it is well known, else it is connected to and asked.
 
-    Raises: WarehouseError.
+    Raises: WarehouseError; UsageError: keys that the driver would pass over without a word.
     """
-    driver = found.string.get("Driver")
-    if not driver and found.string.get("DSN"):
-        sources = {name.lower(): each for name, each in manager().dataSources().items()}
-        driver = sources.get(found.string.get("DSN").lower(), "")
+    driver = driver_of(found)
+    if _PSQLODBC.search(driver):
+        strings.check_for_psqlodbc(found.string)
     for name, pattern in _KNOWN.items():
         if pattern.search(driver):
             return name
@@ -122,62 +144,133 @@ def connect(found: Link, more: Mapping[str, str]) -> pyodbc.Connection:
         if faults.is_starting(error):
             raise
         raise refused(found, error) from None  # its text may repeat the connection string
+    except SystemError as error:  # pyodbc's way of being interrupted
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
     return made
 
 
 def refused(found: Link, error: BaseException) -> WarehouseError | UsageError:
     """Tell why a connection was not made."""
-    pyodbc, state = manager(), faults.state_of(error)
+    if faults.library_of(error) or faults.state_of(error) == "IM002":
+        return _no_driver(found, error)
+    for why in (_no_login, _no_server, _no_encryption):
+        if told := why(found, error):
+            return WarehouseError(f"{found.name}: {told[0]}", hint=told[1])
+    state = faults.state_of(error)
+    said = faults.shown(type(error)(state, _WHERE.sub("", faults.text_of(error)).removeprefix("FATAL: ").strip()))
+    # 07006 is all that psqlodbc's ANSI driver says
+    hint = "Use the driver PostgreSQL Unicode, and not PostgreSQL ANSI." if state == "07006" else ""
+    return WarehouseError(f"{found.name}: no connection: {said}.", hint=hint)
+
+
+def _no_driver(found: Link, error: BaseException) -> WarehouseError:
+    """Tell what is not there on this machine: a driver, a DSN, a file."""
     driver, dsn, file = (found.string.get(key) for key in ("Driver", "DSN", "FileDSN"))
-    if (library := faults.library_of(error)) or (state == "IM002" and not dsn and not file):
-        known = ", ".join(pyodbc.drivers()) or "none"
-        return WarehouseError(f"There is no ODBC driver {driver or library} here; installed: {known}.", hint=DRIVERS)
-    if state == "IM002" and dsn:
-        known = ", ".join(pyodbc.dataSources()) or "none"
-        where = "in the ODBC administrator" if sys.platform == "win32" else "in odbc.ini or ~/.odbc.ini"
-        return WarehouseError(f"There is no DSN {dsn} here; known: {known}.", hint=f"Make it {where}.")
-    if state == "IM002":
-        is_there = Path(file).exists()
+    library, installed = faults.library_of(error), ", ".join(manager().drivers()) or "none"
+    is_known = bool(dsn) and dsn.lower() in sources()
+    if library or not (dsn or file):
         return WarehouseError(
-            f"The ODBC manager here does not read FileDSN={file}." if is_there else f"There is no file {file} here.",
-            hint="Write what such a file holds into the connection string, or make a DSN of it.",
+            f"There is no ODBC driver {driver or library} here; installed: {installed}.", hint=DRIVERS
         )
-    if faults.is_login(error):
-        who = found.user or "nobody named"
-        if "no password" in faults.text_of(error):
-            return WarehouseError(
-                f"{found.name}: the server wants a password of {who}, and none is set.",
-                hint="Set SYNCER_WAREHOUSE_PASSWORD.",
-            )
+    where = "in the ODBC administrator" if sys.platform == "win32" else "in odbc.ini or ~/.odbc.ini"
+    if is_known and (named := driver or driver_of(found)):
         return WarehouseError(
-            f"{found.name}: the login of {who} was refused.",
-            hint="Check SYNCER_WAREHOUSE_USER and SYNCER_WAREHOUSE_PASSWORD, or UID and PWD in the connection string, "
-            "where a password with ; { or } stands in braces. A % or + in it is taken as it is.",
+            f"There is no ODBC driver {named} here, which the DSN {dsn} names; installed: {installed}.", hint=DRIVERS
+        )
+    if is_known:
+        return WarehouseError(
+            f"The DSN {dsn} names no driver; installed: {installed}.", hint=f"Give it a Driver = … {where}."
+        )
+    if dsn:
+        known = ", ".join(manager().dataSources()) or "none"
+        return WarehouseError(f"There is no DSN {dsn} here; known: {known}.", hint=f"Make it {where}.")
+    return WarehouseError(
+        f"The ODBC manager here does not read FileDSN={file}."
+        if Path(file).exists()
+        else f"There is no file {file} here.",
+        hint="Write what such a file holds into the connection string, or make a DSN of it.",
+    )
+
+
+def _no_login(found: Link, error: BaseException) -> tuple[str, str] | None:
+    """Tell, with the next step, that the server does not let this user in."""
+    text, who = faults.text_of(error), found.user or "nobody named"
+    if faults.is_no_database(error):
+        return "there is no such database.", "Make it, or name another with Database=…, one that the user may enter."
+    if _NO_CONNECT.search(text):
+        return (
+            f"{who} may not connect to that database.",
+            f"Have its owner run GRANT CONNECT ON DATABASE … TO {who} (SQL Server: CREATE USER in it).",
+        )
+    if _MAY_NOT.search(text):
+        return (
+            f"the login of {who} was refused: the role may not log in.",
+            f"Have an administrator run ALTER ROLE {who} LOGIN (SQL Server: ALTER LOGIN … ENABLE), or name another.",
+        )
+    if faults.is_login(error) and "no password" in text:
+        return f"the server wants a password of {who}, and none is set.", "Set SYNCER_WAREHOUSE_PASSWORD."
+    if faults.is_login(error):
+        return (
+            f"the login of {who} was refused.",
+            "Check SYNCER_WAREHOUSE_USER and SYNCER_WAREHOUSE_PASSWORD, or UID and PWD in the connection string, where "
+            "a password with ; { or } stands in braces. A % or + in it is taken as it is. It may also have expired "
+            "(VALID UNTIL of the role): the server does not tell these apart.",
         )
     if faults.is_no_entry(error):
-        return WarehouseError(
-            f"{found.name}: the server takes no connection of {found.user or 'nobody named'} from this host.",
-            hint="Have its administrator add this host, user and database to pg_hba.conf, or set SSLmode=require.",
+        return (
+            f"the server takes no connection of {who} from this host.",
+            "Have its administrator add this host, user and database to pg_hba.conf, or set SSLmode=require.",
         )
     if faults.is_full(error):
-        return WarehouseError(
-            f"{found.name}: the server has as many connections as it takes.",
-            hint="End some, or have max_connections, or the role's own limit, raised.",
+        return (
+            "the server has as many connections as it takes.",
+            "End some, or have max_connections, or the role's own limit, raised.",
         )
-    if faults.is_no_database(error):
-        return WarehouseError(
-            f"{found.name}: there is no such database.", hint="Make it, or name another with Database=…."
-        )
+    return None
+
+
+def _no_server(found: Link, error: BaseException) -> tuple[str, str] | None:
+    """Tell, with the next step, that there is no server, or one that does not answer."""
+    text = faults.text_of(error)
     if faults.is_no_host(error):
-        return WarehouseError(f"{found.name}: that server's name is not known here.", hint="Check Server=….")
+        return "that server's name is not known here.", "Check Server=…."
+    if _NO_PORT.search(text):
+        return "Port is no number that a server can have.", "Check Port=…; PostgreSQL's own is 5432."
     if faults.is_starting(error):
-        return WarehouseError(
-            f"{found.name}: the server does not take connections.",
-            hint="Is it running, and are Server=… and Port=… right?",
+        return "the server does not take connections.", "Is it running, and are Server=… and Port=… right?"
+    if _SILENT.search(text) or faults.state_of(error) in ("HYT00", "HYT01"):
+        return (
+            f"no answer within {LOGIN_S} s (timeout).",
+            "Are Server=… and Port=… right, is it a server of that kind, and does no firewall stand between?",
         )
-    hint = ""
-    if state == "07006":  # all that psqlodbc's ANSI driver says
-        hint = "Use the driver PostgreSQL Unicode, and not PostgreSQL ANSI."
-    elif "certificate" in faults.text_of(error):
-        hint = "Name the file of the authority that signed the server's certificate: pqopt={sslrootcert=…}."
-    return WarehouseError(f"{found.name}: no connection: {faults.shown(error)}.", hint=hint)
+    return None
+
+
+def _no_encryption(found: Link, error: BaseException) -> tuple[str, str] | None:
+    """Tell, with the next step, what is wrong with TLS."""
+    text, said = faults.text_of(error), str(error)
+    if _NO_TLS.search(text):
+        return (
+            "the server speaks no TLS, and SSLmode wants it.",
+            "Have it switched on there (ssl = on), or set SSLmode=prefer, where nobody is on the network between.",
+        )
+    if not _CERTIFICATE.search(text):
+        return None
+    if _ANOTHER_NAME.search(text):
+        return (
+            "the server's certificate is for another name.",
+            "Write the name that the certificate has as Server=….",  # which verify-full compares
+        )
+    if _KNOWN["Microsoft SQL Server"].search(driver_of(found)) or "SSL Provider" in said:
+        return (
+            "the server's certificate is not trusted here.",
+            "Install the authority that signed it among those of this system; or, where nobody is on the network "
+            "between, add TrustServerCertificate=yes.",
+        )
+    why = "there is no file of the authority." if "root certificate file" in text else "it is not trusted here."
+    return (
+        f"the server's certificate cannot be checked: {why}",
+        "Name the file of the authority that signed the server's certificate: pqopt={sslrootcert=…}.",
+    )

@@ -46,6 +46,7 @@ _DETAIL = re.compile(r"\n\s*(?:DETAIL|CONTEXT|LINE \d+|QUERY|STATEMENT):")
 # States whose texts quote names, not values: whole classes, and PostgreSQL's own of constraints (others say 23000, and
 # may tell the row).
 _NAMES = ("2B", "42", "3F", "3D", "28", "0A", "55", "57", "53", "2350", "23514", "23P01")
+_OF_ROWS = ("22", "23", "42", "P0")
 _PERSONS = "P0"  # raised by a function or trigger, in words of whoever wrote it
 
 
@@ -66,7 +67,10 @@ def text_of(error: BaseException) -> str:
 
 def is_lost(error: BaseException) -> bool:
     """Tell whether an error says that the connection is no more."""
-    return bool(_LOST_STATES.fullmatch(state_of(error)) or _LOST.search(text_of(error)))
+    state = state_of(error)
+    if state.startswith(_OF_ROWS):  # its text has words of a person's own: names, and what a trigger says
+        return False
+    return bool(_LOST_STATES.fullmatch(state) or _LOST.search(text_of(error)))
 
 
 def is_starting(error: BaseException) -> bool:

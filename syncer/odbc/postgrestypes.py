@@ -48,6 +48,12 @@ WATCHING = (
     "UNION ALL SELECT slot_name::text, 'The replication slot ' || slot_name FROM pg_replication_slots "
     "WHERE xmin IS NOT NULL"
 )
+# A collation that takes different texts for equal ones: no type of ours, so that the column gets ours again.
+ODD_COLLATION = " with a collation that is not exact"
+TYPE_OF_COLUMN = (
+    "format_type(a.atttypid, a.atttypmod) || CASE WHEN EXISTS (SELECT 1 FROM pg_collation AS o "
+    f"WHERE o.oid = a.attcollation AND NOT o.collisdeterministic) THEN '{ODD_COLLATION}' ELSE '' END"
+)
 COLUMNS = (
     "FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace "
     "WHERE n.nspname = ? AND c.relname = ? AND a.attnum > 0 AND NOT a.attisdropped"
@@ -68,13 +74,14 @@ STRONGEST = ", ".join(
     )
 )  # fmt: skip
 MOMENT = (
-    r"^\d{4}-(0[1-9]|1[0-2])-([0-2]\d|3[01])"
-    r"([ T]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?(Z|[-+]\d\d(:?\d\d)?)?)?$"
+    r"^(?!0000)\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
+    r"([ T]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?(Z|[-+](0\d|1[0-5])(:?[0-5]\d)?)?)?$"
 )
 _LENGTH = re.compile(r"\(.*\)")
 
 
 def type_of(name: str) -> Type:
+    name = name.removesuffix(ODD_COLLATION)
     return BY_NAME.get(name) or BY_NAME.get(_LENGTH.sub("", name), Type.TEXT)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -139,7 +140,9 @@ class Transaction:
         """Turn a parameter into what the driver takes: times without their zone, in UTC; texts without NUL."""
         if isinstance(value, dt.datetime):
             return value.astimezone(dt.UTC).replace(tzinfo=None)
-        return value.replace("\0", NUL_REPLACED) if isinstance(value, str) and "\0" in value else value
+        if not isinstance(value, str) or (value.isascii() and "\0" not in value):
+            return value
+        return _whole(value).replace("\0", NUL_REPLACED)
 
     def finish(self) -> None:
         """Drop what was staged and derived; where a commit does that by itself, nothing."""
@@ -159,3 +162,13 @@ class Transaction:
         """Execute a query in the backend's own words; return its rows."""
         self.execute(text, parameters)
         return [tuple(self.read(value) for value in row) for row in self._cursor.fetchall()]
+
+
+def lock_key(name: str) -> int:
+    """Make the number of a lock from its name: 64 bits, signed."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def _whole(text: str) -> str:
+    """Replace halves of surrogate pairs, which a host's name may have for bytes that are no UTF-8."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

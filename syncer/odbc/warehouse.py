@@ -10,7 +10,6 @@ A commit whose answer is lost is settled by asking the server what became of it,
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import socket
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from syncer.leases import Holder, held_by
 from syncer.odbc import connecting, faults
 from syncer.odbc.connecting import Link
 from syncer.odbc.transaction import Transaction
+from syncer.odbc.transaction import lock_key as lock_key
 from syncer.rewriting import Rewritten
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Warehouse:
         with self.transaction() as t:
             self.prepare_leases(t)
         self.recognise_pooler()
-        while name in self._held or not self._took(name, run):
+        while name in self._held or not self._took_at_last(name, run, is_patient=wait_s > 0):
             if self.clock.monotonic() - began >= wait_s:
                 raise self._held_by_other(name, wait_s)
             self.clock.sleep(POLL_S)
@@ -137,6 +137,15 @@ class Warehouse:
     def is_leased(self) -> bool:
         """Tell whether a lease is held on the connection."""
         return bool(self._held)
+
+    def _took_at_last(self, name: str, run: str, *, is_patient: bool) -> bool:
+        """Try to take it; a connection that is lost while we wait, and hold nothing, is made anew."""
+        try:
+            return self._took(name, run)
+        except WarehouseLost:
+            if not is_patient or self._held:
+                raise
+            return False
 
     def _took(self, name: str, run: str) -> bool:
         """Take the lock, and write down who has it. Raises WarehouseLost where the connection that has it went."""
@@ -344,8 +353,3 @@ class Warehouse:
     def rewrite(self) -> Rewritten:
         """Leave no byte of what was deleted or changed before, as far as that is ours to do."""
         raise NotImplementedError
-
-
-def lock_key(name: str) -> int:
-    """Make the number of a lock from its name: 64 bits, signed."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)

@@ -10,7 +10,8 @@ is `hash_record_extended`. Leases are advisory locks of the session; a commit wh
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -18,27 +19,24 @@ import attrs
 from syncer.clock import Clock
 from syncer.errors import WarehouseBusy, WarehouseError
 from syncer.leases import Holder
-from syncer.odbc import arrays, connecting, faults
+from syncer.odbc import connecting, faults
 from syncer.odbc import postgrestypes as pg
 from syncer.odbc.connecting import Link
-from syncer.odbc.transaction import Transaction
-from syncer.odbc.warehouse import WROTE_NOTHING, Warehouse, lock_key
+from syncer.odbc.postgrestransaction import DIALECT, LONGEST_NAME, PostgreSQLTransaction
+from syncer.odbc.transaction import Transaction, lock_key
+from syncer.odbc.warehouse import WROTE_NOTHING, Warehouse
 from syncer.rewriting import Rewritten
-from syncer.sql import quoted, state_table, table_name
-from syncer.tables import STATE, Column, Table
-from syncer.values import Type
+from syncer.sql import state_table
+from syncer.tables import STATE
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     import pyodbc
 
     from syncer.settings import Settings
 
 DBMS = ("PostgreSQL",)
-DIALECT = "postgres"
 OLDEST = 140_000
-LONGEST_NAME = 63  # bytes; a longer one is cut, and nothing says so
-MOST_COLUMNS = 1_600
+FREED_S, POLL_S = 2.0, 0.01  # how long the locks of a closed connection may be seen
 # What a session needs, by the server's names; one that a server does not know is left out. A host that is gone is
 # noticed within a minute (measured: 60 s, with 60,000 ms below), and its locks are free then. Just-in-time compiling
 # costs more than it brings.
@@ -51,6 +49,7 @@ SESSION = {
     "application_name": "syncer",
     "jit": "off",
     "default_transaction_isolation": "read committed",
+    "extra_float_digits": "1",  # a double as a text is exact
     "array_nulls": "on",  # else NULL in an array is a text
     "quote_all_identifiers": "off",
     "row_security": "off",  # what a policy would hide is an error then, and not a row that is not there
@@ -68,7 +67,6 @@ _AS_WELL = (
     "UNION ALL SELECT set_config('search_path', 'pg_temp, ' || current_setting('search_path'), FALSE) "
     "WHERE current_setting('search_path') LIKE '%pg_temp%'"
 )
-_DDL = lock_key("syncer: tables are made one after the other")
 _DEFAULTS = {
     "BoolsAsChar": "0",
     "Protocol": "7.4-0",  # no savepoint around each statement, and no rollback that we did not ask for
@@ -76,7 +74,7 @@ _DEFAULTS = {
     "KeepaliveInterval": "10",
 }
 LIBPQ = {"keepalives_count": "3", "tcp_user_timeout": "60000"}  # a server that is gone is noticed within a minute
-_LEASES = state_table("leases")
+_LEASES, _COMMITS = state_table("leases"), state_table("commits")
 _HERE = "p.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 _IS_LOCK = (
     f"p.locktype = 'advisory' AND p.granted AND p.objsubid = 1 AND {_HERE} "
@@ -93,189 +91,6 @@ def connect(link: Link, *, settings: Settings, clock: Clock) -> PostgreSQLWareho
     return PostgreSQLWarehouse(link, wait_s=settings.wait_s, clock=clock)
 
 
-class PostgreSQLTransaction(Transaction):
-    """An open transaction on a PostgreSQL server."""
-
-    dialect = DIALECT
-    types = pg.TYPE_NAMES
-    longest_name = LONGEST_NAME
-
-    def __init__(self, cursor: pyodbc.Cursor) -> None:
-        super().__init__(cursor)
-        self._known: dict[tuple[str, str], dict[str, str]] = {}
-
-    def stage(self, name: str, rows: pa.Table, types: Mapping[str, Type]) -> None:
-        """Make *rows* a temporary table: an array a column, as text."""
-        self.drop_temporary(name)
-        columns = ", ".join(f"{quoted(column)} {pg.TYPE_NAMES[kind]}" for column, kind in types.items())
-        self.execute(f"CREATE TEMPORARY TABLE {quoted(name)} ({columns}) ON COMMIT DROP")
-        self._temporary[name] = None
-        if not rows.num_rows:
-            return
-        sets = [arrays.as_set(rows[column], kind, pg.TYPE_NAMES[kind]) for column, kind in types.items()]
-        expressions = ", ".join(expression for expression, _ in sets)
-        self._cursor.execute(f"INSERT INTO {quoted(name)} SELECT {expressions}", [text for _, text in sets])
-
-    @contextlib.contextmanager
-    def by_key(self, *tables: Table) -> Iterator[None]:
-        """
-        Have rows found by the index, where each of *tables* has one on its key.
-
-        Left alone, the planner hashes the whole table once a group: 11 µs a row of 50,000 against 2.5, and more with
-        each row that the table has.
-        """
-        is_wanted = all(self._has_index(table) for table in tables)
-        if is_wanted:
-            self._join_by(hashes="off")
-        yield
-        if is_wanted:
-            self._join_by(hashes="on")
-
-    def finish(self) -> None:
-        """A commit drops the temporary tables."""
-
-    def keep(self, name: str, key: Column) -> bool:
-        """Make an empty temporary table that outlives commits."""
-        self.execute(f"DROP TABLE IF EXISTS pg_temp.{quoted(name)}")
-        column = f"{quoted(key.name)} {pg.TYPE_NAMES[key.type]} PRIMARY KEY"
-        self.execute(f"CREATE TEMPORARY TABLE {quoted(name)} ({column}) ON COMMIT PRESERVE ROWS")
-        return True
-
-    def derived(self, name: str, query: str) -> str:
-        """Write the statement that makes the rows of *query* a temporary table."""
-        return f"CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS {query}"
-
-    def row_hash(self, alias: str, columns: Sequence[str]) -> str:
-        """Write a hash of *columns*."""
-        listed = ", ".join(f"{alias}.{quoted(column)}" for column in columns)
-        return f"CAST(hash_record_extended(ROW({listed}), 0) AS TEXT)"
-
-    def try_cast(self, expression: str, to: Type) -> str:
-        """Write a cast to bigint or timestamp that is NULL for what is none."""
-        text = f"CAST({expression} AS TEXT)"
-        if to is Type.BIGINT:  # also of a column that has got decimals
-            number = f"CAST({text} AS numeric)"
-            pattern = r"^\s*[-+]?\d{1,19}(\.\d+)?\s*$"
-            cast = f"CASE WHEN {number} BETWEEN -9223372036854775808 AND 9223372036854775807 THEN {number}::bigint END"
-        else:
-            pattern, cast = pg.MOMENT, f"CAST({text} AS {pg.TYPE_NAMES[to]})"
-        return f"CASE WHEN {text} ~ '{pattern}' THEN {cast} END"
-
-    def columns(self, table: Table) -> dict[str, Type]:
-        """Return the columns that the table has now."""
-        return {name: pg.type_of(kind) for name, kind in self.catalogued(table).items()}
-
-    def foreign(self, table: Table) -> dict[str, str]:
-        """Return the columns of types that hold less than ours, or other things."""
-        return {name: kind for name, kind in self.catalogued(table).items() if kind not in pg.ROOMY}
-
-    def holds(self, table: Table, column: str, to: Type) -> bool:
-        """Cast there and back: no value may change."""
-        now, name = self.catalogued(table)[column], quoted(column)
-        cast = f"CAST(CAST({name} AS {pg.TYPE_NAMES[to]}) AS {now})"
-        query = (
-            f"SELECT COUNT(*) FROM {table_name(table)} "
-            f"WHERE {name} IS NOT NULL AND CAST({cast} AS TEXT) IS DISTINCT FROM CAST({name} AS TEXT)"
-        )
-        self.execute("SAVEPOINT holds")
-        try:
-            is_held = self.fetched(query) == [(0,)]
-        except connecting.manager().Error as error:
-            if not faults.state_of(error).startswith(("22", "42")):
-                raise
-            is_held = False
-        self.execute("ROLLBACK TO SAVEPOINT holds")
-        self.execute("RELEASE SAVEPOINT holds")
-        return is_held
-
-    def create_schema(self, schema: str) -> None:
-        """Make a schema where it is missing. Raises WarehouseError where we may not."""
-        self._take_turns()
-        if self.fetched("SELECT 1 FROM pg_namespace WHERE nspname = ?", [schema]):
-            return
-        try:
-            self.execute(f"CREATE SCHEMA {quoted(schema)}")
-        except connecting.manager().Error as error:
-            if faults.state_of(error) != "42501":
-                raise
-            raise _no_right(f"make the schema {schema}", f"CREATE SCHEMA {schema} AUTHORIZATION …") from error
-
-    def create_table(self, table: Table, columns: str) -> None:
-        """Make a table where it is missing. Raises WarehouseError where we may not, or it has too many columns."""
-        if len(table.columns) > MOST_COLUMNS:
-            raise WarehouseError(
-                f"{table.schema}.{table.name} would have {len(table.columns):,} columns; PostgreSQL allows "
-                f"{MOST_COLUMNS:,}.",
-                hint="Leave out properties that nobody needs.",
-            )
-        try:
-            super().create_table(table, columns)
-        except connecting.manager().Error as error:
-            if faults.state_of(error) != "42501":
-                raise
-            raise _no_right(
-                f"make tables in the schema {table.schema}", f"GRANT USAGE, CREATE ON SCHEMA {table.schema} TO …"
-            ) from error
-
-    def widen(self, table: Table, column: str, to: Type) -> None:
-        """Give a column a type that holds every value it has. Raises WarehouseError where a view depends on it."""
-        now = pg.type_of(self.catalogued(table)[column])
-        name = f"{table.schema}.{table.name}"
-        try:
-            self.execute(
-                f"ALTER TABLE {table_name(table)} ALTER COLUMN {quoted(column)} TYPE {pg.TYPE_NAMES[to]} "
-                f"USING {pg.as_type(column, now, to)}"
-            )
-        except connecting.manager().Error as error:
-            if not faults.state_of(error).startswith(("0A", "42", "2B")):
-                raise
-            raise WarehouseError(
-                f"Column {column} of {name} must become {pg.TYPE_NAMES[to]}, which the server does not do: "
-                f"{faults.shown(error)}.",
-                hint="Drop the view, rule, index or policy that uses the column, pull, and make it again.",
-            ) from error
-
-    def comments(self, table: Table) -> dict[str, str]:
-        """Return the comments that the table's columns have."""
-        query = f"SELECT a.attname, col_description(a.attrelid, a.attnum) {pg.COLUMNS}"
-        return {name: text for name, text in self.fetched(query, [table.schema, table.name]) if text is not None}
-
-    def comment(self, table: Table, column: Column) -> None:
-        """Give a column its comment."""
-        text = "'" + column.comment.replace("'", "''") + "'" if column.comment else "NULL"
-        self.execute(f"COMMENT ON COLUMN {table_name(table)}.{quoted(column.name)} IS {text}")
-
-    def catalogued(self, table: Table) -> dict[str, str]:
-        """Return what the catalogue calls the type of each column; it is asked once, and after each change."""
-        name = (table.schema, table.name)
-        if name not in self._known:
-            query = f"SELECT a.attname, format_type(a.atttypid, a.atttypmod) {pg.COLUMNS} ORDER BY a.attnum"
-            self._known[name] = dict(self.fetched(query, list(name)))
-        return self._known[name]
-
-    def execute(self, text: str, parameters: Sequence[Any] = ()) -> None:
-        """Execute a statement; one that may change a table's columns makes what is known of them old."""
-        if text.startswith(("ALTER", "CREATE TABLE", "DROP")):
-            self._known.clear()
-        super().execute(text, parameters)
-
-    def _join_by(self, *, hashes: str) -> None:
-        """Switch joins that read a whole table off or on, until the transaction ends."""
-        self.fetched(
-            f"SELECT set_config('enable_hashjoin', '{hashes}', TRUE), set_config('enable_mergejoin', '{hashes}', TRUE)"
-        )
-
-    def _has_index(self, table: Table) -> bool:
-        """Tell whether a table has an index on its key; a site may have dropped it."""
-        key = ", ".join(f"'{column.replace(chr(39), chr(39) * 2)}'" for column in sorted(table.key))
-        query = pg.INDEXES.format(count=len(table.key), key=key)
-        return bool(table.key) and bool(self.fetched(query, [table.schema, table.name]))
-
-    def _take_turns(self) -> None:
-        """Wait for whoever makes tables just now: `IF NOT EXISTS` fails where two look at the same time."""
-        self.execute(f"SELECT pg_advisory_xact_lock({_DDL})")
-
-
 class PostgreSQLWarehouse(Warehouse):
     """A database on a PostgreSQL server."""
 
@@ -285,6 +100,11 @@ class PostgreSQLWarehouse(Warehouse):
     longest_name = LONGEST_NAME
     _pid = 0  # of the server's process that serves our connection
     _known_pid = 0  # for which no pooler was found
+    _commits = 0  # how many were sealed under a lease
+
+    def __init__(self, link: Link, *, wait_s: float, clock: Clock) -> None:
+        super().__init__(link, wait_s=wait_s, clock=clock)
+        self._writer = uuid.uuid4().hex
 
     def begin_session(self, connection: pyodbc.Connection) -> None:
         """Set the session up. Raises WarehouseError where the server is too old, or not in UTF-8."""
@@ -313,21 +133,42 @@ class PostgreSQLWarehouse(Warehouse):
             )
 
     def sealed(self, t: Transaction) -> object:
-        """Return the transaction's number, where it has written. Raises WarehouseError behind a pooler."""
+        """
+        Return the transaction's number, where it has written, and the row that goes with it: a number alone is given
+        twice where a crash or a fail-over loses what was not on disk. Raises WarehouseError behind a pooler.
+        """
         ((number, pid),) = t.fetched("SELECT txid_current_if_assigned(), pg_backend_pid()")
         if self.is_leased and pid != self._pid:
             raise self._pooled()
-        return WROTE_NOTHING if number is None else int(number)
+        if number is None:
+            return WROTE_NOTHING
+        if not self.is_leased:
+            return int(number), 0
+        self._commits += 1
+        t.execute(
+            f"INSERT INTO {_COMMITS} (writer, number, at) VALUES (?, ?, now()) "
+            "ON CONFLICT (writer) DO UPDATE SET number = excluded.number, at = excluded.at",
+            [self._writer, self._commits],
+        )
+        return int(number), self._commits
 
     def outcome(self, t: Transaction, token: Any) -> bool | None:
-        """Ask for a transaction's status; one that the server does not know was not kept here."""
+        """Ask for a transaction's status, and for its row; None on a standby, which may be behind."""
+        number, commit = token
+        if t.fetched("SELECT pg_is_in_recovery()::int")[0][0]:
+            return None
         try:
-            found = t.fetched(f"SELECT txid_status({int(token)})")[0][0]
+            found = t.fetched(f"SELECT txid_status({int(number)})")[0][0]
         except connecting.manager().Error as error:  # a number from the future: another server, after a fail-over
             if faults.is_lost(error):
                 raise
             return False
-        return {"committed": True, "aborted": False}.get(found)
+        if found == "in progress":
+            return None
+        if not commit:
+            return {"committed": True, "aborted": False}.get(found)
+        query = f"SELECT 1 FROM {_COMMITS} WHERE writer = ? AND number = ?"
+        return bool(t.fetched(query, [self._writer, commit]))
 
     def has_state(self, t: Transaction) -> bool:
         """Look for the schema."""
@@ -342,6 +183,11 @@ class PostgreSQLWarehouse(Warehouse):
             return WarehouseError(
                 f"{self.name}: the server ended a statement: {faults.shown(error)}.",
                 hint="Set statement_timeout higher for this role: ALTER ROLE … SET statement_timeout = 0.",
+            )
+        if state == "42501" and "temporary tables" in faults.text_of(error):
+            return WarehouseError(
+                f"{self.name}: this login may not make temporary tables, in which sets are passed.",
+                hint="Have an administrator run: GRANT TEMPORARY ON DATABASE … TO ….",
             )
         if state == "42501":
             return WarehouseError(
@@ -374,6 +220,11 @@ class PostgreSQLWarehouse(Warehouse):
                 f"{self.name}: a row is larger than a page of PostgreSQL (8 kB, with long texts beside it).",
                 hint="Leave out properties that nobody needs: a row holds about 450 texts beside numbers and dates.",
             )
+        if state == "54000" and "index row" in faults.text_of(error):
+            return WarehouseError(
+                f"{self.name}: a key is longer than an index of PostgreSQL takes (some 2,700 bytes).",
+                hint="Is the mapping's key the record's id, and not a text of people?",
+            )
         return super().refused(error)
 
     def prepare_leases(self, t: Transaction) -> None:
@@ -384,6 +235,15 @@ class PostgreSQLWarehouse(Warehouse):
                 f"CREATE TABLE IF NOT EXISTS {_LEASES} (name text PRIMARY KEY, lock_key bigint, pid bigint, "
                 "host text, since timestamp with time zone, run text, session bigint)"
             )
+        if t.fetched("SELECT to_regclass(?)", [_COMMITS])[0][0] is not None:
+            if not self._known_pid:  # once a process: those of writers that are gone
+                t.execute(f"DELETE FROM {_COMMITS} WHERE at < now() - interval '7 days'")
+        else:
+            t.create_schema(STATE)
+            t.execute(
+                f"CREATE TABLE IF NOT EXISTS {_COMMITS} (writer text PRIMARY KEY, number bigint, "
+                "at timestamp with time zone)"
+            )
 
     def recognise_pooler(self) -> None:
         """Refuse a pooler that lends one session of the server to two connections. Raises WarehouseError."""
@@ -393,13 +253,32 @@ class PostgreSQLWarehouse(Warehouse):
             ((mine,),) = t.fetched("SELECT pg_backend_pid()")
         try:
             with contextlib.closing(self.another()) as connection:
-                ((theirs,),) = PostgreSQLTransaction(connection.cursor()).fetched("SELECT pg_backend_pid()")
+                probe = uuid.uuid4().int >> 65
+                asked = PostgreSQLTransaction(connection.cursor())
+                ((theirs, _),) = asked.fetched(f"SELECT pg_backend_pid(), pg_try_advisory_lock({probe})")
                 connection.rollback()
-        except WarehouseError:  # the server is full: each commit looks whether the session is still ours
-            theirs = 0
+            is_kept = theirs != mine and self._outlives(probe, int(theirs))
+        except (WarehouseError, connecting.manager().Error):  # full, or lost: each commit looks at its session anyway
+            theirs, is_kept = 0, False
+        if is_kept:
+            raise WarehouseError(
+                f"{self.name} is a pooler that hands sessions on with their locks: no lease would ever be free.",
+                hint="Set server_reset_query = DISCARD ALL in the pooler, or name the server itself.",
+            )
         if mine == theirs or mine != self._pid:
             raise self._pooled()
         self._known_pid = self._pid
+
+    def _outlives(self, key: int, pid: int) -> bool:
+        """Tell whether a lock is still held though its connection was closed."""
+        began = self.clock.monotonic()
+        while True:
+            with self.transaction() as t:
+                if not t.fetched(f"SELECT 1 FROM pg_locks AS p WHERE p.pid = {pid} AND {_IS_LOCK} = {key}"):
+                    return False
+            if self.clock.monotonic() - began >= FREED_S:
+                return True
+            self.clock.sleep(POLL_S)
 
     def lock(self, t: Transaction, name: str) -> bool:
         """Take an advisory lock of the session. Raises WarehouseError where it has that already: it is shared."""
@@ -438,7 +317,7 @@ class PostgreSQLWarehouse(Warehouse):
         with self.transaction() as t:
             tables = t.fetched(pg.OURS)
             watching = {number for number, _ in t.fetched(pg.WATCHING)}
-        with contextlib.closing(self.another()) as connection:
+        with self._beside() as connection:
             connection.autocommit = True
             connection.execute(f"SET lock_timeout = '{max(int(self.wait_s * 1000), 1)}'")
             for table, is_ours in tables:
@@ -458,6 +337,18 @@ class PostgreSQLWarehouse(Warehouse):
                     left.append(f"{table} was not written anew ({faults.shown(error)}): VACUUM (FULL) it yourself.")
             left += self._rewritten_statistics(connection)
         return Rewritten(left=tuple(left))
+
+    @contextlib.contextmanager
+    def _beside(self) -> Iterator[pyodbc.Connection]:
+        """A connection beside ours; its errors are told as ours are, and ours stays as it is."""
+        with contextlib.closing(self.another()) as connection:
+            try:
+                yield connection
+            except connecting.manager().Error as error:
+                raise WarehouseError(
+                    f"{self.name}: the tables were not all written anew ({faults.shown(error)}).",
+                    hint="What was to be erased is erased; run it again to write the tables anew.",
+                ) from error
 
     def _rewritten_statistics(self, connection: pyodbc.Connection) -> list[str]:
         """Write the table of statistics anew, which held values; only the owner of the database may."""
@@ -490,8 +381,6 @@ class PostgreSQLWarehouse(Warehouse):
         if not found:
             return self.busy("another session held a table that this one needs")
         pid, user, program, state, table = found[0]
-        return self.busy(f"{table} is held by session {pid} of {user} ({program or 'no program named'}, {state})")
-
-
-def _no_right(what: str, remedy: str) -> WarehouseError:
-    return WarehouseError(f"This login may not {what}.", hint=f"Have an administrator run: {remedy}.")
+        return self.busy(
+            f"{table} is held by session {pid} of {user} ({program or 'no program named'}, {state or 'state hidden'})"
+        )

@@ -322,6 +322,31 @@ def test_a_row_hash_tells_rows_apart(warehouse: Warehouse) -> None:
     assert len(set(hashes)) == 4
 
 
+@pytest.mark.parametrize(
+    ("kind", "one", "other"),
+    [
+        (DECIMAL, decimal.Decimal(5), decimal.Decimal(-5)),
+        (BIGINT, 1, 2**32),
+        (BIGINT, -1, 2**32 - 1),
+        (DOUBLE, 0.1, 0.10000000000000002),
+        (BOOLEAN, True, False),
+        (DATE, dt.date(2026, 1, 1), dt.date(2026, 1, 2)),
+        (TIMESTAMP, dt.datetime(2026, 1, 1, tzinfo=dt.UTC), dt.datetime(2026, 1, 1, 0, 0, 0, 1, dt.UTC)),
+        (JSON, "12.5", "-12.5"),
+        (JSON, "[1]", "[[[1]]]"),
+        (TEXT, "a", "a "),
+        (TEXT, "a", "A"),
+    ],
+)
+def test_a_row_hash_tells_values_apart(warehouse: Warehouse, kind: Any, one: Any, other: Any) -> None:
+    """A hash of a number without its sign would hide a change for ever."""
+    name = f"a {kind.value}"
+    with warehouse.transaction() as t:
+        t.stage("s", odd_rows({"id": 1, name: one}, {"id": 1, name: other}), {"id": BIGINT, name: kind})
+        hashes = t.rows(sql.statement(f"SELECT {t.row_hash('s', ['id', name])} FROM s"))
+    assert len(set(hashes)) == 2
+
+
 def test_a_lease_is_held_by_one(settings: Settings, warehouse: Warehouse) -> None:
     """The second is told who holds it, and since when; after its release it is free."""
     other = find(settings, clock=SystemClock())

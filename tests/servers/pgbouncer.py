@@ -57,8 +57,11 @@ class Pooler:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def start(server: Server, mode: str, *, sessions: int = 20) -> Pooler:
-    """Start one in *mode* (session, transaction, statement) with at most *sessions* of the server a database."""
+def start(server: Server, mode: str, *, sessions: int = 20, reset: str = "DISCARD ALL") -> Pooler:
+    """
+    Start one in *mode* (session, transaction, statement) with at most *sessions* of the server a database; *reset* is
+    what cleans a session for the next client.
+    """
     folder, port = Path(tempfile.mkdtemp(prefix="syncer-pgbouncer-")), free_port()
     as_user: dict[str, Any] = {}
     if os.name == "posix" and os.geteuid() == 0:  # it refuses root
@@ -70,6 +73,7 @@ def start(server: Server, mode: str, *, sessions: int = 20) -> Pooler:
         f"""[databases]
 * = host=127.0.0.1 port={server.port} user=postgres
 [pgbouncer]
+server_reset_query = {reset}
 listen_addr = 127.0.0.1
 listen_port = {port}
 unix_socket_dir =
