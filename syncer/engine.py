@@ -50,6 +50,7 @@ class Request:
     on_progress: OnProgress | None = None
     on_run: OnRun | None = None
     on_failure: OnFailure | None = None
+    on_wait: Callable[[str], None] | None = None  # called with what is waited for before anything is read
 
 
 def doors_of(settings: Settings, clock: Clock) -> Doors:
@@ -137,11 +138,13 @@ class _Verb:
         )
         lease_name = f"{mapping.name}@{self.settings.environment}"
         log = logger.bind(run=pulled.run, mapping=mapping.name)
+        self._waits(f"{self.warehouse.name}, and for its lease")
         try:
             lease = self.warehouse.lease(lease_name, run=pulled.run, wait_s=self.request.wait_s)
         except (LeaseHeld, WarehouseLost, WarehouseBusy) as error:
             refused = attrs.evolve(pulled, status=journal.FAILED, error=str(error))
             return self._told(self._explained(refused, error))
+        self._waits("the first page")
         try:
             done = self._leased(mapping, pulled)
         finally:
@@ -149,6 +152,10 @@ class _Verb:
             lease.release()
         log.debug("{}", attrs.evolve(done, notes=()))
         return self._told(done)
+
+    def _waits(self, what: str) -> None:
+        if self.request.on_wait is not None:
+            self.request.on_wait(what)
 
     def _leased(self, mapping: EntityMapping, pulled: Pulled) -> Pulled:
         before = self._told_requests

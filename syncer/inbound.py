@@ -164,7 +164,7 @@ class Inbound:
                     dict.fromkeys(whole.values)
                 )
             else:
-                endings.append(Ending.of(whole, whole.values, walk=f"scope:{scope}"))
+                endings.append(Ending.of(whole, whole.values, walk=marks.walk_of(scope)))
         for (columns, within, absent), values in together.items():
             whole = Whole(columns=columns, within=within, absent=absent, values=())
             endings.append(Ending.of(whole, list(values)))
@@ -174,7 +174,7 @@ class Inbound:
         """Keep the keys of walks that go on in a later group; forget those that ended or began anew."""
         begun = {scope for scope, whole in group.wholes if whole.first}
         for scope, whole in dict(group.wholes).items():
-            walk = f"scope:{scope}"
+            walk = marks.walk_of(scope)
             is_new = scope in begun
             is_kept = walk in self._open_walks or not whole.first or not whole.last
             if is_kept and (is_new or whole.last):

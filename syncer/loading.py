@@ -163,8 +163,7 @@ class Loading:
         self._context = context
         self._base = base
         self._counted = f"run:{context.owner.run}"
-        self._groups = 0
-        self._has_met = False  # MET is there; else the keys stand in `walks`
+        self._has_met: bool | None = None  # MET is there; else the keys stand in `walks`; None: none was kept yet
 
     def load(
         self,
@@ -194,7 +193,6 @@ class Loading:
             done.gone += self._base.set_states(t, now)
         if not is_last and rows.num_rows:
             self._remember_met(t)
-        self._groups += 1
         return done
 
     def remember(self, t: Transaction, walk: str, *, condition: str = "TRUE") -> None:
@@ -266,7 +264,7 @@ class Loading:
 
     def _repeats(self, t: Transaction) -> tuple[int, int]:
         """Count the keys met before in this run, and those of them that it has written and would write again."""
-        if self._groups == 0:
+        if self._has_met is None:
             return 0, 0
         base = self._base
         met = f"FROM {BATCH} AS s WHERE EXISTS ({self._met()})"
@@ -277,8 +275,8 @@ class Loading:
             t.derive("again", sql.statement(f"SELECT s.* {met}"))
         written, parameters = base.written_by_run()
         query = (
-            f"SELECT COUNT(*) FROM {base.relation()} JOIN again AS s ON {base.same_key()} "
-            f"WHERE {written} AND {base.differing()}"
+            f"SELECT COUNT(*) FROM again AS s WHERE EXISTS (SELECT 1 FROM {base.relation()} "
+            f"WHERE {base.same_key()} AND {written} AND {base.differing()})"
         )
         return again, int(t.rows(sql.statement(query), [*parameters, *base.parameters_of_differing()])[0][0])
 
@@ -297,7 +295,7 @@ class Loading:
         Keep the keys of the batch, to count each once: in a temporary table with an index, where one lasts as long as
         the run, else in `walks`.
         """
-        if self._groups == 0:
+        if self._has_met is None:  # groups before it had places or states alone
             self._has_met = t.keep(MET, Column("key", TEXT))
         if not self._has_met:
             self.remember(t, self._counted)

@@ -96,7 +96,10 @@ class Owner:
 def places(t: Transaction, owner: Owner) -> dict[str, Place]:
     """Return the place of each scope."""
     query = f"SELECT scope, place FROM {sql.table_name(MARKS)} WHERE mapping = ? AND environment = ?"
-    return {scope: _place(place) for scope, place in t.rows(sql.statement(query), [owner.mapping, owner.environment])}
+    return {
+        _scope(scope): _place(place)
+        for scope, place in t.rows(sql.statement(query), [owner.mapping, owner.environment])
+    }
 
 
 FEW = 3  # rows that are written one by one: each group of most sources has one place, and staging costs 3 ms
@@ -110,7 +113,7 @@ def put_places(
         {
             "mapping": owner.mapping,
             "environment": owner.environment,
-            "scope": scope,
+            "scope": plain_scope(scope),
             "place": _written(place),
             "mark": mark,
             "run": owner.run,
@@ -137,7 +140,7 @@ def forget_places(t: Transaction, scopes: Iterable[str], *, owner: Owner) -> Non
     for scope in sorted(scopes):
         t.run(
             sql.statement(f"DELETE FROM {sql.table_name(MARKS)} WHERE mapping = ? AND environment = ? AND scope = ?"),
-            [owner.mapping, owner.environment, scope],
+            [owner.mapping, owner.environment, plain_scope(scope)],
         )
 
 
@@ -236,17 +239,36 @@ def admit(t: Transaction, source: str, environment: str, account: str, *, now: d
         )
 
 
-_HEX = "~hex"  # the only key of a place that no server's JSON holds as it is
+_HEX = "~hex"  # the only key of a place, and the beginning of a scope, that no server holds as it is
+
+
+def plain_scope(scope: str) -> str:
+    """Write a scope; one with NUL, which servers refuse or cut in a text, as hexadecimal digits."""
+    return f"{_HEX}:{scope.encode().hex()}" if "\0" in scope or scope.startswith(f"{_HEX}:") else scope
+
+
+def walk_of(scope: str) -> str:
+    """Name the walk of a scope."""
+    return f"scope:{plain_scope(scope)}"
+
+
+def _scope(text: str) -> str:
+    """Read what `plain_scope` wrote."""
+    return bytes.fromhex(text.removeprefix(f"{_HEX}:")).decode() if text.startswith(f"{_HEX}:") else text
 
 
 def _written(place: Place) -> str:
     """Write a place; one with NUL, which servers refuse in JSON, as hexadecimal digits of its text."""
     text = orjson.dumps(place).decode()
-    return orjson.dumps({_HEX: text.encode().hex()}).decode() if "\\u0000" in text else text
+    is_hex = "\\u0000" in text or _is_hex(place)
+    return orjson.dumps({_HEX: text.encode().hex()}).decode() if is_hex else text
 
 
 def _place(text: str) -> Place:
     """Read what `_written` wrote."""
     found: Place = orjson.loads(text)
-    is_hex = isinstance(found, dict) and list(found) == [_HEX]
-    return orjson.loads(bytes.fromhex(found[_HEX])) if is_hex else found
+    return orjson.loads(bytes.fromhex(found[_HEX])) if _is_hex(found) else found
+
+
+def _is_hex(place: Place) -> bool:
+    return isinstance(place, dict) and list(place) == [_HEX]

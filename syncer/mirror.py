@@ -74,28 +74,42 @@ class Mirror:
         return f"{standing} AND (s.{name} IS NULL OR b.{name} IS NOT DISTINCT FROM s.{name})"
 
     def load(self, t: Transaction, count: int, now: dt.datetime) -> tuple[int, int]:
-        """Insert what is new; where not all was, update what differs: what was inserted just now does not."""
-        columns = [*self._context.columns, RECORD_STATE, MERGED_INTO]
+        """
+        Update what differs, insert what is new; either only where there is some.
+
+        In this order: a row that somebody's trigger changes as it comes in is not written twice. Where somebody
+        dropped the primary key and a key has several rows, it counts once.
+        """
         with t.by_key(self._context.table):
-            inserted = t.run(
-                sql.statement(
-                    f"INSERT INTO {self._table} ({sql.names(columns)}, {RECORD_SOURCE}, {LOAD_DATE}) "
-                    f"SELECT {sql.names(columns, of='s')}, ?, ? FROM {BATCH} AS s "
-                    f"WHERE NOT EXISTS (SELECT 1 FROM {self.relation()} WHERE {self.same_key()})"
-                ),
-                [self._context.mapping.name, now],
+            query = (
+                f"SELECT COUNT(*) FROM {BATCH} AS s "
+                f"WHERE EXISTS (SELECT 1 FROM {self.relation()} WHERE {self.same_key()})"
             )
-            if inserted == count:
-                return inserted, 0
-            setting = ", ".join(f"{sql.quoted(column)} = s.{sql.quoted(column)}" for column in self._compared)
-            updated = t.run(
-                sql.statement(
-                    f"UPDATE {self._table} AS b SET {setting}, {LOAD_DATE} = ? FROM {BATCH} AS s WHERE "
-                    f"{self.same_key()} AND {self.differing()}"
-                ),
-                [now, *self._version_parameters()],
-            )
-        return inserted, updated
+            known = int(t.rows(sql.statement(query))[0][0])
+            updated = self._update(t, now) if known else 0
+            inserted = self._insert(t, now) if known < count else 0
+        return inserted, min(updated, known)
+
+    def _update(self, t: Transaction, now: dt.datetime) -> int:
+        setting = ", ".join(f"{sql.quoted(column)} = s.{sql.quoted(column)}" for column in self._compared)
+        return t.run(
+            sql.statement(
+                f"UPDATE {self._table} AS b SET {setting}, {LOAD_DATE} = ? FROM {BATCH} AS s WHERE "
+                f"{self.same_key()} AND {self.differing()}"
+            ),
+            [now, *self._version_parameters()],
+        )
+
+    def _insert(self, t: Transaction, now: dt.datetime) -> int:
+        columns = [*self._context.columns, RECORD_STATE, MERGED_INTO]
+        return t.run(
+            sql.statement(
+                f"INSERT INTO {self._table} ({sql.names(columns)}, {RECORD_SOURCE}, {LOAD_DATE}) "
+                f"SELECT {sql.names(columns, of='s')}, ?, ? FROM {BATCH} AS s "
+                f"WHERE NOT EXISTS (SELECT 1 FROM {self.relation()} WHERE {self.same_key()})"
+            ),
+            [self._context.mapping.name, now],
+        )
 
     def end(self, t: Transaction, condition: str, state: str, now: dt.datetime) -> int:
         """Set the state of rows, their values kept."""

@@ -85,6 +85,17 @@ class Settings:
     variables: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     tables: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
 
+    def place_of_warehouse(self) -> str:
+        """Say where in `syncer.toml` the warehouse stands: file, line and table; empty where it is not from there."""
+        if (
+            self.file is None
+            or self.variables.get("SYNCER_WAREHOUSE")
+            or "url" not in self.tables.get("warehouse", {})
+        ):
+            return ""
+        line = Checker(self.file, text_of(self.file)).line(("warehouse", "url"))
+        return f"{self.file}, line {line}, url in [warehouse]"
+
     def account(self, source: str) -> Account:
         """Return the account of *source* in the environment in force; what is missing is empty."""
         table = self._account_table(source)

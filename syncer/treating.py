@@ -124,7 +124,7 @@ def _batch(t: Transaction, found: Privacy, table: Table, after: str) -> tuple[st
     rows = t.rows(
         sql.statement(
             f"SELECT {key}, {sql.names((field.column for field in wanted), of='b')} FROM {sql.table_name(table)} AS b "
-            f"WHERE {key} > ? ORDER BY 1 LIMIT {ROWS_A_BATCH}"
+            f"WHERE {key} > ? ORDER BY {key} LIMIT {ROWS_A_BATCH}"
         ),
         [after],
     )

@@ -14,6 +14,7 @@ import datetime as dt
 import decimal
 import enum
 import json
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -124,8 +125,8 @@ def parse(body: bytes) -> Any:
     """
     Read a JSON text.
 
-    orjson refuses a lone surrogate (`"\\ud83d"`), which APIs do send when a text was cut inside an emoji; the standard
-    library takes it, and `column` replaces it and says so.
+    orjson refuses a lone surrogate (`"\\ud83d"`), which APIs do send when a text was cut inside an emoji, and a number
+    that no double holds (1e400). The standard library takes both; `column` replaces or refuses them, and says so.
 
     Raises: ValueError when it is no JSON either way.
     """
@@ -133,9 +134,18 @@ def parse(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         try:
-            return json.loads(body, parse_constant=_refuse_constant)
+            return json.loads(body, parse_constant=_refuse_constant, parse_float=_float)
         except RecursionError:
             raise ValueError("JSON that is nested too deeply") from None
+
+
+class _Beyond(float):
+    """Infinity, read from a number that no double holds: orjson writes a float's as null, and refuses this type."""
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _Beyond(number)
 
 
 def _refuse_constant(name: str) -> None:
@@ -428,14 +438,16 @@ def _timestamp(value: Any) -> dt.datetime:
 def _json(value: Any) -> str:
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    except TypeError:  # a lone surrogate, a number beyond 64 bits, or nesting that orjson refuses (over 254 levels)
+    except TypeError:  # a lone surrogate, a number beyond 64 bits or a double, or nesting over 254 levels
         pass
     try:
         clean = _without_surrogates(value)
-        text = json.dumps(clean, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(clean, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         is_same = clean == value
     except RecursionError:
         raise _DoesNotFit(f"{json_type(value)} that is nested too deeply") from None
+    except ValueError:
+        raise _DoesNotFit("a number outside the range of a double") from None
     if not is_same:
         raise _Mended(text, "half of a surrogate pair was replaced by U+FFFD")
     return text

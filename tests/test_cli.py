@@ -206,6 +206,27 @@ def test_wrong_usage_is_one_line_and_exit_2(syncer: Syncer, arguments: list[str]
         assert set(document.json["error"]) == {"type", "message", "hint"}
 
 
+@pytest.mark.parametrize("url", ["odbc:Driver=x;PWD=a;b", "Driver=x;PWD=a", "oracle:x", "odbc:UID=ada"])
+def test_a_wrong_warehouse_is_blamed_on_the_line_that_names_it(
+    syncer: Syncer, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """Nobody set the variable; where it is set, it is the one."""
+    toml = Path("syncer.toml")
+    toml.write_text(f"{toml.read_text()}[warehouse]\nurl = '{url}'\n", encoding="utf-8")
+    for verb in (["status"], ["pull", "shop.items"], ["check", "shop"]):
+        result = syncer(*verb)
+        told = " ".join((result.out + result.err).split())
+        assert f"{toml.absolute()}, line 4, url in [warehouse]" in told and "SYNCER_WAREHOUSE:" not in told
+        assert "SYNCER_WAREHOUSE is" not in told and result.code in (1, 2)
+    assert "--warehouse is 'oracle:…'" in syncer("status", "--warehouse", "oracle:x").err
+    monkeypatch.setenv("SYNCER_WAREHOUSE", url)
+    monkeypatch.setenv("SYNCER_WAREHOUS", "x")
+    assert "SYNCER_WAREHOUSE" in syncer("status").err
+    monkeypatch.delenv("SYNCER_WAREHOUSE")
+    toml.write_text(toml.read_text().replace(url, "duckdb:a.duckdb"))
+    assert "Did you mean SYNCER_WAREHOUSE?" in syncer("check", "shop").out
+
+
 def test_missing_token_names_the_variable(syncer: Syncer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was tried, so it is usage."""
     monkeypatch.setenv("SYNCER_SHOP_TOKEN", "")

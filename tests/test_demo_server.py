@@ -6,18 +6,26 @@ On a real PostgreSQL. Not here: the demo in its file (`test_console.py`).
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
+import os
 import shlex
+import socket
 import subprocess
+import threading
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyodbc
 import pytest
 
+from syncer import warehouses
+from syncer.clock import SystemClock
 from syncer.sandbox import Clock, Sandbox
-from syncer.verbs import demo
+from syncer.settings import Settings
+from syncer.verbs import demo, demo_warehouse, without_secrets
 from syncer.verbs import sandbox as sandbox_verb
 from syncer.verbs.sandbox import Amount
 from tests.conftest import query_file
@@ -129,9 +137,10 @@ def test_the_demo_never_shows_the_password(
         assert (tried.returncode, tried.stderr) == (0, b"") and tried.stdout.count(b"\n") > 3
     monkeypatch.setenv("SYNCER_WAREHOUSE", f"odbc:{string}")
     assert "SYNCER_WAREHOUSE_PASSWORD must be set" in syncer("demo").out
-    monkeypatch.setenv("SYNCER_WAREHOUSE", f"odbc:{string}PWD=not;PORT2=the-right-one")
-    refused = syncer("demo")
-    assert refused.code == 1 and "the login of" in refused.err and "not-the" not in refused.err
+    for given, code, told in (("not-the-right-one", 1, "the login of"), ("not;PORT2=the-right-one", 2, "PWD={")):
+        monkeypatch.setenv("SYNCER_WAREHOUSE", f"odbc:{string}PWD={given}")
+        refused = syncer("demo")
+        assert refused.code == code and told in refused.err and "the-right" not in refused.err
 
 
 @pytest.mark.parametrize(
@@ -169,6 +178,178 @@ def test_a_database_that_somebody_pulled_into_since_is_left_alone(on_server: Syn
         connection.execute("DROP TABLE load.shop_items")
     result = on_server("demo")
     assert result.code == 2 and "1 runs of others" in result.err
+
+
+def test_a_pull_after_a_killed_demo_is_not_the_demos(
+    on_server: Syncer, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It never wrote down its end; each process of a container has the same number, and may have the same host."""
+    with monkeypatch.context() as patched:
+        patched.setattr(demo_warehouse.DemoWarehouse, "mark_end", lambda self: None)
+        assert on_server("demo").code == 0
+    assert on_server("pull", "shop.items").code == 0
+    with postgresql.shared().connection(database) as connection:
+        connection.execute("DROP TABLE load.shop_items")
+    before = tables(database)
+    result = on_server("demo")
+    assert result.code == 2 and "1 runs of others" in result.err
+    assert tables(database) == before
+
+
+def test_a_killed_demo_is_made_anew(on_server: Syncer, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its runs say whose they are from their first row on; so does a database that it was killed in at once."""
+    with monkeypatch.context() as patched:
+        patched.setattr(demo, "_shown", killed)
+        assert on_server("demo").code == 130
+    assert on_server("demo").code == 0
+    with postgresql.shared().connection(database) as connection:
+        connection.execute("UPDATE syncer.demo SET ended_at = NULL")
+        connection.execute("UPDATE syncer.runs SET status = 'running', pid = 1, host = 'another'")
+    result = on_server("demo")
+    assert result.code == 0 and "it is made anew" in result.out
+    assert postgresql.shared().query(database, "SELECT DISTINCT mode FROM syncer.runs") == [("demo",)]
+
+
+def killed(*_: object) -> int:
+    raise KeyboardInterrupt
+
+
+def test_a_second_demo_is_told_who_has_the_first(
+    on_server: Syncer, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would drop the tables below it; in a file as well."""
+    told = []
+
+    def meanwhile(*_: object) -> int:
+        told.append(on_server("demo"))
+        return 0
+
+    with monkeypatch.context() as patched:
+        patched.setattr(demo, "_shown", meanwhile)
+        assert on_server("demo").code == 0
+        patched.delenv("SYNCER_WAREHOUSE")
+        assert on_server("demo").code == 0
+    for each in told:
+        assert each.code == 1 and f"process {os.getpid()} on {socket.gethostname()}" in each.err
+    assert f"odbc:127.0.0.1/{database}: a demo is being run by" in told[0].err and "demo.duckdb: a demo" in told[1].err
+    assert on_server("demo").code == 0
+
+
+def test_a_demo_does_not_drop_what_is_being_pulled(on_server: Syncer, database: str) -> None:
+    """A pull that has its lease, and no run yet."""
+    assert on_server("demo").code == 0
+    found = warehouses.find(Settings(warehouse=f"odbc:{postgresql.shared().string(database)}"), clock=SystemClock())
+    with contextlib.closing(found):
+        found.lease("shop.items@default", run="abcd12345678", wait_s=0)
+        result = on_server("demo")
+    assert result.code == 2 and "shop.items@default is being pulled just now" in result.err
+
+
+def test_a_pull_that_begins_while_the_way_is_cleared_is_seen(on_server: Syncer, database: str) -> None:
+    """Its first row comes after the lock that the demo takes, or before the look behind it; never between."""
+    assert on_server("demo").code == 0
+    before = tables(database)
+    with contextlib.closing(pyodbc.connect(postgresql.shared().string(database))) as connection:
+        connection.execute("INSERT INTO syncer.runs (run, mode) VALUES ('abcd12345678', 'incremental')")
+        soon = threading.Timer(0.5, connection.commit)
+        soon.start()
+        result = on_server("demo")
+        soon.join()
+    assert result.code == 2 and "1 runs of others" in result.err and tables(database) == before
+
+
+def test_a_table_that_somebody_has_locked_is_busy(
+    on_server: Syncer, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not a view that keeps it."""
+    monkeypatch.setattr(demo_warehouse, "WAIT_S", 0.1)
+    assert on_server("demo").code == 0
+    with contextlib.closing(pyodbc.connect(postgresql.shared().string(database))) as connection:
+        connection.execute("SELECT * FROM load.jira_projects")
+        result = on_server("demo")
+    assert result.code == 1 and "a view" not in result.err and "load.jira_projects of an earlier demo" in result.err
+
+
+@pytest.mark.parametrize(
+    "options", ["password={secret}", "application_name='a b' password = '{secret}' sslpassword=another-word"]
+)
+def test_a_password_among_the_options_of_libpq_is_not_shown(
+    syncer: Syncer, database: str, guarded: str, monkeypatch: pytest.MonkeyPatch, options: str
+) -> None:
+    """The commands take it from the variable, as any other."""
+    secret = "s3cret-word"
+    with postgresql.shared().connection(database) as connection:
+        connection.execute(f"ALTER ROLE {guarded} PASSWORD '{secret}'")
+    given = options.format(secret=secret)
+    monkeypatch.setenv("SYNCER_WAREHOUSE", f"odbc:{as_role(database, guarded)}pqopt={{{given}}};")
+    result = syncer("demo", "--output", "json")
+    assert result.code == 0 and "word" not in result.out.replace("PASSWORD", "").replace("password", "")
+    monkeypatch.setenv("SYNCER_WAREHOUSE_PASSWORD", secret)
+    for command in result.json["try"]:
+        tried = subprocess.run(shlex.split(command), capture_output=True, check=False)
+        assert (tried.returncode, tried.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        ("sslmode=require  connect_timeout=9", "sslmode=require  connect_timeout=9"),
+        ("a=1 PASSWORD = 'b\\'c d' e=2", "a=1 e=2"),
+        ("sslpassword=b\\ c e=", "e="),
+        ("password='not closed", ""),
+        ("a=1 password", ""),
+        ("a='1'password=x", ""),
+    ],
+)
+def test_options_of_libpq_lose_their_passwords(options: str, left: str) -> None:
+    """All of them go where they cannot be told apart."""
+    assert without_secrets(options) == left
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        "CREATE MATERIALIZED VIEW load.theirs AS SELECT 1 AS one",
+        "CREATE SEQUENCE load.theirs",
+        "CREATE FUNCTION syncer.theirs() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE TYPE syncer.theirs AS ENUM ('a')",
+        "CREATE TABLE load.theirs (id int) PARTITION BY RANGE (id)",
+    ],
+)
+def test_all_that_can_stand_in_a_schema_is_seen(on_server: Syncer, database: str, theirs: str) -> None:
+    """The standard's catalogue has tables and views only; nothing of a demo comes beside theirs."""
+    with postgresql.shared().connection(database) as connection:
+        connection.execute("CREATE SCHEMA load")
+        connection.execute("CREATE SCHEMA syncer")
+        connection.execute(theirs)
+    result = on_server("demo")
+    assert result.code == 2 and ".theirs, and no demo made it" in result.err
+    assert {name for _, name in tables(database)} <= {"theirs"}
+
+
+def test_the_warehouse_of_another_role_is_left_as_it_is(
+    syncer: Syncer, database: str, guarded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The standard's catalogue does not show tables that a role may not read: here a whole warehouse."""
+    server = postgresql.shared()
+    monkeypatch.setenv("SYNCER_WAREHOUSE", f"odbc:{server.string(database)}")
+    assert syncer("pull", "shop.items").code == 0
+    with server.connection(database) as connection:
+        for schema in ("load", "syncer"):
+            connection.execute(f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {guarded}")
+    before = tables(database)
+    monkeypatch.setenv("SYNCER_WAREHOUSE", f"odbc:{as_role(database, guarded)}")
+    monkeypatch.setenv("SYNCER_WAREHOUSE_PASSWORD", PASSWORD)
+    result = syncer("demo")
+    assert result.code == 2 and "load.shop_items, which belongs to postgres" in result.err
+    with server.connection(database) as connection:
+        connection.execute("DROP SCHEMA syncer CASCADE")
+        connection.execute("DROP TABLE load.shop_items")
+        connection.execute(f"REVOKE CREATE ON SCHEMA load FROM {guarded}")
+    result = syncer("demo")
+    assert result.code == 1 and "ON SCHEMA load" in result.err
+    assert tables(database) == [] != before
+    assert server.query(database, "SELECT nspname FROM pg_namespace WHERE nspname = 'syncer'") == []
 
 
 def test_a_view_on_a_demos_table_keeps_all_of_it(on_server: Syncer, database: str) -> None:

@@ -418,3 +418,38 @@ def test_another_account_is_refused(site: Site) -> None:
     site.script.account = "somebody else"
     done = site.pull()
     assert done.status == "failed" and "somebody else" in str(done.error) and "the account" in str(done.error)
+
+
+@pytest.mark.parametrize("scope", ["a\0'b", "a\ufffd", "~hex:61", "a\\' ?", "{fn x} 'ü😀'?", ":x %s $1"])
+def test_a_walk_and_a_place_of_any_scope_are_found_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch, scope: str
+) -> None:
+    """A scope is text of the source's own; two that differ in what a server cannot hold are two."""
+    monkeypatch.setattr("syncer.reading.GROUP_ROWS", 1)
+    say(site, *[Page(records=[thing(number)]) for number in range(3)])
+    site.pull()
+    seen: list[Any] = []
+
+    def read(stream: str, places: Any) -> Any:
+        seen.append(dict(places))
+        yield Page(scope=scope, records=[thing(0)], whole=Whole(last=False), place={"k": 1})
+        yield Page(scope=scope, records=[thing(1)], whole=Whole(first=False), place={"k": 2})
+        for number in range(4):  # so many that they are staged
+            yield Page(scope=f"a\0{number}", place={"k": number})
+
+    site.script.read = read
+    done = site.pull()
+    assert (done.error, done.gone, done.rejected) == (None, 1, 0)
+    site.pull()
+    assert seen == [{}, {scope: {"k": 2}} | {f"a\0{number}": {"k": number} for number in range(4)}]
+    assert site.rows("SELECT count(*) FROM syncer.walks") == [(0,)]
+
+
+@pytest.mark.parametrize("place", [{"~hex": "zz"}, {"~hex": "7b7d"}, {"~hex": {"a": "\0"}}, {"~hex": "zz", "b": 1}])
+def test_a_place_that_looks_like_one_that_we_wrote_is_handed_back(site: Site, place: Any) -> None:
+    """What a source keeps is its own."""
+    say(site, Page(place=place))
+    site.pull()
+    seen: list[Any] = []
+    site.script.read = lambda stream, places: (seen.append(dict(places)), iter(()))[1]
+    assert (site.pull().error, seen) == (None, [{"": place}])

@@ -139,6 +139,52 @@ def test_user_and_password_come_from_the_string_then_from_their_variables(tmp_pa
     assert connecting.link("DSN=a", found).string.get("PWD") == " a;}+% "
     assert connecting.link("DSN=a", found).user == "ada"
     assert connecting.link("DSN=a;User=eve;Password=x", found).string.text() == "DSN=a;User=eve;Password=x;"
+    empty = connecting.link("DSN=a;UID=;username=;PWD={};Password=", found).string  # as a template leaves them
+    assert empty.parts == {"DSN": "a", "UID": "ada", "PWD": " a;}+% "}
+    assert connecting.link("DSN=a;UID=;Username=eve", found).user == "eve"
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ("SSLmode=REQUIRE", "SSLmode is none of disable.*without TLS.*Write SSLmode=require"),
+        ("sslmode=Verify-Full", "Write sslmode=verify-full"),
+        ("CA=verify_ca", "Write CA=verify-ca"),
+        ("SSLmode=", "SSLmode=require"),
+        (f"SSLmode={SECRET}", "SSLmode=require"),
+        ("User=x", r"does not read User=….*Write UID=…"),
+        ("host=x", r"does not read host=….*Write Server=…"),
+        ("Initial Catalog=x", r"Write Database=…"),
+        ("Servr=x", "key of part 2 .* is it Server[?]"),
+        ("Databse=x", "is it Database[?]"),
+        ("SSL mode=require", "is it SSLmode[?]"),
+        (f"PWD={SECRET};Passwort={SECRET}", "key of part 3 .* is it Password[?].*PWD={a;b}"),
+    ],
+)
+@pytest.mark.parametrize("driver", ["PostgreSQL", "{PostgreSQL Unicode(x64)}", "/usr/lib/psqlodbcw.so"])
+def test_what_psqlodbc_would_pass_over_without_a_word_is_refused(more: str, told: str, driver: str) -> None:
+    """It would connect elsewhere, as somebody else, or without TLS; no value is repeated."""
+    with pytest.raises(UsageError, match=told) as caught:
+        connecting.dbms_of(connecting.link(f"Driver={driver};{more}", Settings()))
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"])
+def test_each_mode_of_tls_and_each_key_of_psqlodbc_is_let_by(mode: str) -> None:
+    """Abbreviations, what older releases read, and what another one may read."""
+    keys = (
+        "Servername=h;PORT=1;Database=d;Username=u;Password=p;pqopt={a=b};BoolsAsChar=0;B6=1;D5={};KeepaliveTime=1;bi=2;"
+        "Protocol=7.4-1;UseServerSidePrepare=1;MaxVarcharSize=9;Debug=0;CommLog=0;ConnSettings={};A0=1;NumericAs=1;"
+        "IgnoreTimeout=0;XaOpt=1;Description=x;ReadOnly=1;CX=1b;AB=2;Frobnicate=1;WSID=x;APP=y"
+    )
+    link = connecting.link(f"Driver=PostgreSQL Unicode;{keys};SSLmode={mode}", Settings())
+    assert connecting.dbms_of(link) == "PostgreSQL"
+
+
+def test_another_makers_driver_has_keys_of_its_own() -> None:
+    """Devart's reads `User ID`, and others `SSLmode` in other words."""
+    link = connecting.link("Driver={Devart ODBC Driver for PostgreSQL};User ID=x;SSLmode=REQUIRE", Settings())
+    assert connecting.dbms_of(link) == "PostgreSQL"
 
 
 def test_no_repr_shows_a_password() -> None:
@@ -227,6 +273,72 @@ def test_what_is_wrong_with_the_link_is_said(tmp_path: Path, string: str, code: 
     found, said = called(tmp_path, "pull", "scripted.things", "--debug", warehouse=f"odbc:{string};PWD={SECRET}")
     assert found == code and all(each in said for each in told), said
     assert SECRET not in said and "pyodbc.Error:" not in said
+
+
+@pytest.mark.parametrize(
+    ("dsn", "told"),
+    [
+        ("odd", ["no ODBC driver Nope here, which the DSN odd names; installed: ", "odbc-postgresql"]),
+        ("ODD", ["no ODBC driver Nope here, which the DSN ODD names"]),
+        ("empty", ["The DSN empty names no driver; installed: ", "Driver = … in odbc.ini"]),
+        ("file", ["no ODBC driver /none/x.so here"]),
+        ("nope", ["There is no DSN nope here; known: odd, empty, file"]),
+    ],
+)
+def test_a_dsn_without_its_driver_is_not_told_as_missing(tmp_path: Path, dsn: str, told: list[str]) -> None:
+    """Whoever reads "there is no DSN" looks in the wrong file."""
+    ini = tmp_path / "odbc.ini"
+    ini.write_text("[odd]\nDriver=Nope\n[empty]\nServername=x\n[file]\nDriver=/none/x.so\n", encoding="utf-8")
+    code, said = called(tmp_path, "status", warehouse=f"odbc:DSN={dsn}", ODBCINI=str(ini))
+    assert code == 1 and all(each in said for each in told), said
+
+
+MICROSOFT = "Driver={ODBC Driver 18 for SQL Server};Server=h"
+AT = 'connection to server at "h" (127.0.0.1), port 5432 failed: '
+
+
+@pytest.mark.parametrize(
+    ("string", "state", "text", "told", "hint"),
+    [
+        (DRIVER, "08001", f"{AT}SSL error: certificate verify failed\n{AT}x", "cannot be checked", "sslrootcert"),
+        (DRIVER, "08001", f'{AT}root certificate file "/r" does not exist', "there is no file", "sslrootcert"),
+        (DRIVER, "08001", f'{AT}server certificate for "a" does not match host name "h"', "another name", "Server=…"),
+        (DRIVER, "08001", f"{AT}FATAL:  connection requires a valid client certificate", "client certificate", ""),
+        (DRIVER, "08001", f"{AT}FATAL:  odd things", "no connection: odd things [08001]", ""),
+        (DRIVER, "08001", 'invalid sslmode value: "REQUIRE"', "invalid sslmode value: …", "verify-full, in small"),
+        (DRIVER, "08001", f"{AT}timeout expired", "no answer within 30 s (timeout)", "firewall"),
+        (MICROSOFT, "HYT00", "[Microsoft][ODBC Driver 18 for SQL Server]Login timeout expired", "timeout", "firewall"),
+        (
+            MICROSOFT, "08001",
+            "[Microsoft][ODBC Driver 18 for SQL Server]SSL Provider: [error:0A000086:SSL routines::certificate verify "
+            "failed:self-signed certificate]", "not trusted here", "TrustServerCertificate=yes",
+        ),
+        (
+            MICROSOFT, "08001",
+            "[Microsoft][ODBC Driver 18 for SQL Server]SSL Provider: The target principal name is incorrect.",
+            "another name", "Server=…",
+        ),
+        (
+            MICROSOFT, "08001",
+            "[Microsoft][ODBC Driver 18 for SQL Server]TCP Provider: Error code 0x2749 (10057) (SQLDriverConnect); "
+            "[08001] [Microsoft][ODBC Driver 18 for SQL Server]A network-related or instance-specific error has "
+            "occurred while establishing a connection to h. (10057)", "does not take connections", "Is it running",
+        ),
+        (MICROSOFT, "28000", "[Microsoft][x][SQL Server]Login failed for user 'x'.", "was refused", "VALID UNTIL"),
+        (
+            MICROSOFT, "42000",
+            "[Microsoft][x][SQL Server]Cannot open database \"d\" requested by the login. The login failed. (4060)",
+            "no such database", "may enter",
+        ),
+    ],
+)  # fmt: skip
+def test_why_there_is_no_connection_is_told(string: str, state: str, text: str, told: str, hint: str) -> None:
+    """The driver's own words stand behind an address in quotes, and all between quotes is left out elsewhere."""
+    pyodbc = connecting.manager()
+    found = connecting.refused(connecting.link(string, Settings()), pyodbc.OperationalError(*error(state, text).args))
+    assert told in str(found) and hint in str(found), str(found)
+    assert "connection to server" not in str(found)
+    assert ("sslrootcert" in str(found)) == (hint == "sslrootcert")
 
 
 @pytest.mark.parametrize("verb", [["check", "scripted"], ["status", "--output", "json"]])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from syncer.odbc.postgrestransaction import LONGEST_NAME, MOST_COLUMNS
 from syncer.odbc.postgrestypes import TYPE_NAMES
-from syncer.warehouses.postgresql import LONGEST_NAME, MOST_COLUMNS
 from tests.conftest import query_file
 from tests.servers import postgresql
 from tests.shop import Syncer

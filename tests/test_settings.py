@@ -189,3 +189,11 @@ def test_an_option_knows_where_it_stands(tmp_path: Path) -> None:
     assert places["workers"].endswith("syncer.toml, line 6, in [environments.voys.gitlab]")
     assert places["groups"].endswith("syncer.toml, line 4, in [environments.voys]")
     assert load(tmp_path).account("gitlab").places["workers"].endswith("line 2, in [gitlab]")
+
+
+def test_the_place_of_the_warehouse_is_told_where_it_stands_in_the_file(tmp_path: Path) -> None:
+    """Else a person looks for a variable that nobody has set."""
+    toml = "[jira]\nuser = 'ada'\n[warehouse]\nurl = 'odbc:DSN=warehouse'\n"
+    assert load(tmp_path, toml).place_of_warehouse() == f"{tmp_path / 'syncer.toml'}, line 4, url in [warehouse]"
+    assert load(tmp_path, toml, SYNCER_WAREHOUSE="odbc:DSN=another").place_of_warehouse() == ""
+    assert load(tmp_path, "[warehouse]\nwait_s = 1\n").place_of_warehouse() == ""

@@ -13,17 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import pyarrow as pa
 import pyodbc
 import pytest
 
-from syncer import sql, status
+from syncer import journal, sql, status
 from syncer.clock import SystemClock
 from syncer.errors import WarehouseBusy, WarehouseError, WarehouseLost
-from syncer.odbc.tsqltransaction import MOST_PARAMETERS
-from syncer.odbc.tsqltypes import Described, definition, key_lengths
+from syncer.odbc.exactly import COLLATION
+from syncer.odbc.tsqltransaction import MOST_PARAMETERS, is_writing
+from syncer.odbc.tsqltypes import Described, as_text, definition, from_text, key_lengths, staged
 from syncer.settings import Settings
 from syncer.tables import Column, Table
-from syncer.values import BIGINT, JSON, TEXT, TIMESTAMP
+from syncer.values import BIGINT, DATE, DOUBLE, JSON, TEXT, TIMESTAMP
 from syncer.warehouses import Warehouse, find
 from tests import test_offers, test_sql
 from tests.conftest import Site
@@ -45,12 +47,12 @@ for _name, _test in vars(contract).items():
 @pytest.mark.parametrize("backend", ["duckdb"], indirect=True)
 @pytest.mark.parametrize("toml", ["", test_offers.TOML])
 def test_pulls_leave_what_they_leave_on_duckdb(
-    make_site: Callable[..., Site], database: tsql.StandIn, monkeypatch: pytest.MonkeyPatch, toml: str
+    make_site: Callable[..., Site], stand_in: tsql.StandIn, monkeypatch: pytest.MonkeyPatch, toml: str
 ) -> None:
     """Both styles, slices, states, walks, rejects, censuses: every statement of theirs is read, run and compared."""
     monkeypatch.setattr("syncer.reading.GROUP_ROWS", 5)
     here, there = make_site(toml, "here"), make_site(toml, "there")
-    there.settings, there.database = attrs.evolve(there.settings, warehouse=database.setting), database
+    there.settings, there.database = attrs.evolve(there.settings, warehouse=stand_in.setting), stand_in
     for site in (here, there):
         test_sql.live(site)
     assert test_sql.state(there) == test_sql.state(here)
@@ -59,17 +61,17 @@ def test_pulls_leave_what_they_leave_on_duckdb(
         (run.mapping, run.status, run.read) for run in told[1].runs
     ]
     assert [reject.key for reject in told[0].rejects] == [reject.key for reject in told[1].rejects] != []
-    assert len(set(database.server.sent)) > 100
+    assert len(set(stand_in.server.sent)) > 100
 
 
 # Parameters.
 
 
-def given(warehouse: Warehouse, database: tsql.StandIn, text: str, *parameters: Any) -> str:
+def given(warehouse: Warehouse, stand_in: tsql.StandIn, text: str, *parameters: Any) -> str:
     """The statement as the driver got it."""
     with warehouse.transaction() as t:
         t.rows(sql.statement(text), parameters)
-        return database.server.sent[-1]
+        return stand_in.server.sent[-1]
 
 
 @pytest.mark.parametrize(
@@ -85,17 +87,17 @@ def given(warehouse: Warehouse, database: tsql.StandIn, text: str, *parameters: 
     ],
 )
 def test_what_a_driver_would_change_is_sent_as_a_text(
-    warehouse: Warehouse, database: tsql.StandIn, value: Any, mark: str
+    warehouse: Warehouse, stand_in: tsql.StandIn, value: Any, mark: str
 ) -> None:
     """Fractions of a second, decimals, NULL whose type the driver would ask for, long texts that it calls ntext."""
-    assert given(warehouse, database, "SELECT ? AS x", value) == f"SELECT {mark} AS [x]"
+    assert given(warehouse, stand_in, "SELECT ? AS x", value) == f"SELECT {mark} AS [x]"
     with warehouse.transaction() as t:
         ((found,),) = t.rows(sql.statement("SELECT ? AS x"), [value])
     assert found == ("x\ufffdy" if value == "x\0y" else value)
 
 
 def test_a_statement_stays_below_the_servers_limit_or_is_not_sent(
-    warehouse: Warehouse, database: tsql.StandIn
+    warehouse: Warehouse, stand_in: tsql.StandIn
 ) -> None:
     """Each text in an `IN` needs two places: where both are too many, the second is written out."""
     prepared(warehouse)
@@ -103,15 +105,15 @@ def test_a_statement_stays_below_the_servers_limit_or_is_not_sent(
     with warehouse.transaction() as t:
         query = sql.statement(f"SELECT COUNT(*) FROM load.things AS b WHERE b.k IN ({', '.join('?' for _ in keys)})")
         assert t.rows(query, keys) == [(0,)]
-        assert "DATALENGTH(N'it''s 7')" in database.server.sent[-1]
-    sent = len(database.server.sent)
+        assert "DATALENGTH(N'it''s 7')" in stand_in.server.sent[-1]
+    sent = len(stand_in.server.sent)
     refused = pytest.raises(WarehouseError, match="would have 2,099 parameters; SQL Server takes 2,098")
     with refused, warehouse.transaction() as t:
         t.rows(sql.statement(f"SELECT {', '.join('?' for _ in range(MOST_PARAMETERS + 1))}"), [1] * 2_099)
-    assert len(database.server.sent) == sent
+    assert len(stand_in.server.sent) == sent
 
 
-def test_a_derived_table_outlives_its_parameters(warehouse: Warehouse, database: tsql.StandIn) -> None:
+def test_a_derived_table_outlives_its_parameters(warehouse: Warehouse, stand_in: tsql.StandIn) -> None:
     """A driver runs a statement with parameters in a scope of its own, and what is made there is gone behind it."""
     prepared(warehouse)
     with warehouse.transaction() as t:
@@ -119,13 +121,13 @@ def test_a_derived_table_outlives_its_parameters(warehouse: Warehouse, database:
         assert t.derive("d", query, ["x", "a ", NOON + dt.timedelta(days=1)]) == 1
         assert t.rows(sql.statement("SELECT * FROM d")) == [(2, "x", "a ")]
         assert t.derive("d", sql.statement("SELECT b.id FROM load.things AS b")) == len(TEXTS)
-    assert not any("INTO [#d]" in text and "?" in text and "SELECT q.* INTO" in text for text in database.server.sent)
+    assert not any("INTO [#d]" in text and "?" in text and "SELECT q.* INTO" in text for text in stand_in.server.sent)
 
 
-def test_no_temporary_table_outlives_its_transaction(warehouse: Warehouse, database: tsql.StandIn) -> None:
+def test_no_temporary_table_outlives_its_transaction(warehouse: Warehouse, stand_in: tsql.StandIn) -> None:
     """The session keeps them otherwise, with what they hold of people."""
     prepared(warehouse)
-    assert "DROP TABLE [#s]" in database.server.sent
+    assert "DROP TABLE [#s]" in stand_in.server.sent
     with warehouse.transaction() as t:
         t.stage("s", things(TEXTS), THINGS.types())
 
@@ -141,14 +143,64 @@ def test_a_key_fits_an_index_and_tells_blanks_apart() -> None:
         columns=tuple(Column(name, TEXT) for name in ("mapping", "environment", "scope", "key", "column")),
         key=("mapping", "environment", "scope", "key", "column"),
     )
-    lengths = key_lengths(wide)
+    lengths = key_lengths(attrs.evolve(wide, schema="load"))
     assert lengths["mapping"] == 100 and lengths["scope"] == 226
     assert sum(2 * length + 4 for length in lengths.values()) <= 1_700
+    assert key_lengths(wide) == {"mapping": 100, "environment": 60, "scope": 4_000, "key": 4_000, "column": 4_000}
+    assert definition(wide).endswith(
+        "PRIMARY KEY NONCLUSTERED ([mapping], [environment], [dss_bytes_of_mapping], [dss_bytes_of_environment], "
+        "[dss_hash_of_key])"
+    )
+    assert (
+        "[dss_hash_of_key] AS CAST(HASHBYTES('SHA2_256', CAST(DATALENGTH([scope]) AS binary(8)) + CAST([scope] AS "
+        "varbinary(max)) + CAST(DATALENGTH([key]) AS binary(8))"
+    ) in definition(wide)
     assert key_lengths(THINGS) == {} and key_lengths(contract.PAIRS) == {"b": 844}
     made = definition(contract.PAIRS)
     assert "[b] nvarchar(844) COLLATE Latin1_General_100_BIN2 NOT NULL" in made
     assert "[dss_bytes_of_b] AS DATALENGTH([b]) PERSISTED NOT NULL" in made
     assert made.endswith("PRIMARY KEY NONCLUSTERED ([a], [b], [dss_bytes_of_b])")
+
+
+@pytest.mark.parametrize("table", [v for v in vars(journal).values() if isinstance(v, Table)], ids=lambda t: t.name)
+def test_the_state_has_room_for_every_key(table: Table) -> None:
+    """A reject names the key of a row: where the load table takes it, the reject must not fail the pull."""
+    one = Table(schema="load", name="t", columns=(Column("id", TEXT),), key=("id",))
+    lengths = key_lengths(table)
+    assert "key" not in lengths or lengths["key"] >= key_lengths(one)["id"]
+
+
+def test_a_reject_of_a_long_key_is_kept(warehouse: Warehouse) -> None:
+    """And seen again; another one that differs by a blank at its end is another one."""
+    key, now = "k" * 848, NOON
+    rejects = [
+        journal.Reject(key=each, column="c" * 100, scope="", reason="r", declared="BIGINT", found="text")
+        for each in (key, f"{key} ")
+    ]
+    pulled = journal.Pulled(mapping="m", environment="default", run="r")
+    with warehouse.transaction() as t:
+        t.create(journal.REJECTS)
+        for _ in range(2):
+            journal.keep_rejects(t, rejects, pulled=pulled, now=now)
+        assert len(t.rows(sql.statement("SELECT key FROM syncer.rejects"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        (from_text("x", TIMESTAMP), "CONVERT(datetime2(6), x, 121)"),
+        (from_text("x", DATE), "CONVERT(date, x, 23)"),
+        (from_text("x", DOUBLE), "CONVERT(float, x)"),
+        (as_text("x", DOUBLE), f"(CONVERT(nvarchar(40), x, 3) COLLATE {COLLATION})"),
+        (as_text("x", TIMESTAMP), f"(CONVERT(nvarchar(40), x, 126) COLLATE {COLLATION})"),
+        (as_text("x", DATE), f"(CONVERT(nvarchar(40), x, 23) COLLATE {COLLATION})"),
+        (staged(TEXT, pa.array(["x"])), f"nvarchar(450) COLLATE {COLLATION}"),
+        (staged(TEXT, pa.array(["x" * 4_001])), f"nvarchar(max) COLLATE {COLLATION}"),
+    ],
+)
+def test_a_cast_keeps_every_digit(given: str, written: str) -> None:
+    """By its style: 0 has six digits of a double, and datetime a three-hundredth of a second."""
+    assert given == written
 
 
 @pytest.mark.parametrize(
@@ -183,9 +235,9 @@ def test_too_many_columns_are_refused(warehouse: Warehouse) -> None:
 # Leases and commits.
 
 
-def test_a_lease_is_held_by_one_session(warehouse: Warehouse, database: tsql.StandIn, tmp_path: Path) -> None:
+def test_a_lease_is_held_by_one_session(warehouse: Warehouse, stand_in: tsql.StandIn, tmp_path: Path) -> None:
     """Its lock is the session's; who holds it is told to others; one whose session ended is free."""
-    other = find(Settings(warehouse=database.setting, base=tmp_path, wait_s=0), clock=SystemClock())
+    other = find(Settings(warehouse=stand_in.setting, base=tmp_path, wait_s=0), clock=SystemClock())
     lease = warehouse.lease("x@default", run="r1", wait_s=0)
     with pytest.raises(Exception, match=r"x@default is being run by process \d+ on .* since 20.*"):
         other.lease("x@default", run="r2", wait_s=0)
@@ -200,7 +252,7 @@ def test_a_lease_is_held_by_one_session(warehouse: Warehouse, database: tsql.Sta
 
 @pytest.mark.parametrize("is_kept", [True, False])
 def test_a_commit_whose_answer_is_lost_is_found_out(
-    warehouse: Warehouse, database: tsql.StandIn, monkeypatch: pytest.MonkeyPatch, is_kept: bool
+    warehouse: Warehouse, stand_in: tsql.StandIn, monkeypatch: pytest.MonkeyPatch, is_kept: bool
 ) -> None:
     """By the number that the transaction had given its session: read back, never guessed."""
     prepared(warehouse)
@@ -226,31 +278,130 @@ def test_a_commit_whose_answer_is_lost_is_found_out(
         assert t.rows(rows) == [(int(is_kept),)]
 
 
-def test_what_only_reads_leaves_no_number(warehouse: Warehouse, database: tsql.StandIn) -> None:
+def test_a_session_waits_as_long_as_the_setting_says(warehouse: Warehouse, stand_in: tsql.StandIn) -> None:
+    """The server's unit is a millisecond."""
+    with warehouse.transaction():
+        assert "SET LOCK_TIMEOUT 300" in stand_in.server.sent
+
+
+def test_what_a_read_loses_at_its_commit_is_nothing(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for what became of it; the next transaction has a new connection."""
+    prepared(warehouse)
+    commit, gone = tsql.Connection.commit, []
+
+    def lost(self: tsql.Connection) -> None:
+        if not gone:
+            gone.append(True)
+            raise pyodbc.OperationalError("08S01", "[08S01] [Microsoft][ODBC Driver 18]Communication link failure (0)")
+        commit(self)
+
+    monkeypatch.setattr(tsql.Connection, "commit", lost)
+    count = sql.statement("SELECT COUNT(*) FROM load.things")
+    for _ in range(2):
+        with warehouse.transaction() as t:
+            assert t.rows(count) == [(len(TEXTS),)]
+    assert gone
+
+
+def test_an_error_that_ended_the_transaction_leaves_session_and_lease(
+    warehouse: Warehouse, stand_in: tsql.StandIn
+) -> None:
+    """
+    FreeTDS's rollback is refused then (3903, measured), and what it sends next would be kept at once: a transaction is
+    begun for it, and rolled back.
+    """
+    prepared(warehouse)
+    lease = warehouse.lease("x@default", run="r1", wait_s=0)
+    stand_in.server.is_freetds = True
+    update = "UPDATE load.things SET v = '{}' WHERE id = 1"
+    for wrong in ("SELECT nothing FROM load.things", "INSERT INTO load.things (id) VALUES (1)"):
+        with pytest.raises(WarehouseError) as told, warehouse.transaction() as t:
+            t.run(sql.statement(update.format("lost")))
+            t.run(sql.statement(wrong))
+        assert type(told.value) is WarehouseError
+    assert set(warehouse.leases()) == {"x@default"}
+    with pytest.raises(ZeroDivisionError), warehouse.transaction() as t:
+        t.run(sql.statement(update.format("later")))
+        raise ZeroDivisionError
+    with warehouse.transaction() as t:
+        assert t.rows(sql.statement("SELECT COUNT(*) FROM load.things WHERE v IN ('lost', 'later')")) == [(0,)]
+    lease.release()
+
+
+def test_a_transaction_that_the_server_ended_is_not_committed(warehouse: Warehouse, stand_in: tsql.StandIn) -> None:
+    """What wrote behind its end stands alone: the lock of the first write, which went with it, tells."""
+    prepared(warehouse)
+    with pytest.raises(WarehouseError, match="ended our transaction before its end"), warehouse.transaction() as t:
+        t.run(sql.statement("UPDATE load.things SET v = 'x' WHERE id = 1"))
+        t._cursor.connection.rollback()  # type: ignore[attr-defined]  # as a trigger's ROLLBACK does
+        t.run(sql.statement("UPDATE load.things SET v = 'x' WHERE id = 2"))
+    assert stand_in.rows("SELECT COUNT(*) FROM load.things WHERE v = 'x'") == [(0,)]
+
+
+def test_a_statement_is_run_to_its_end(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trigger's results come before the statement's own number of rows, and an error may stand behind a result."""
+    prepared(warehouse)
+    change, more = sql.statement("UPDATE load.things SET v = 'x' WHERE id = 1"), [7, -1, 1]
+
+    def nextset(self: tsql.Cursor) -> bool:
+        if not more or not self.connection.server.sent[-1].startswith("UPDATE [load].[things]"):
+            return False
+        self.rowcount = more.pop(0)
+        if self.rowcount == 99:
+            raise pyodbc.ProgrammingError(
+                "42000", "[42000] [FreeTDS][SQL Server]Anna was refused (50000) (SQLMoreResults)"
+            )
+        return True
+
+    monkeypatch.setattr(tsql.Cursor, "nextset", nextset)
+    with warehouse.transaction() as t:
+        assert t.run(change) == 1 and not more
+    more += [1, 99]
+    with pytest.raises(WarehouseError, match=r"a trigger .* \(50000\)") as told, warehouse.transaction() as t:
+        t.run(change)
+    assert "Anna" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "does_write"),
+    [
+        ("UPDATE [load].[t] SET [a] = 1", True), ("CREATE SCHEMA [load]", True), ("EXEC sp_rename N'a', N'b'", True),
+        ("IF 1 = 1 EXEC sp_updateextendedproperty", True), ("ALTER TABLE [a].[b] ADD [c] int", True),
+        ("INSERT INTO [load].[t] SELECT 1", True), ("DELETE FROM [a].[b]", True), ("DROP TABLE [a].[b]", True),
+        ("INSERT INTO [#t] SELECT 1", False), ("CREATE TABLE [#t] ([a] int)", False), ("DROP TABLE [#t]", False),
+        ("SELECT 1", False), ("EXEC sp_releaseapplock @Resource = N'x'", False),
+    ],
+)  # fmt: skip
+def test_every_write_is_known(text: str, does_write: bool) -> None:
+    """A commit of what writes nothing has no number: none that writes may be taken for it."""
+    assert is_writing(text) is does_write
+
+
+def test_what_only_reads_leaves_no_number(warehouse: Warehouse, stand_in: tsql.StandIn) -> None:
     """A commit that wrote nothing needs no outcome."""
     prepared(warehouse)
-    before = database.rows("SELECT number FROM syncer.commits")
+    before = stand_in.rows("SELECT number FROM syncer.commits")
     with warehouse.transaction() as t:
         t.stage("s", things(TEXTS), THINGS.types())
         t.rows(sql.statement("SELECT COUNT(*) FROM s"))
-    assert database.rows("SELECT number FROM syncer.commits") == before
+    assert stand_in.rows("SELECT number FROM syncer.commits") == before
 
 
-def test_who_writes_holds_the_lock_of_what_is_written(warehouse: Warehouse, database: tsql.StandIn) -> None:
+def test_who_writes_holds_the_lock_of_what_is_written(warehouse: Warehouse, stand_in: tsql.StandIn) -> None:
     """Two that look whether a key is there would both insert it; the state has one lock: nobody waits in a ring."""
     prepared(warehouse)
     with warehouse.transaction() as t:
         t.run(sql.statement("UPDATE load.things SET v = 'x' WHERE id = 1"))
         t.run(sql.statement("UPDATE load.things SET v = 'x' WHERE id = 2"))
-        locks = [text for text in database.server.sent if "sp_getapplock" in text and "write load.things'" in text]
+        locks = [text for text in stand_in.server.sent if "sp_getapplock" in text and "write load.things'" in text]
     assert len(locks) == 2  # once for making it and filling it, once for this
 
 
-def test_every_table_of_ours_is_rebuilt(warehouse: Warehouse, database: tsql.StandIn) -> None:
+def test_every_table_of_ours_is_rebuilt(warehouse: Warehouse, stand_in: tsql.StandIn) -> None:
     """Forgetting leaves no dead row in them, and says what it does not reach."""
     prepared(warehouse)
     done = warehouse.rewrite()
-    rebuilt = [text for text in database.server.sent if text.endswith("REBUILD")]
+    rebuilt = [text for text in stand_in.server.sent if text.endswith("REBUILD")]
     assert rebuilt == ["ALTER TABLE [load].[things] REBUILD", "ALTER TABLE [syncer].[commits] REBUILD"]
     assert len(done.left) == 1 and "transaction log" in done.left[0] and "tempdb" in done.left[0]
 
@@ -271,12 +422,21 @@ def test_every_table_of_ours_is_rebuilt(warehouse: Warehouse, database: tsql.Sta
         ("Violation of PRIMARY KEY constraint 'PK'. The duplicate key value is (Ada L). (2627)", WarehouseError,
          "there already"),
         ("Invalid object name 'syncer.marks'.", WarehouseError, "a table is missing"),
+        ("Violation of PRIMARY KEY constraint 'PK'. The duplicate key value is (1205). (2627)", WarehouseError,
+         "there already"),
+        ("String or binary data would be truncated in table 'w.syncer.rejects', column 'key'. Truncated value: 'lock "
+         "request time out Ada (229) (SQLExecute) x'. (2628)", WarehouseError, r"\(key of rejects\)"),
+        ("Lock request time out for Ada (50000)", WarehouseError, r"a trigger that somebody made .* \(50000\)"),
+        ("Conversion failed when converting the nvarchar value 'Ada L' to data type int. (245)", WarehouseError,
+         r"Conversion failed .* \(245\)"),
+        ("Incorrect syntax near the keyword 'load'. (156)", WarehouseError, "near the keyword 'load'"),
         ("The transaction log for database 'w' is full. (9002)", WarehouseError, "is full"),
     ],
 )  # fmt: skip
 def test_what_the_server_refused_is_told(warehouse: Warehouse, text: str, kind: type[Exception], said: str) -> None:
     """By its number, else by its words, since other servers have other numbers; no value of a row is repeated."""
-    error = pyodbc.ProgrammingError("42000", f"[42000] [FreeTDS][SQL Server]{text} (SQLExecDirectW)")
+    more = "; [42000] [FreeTDS][SQL Server]The statement has been terminated. (3621)"
+    error = pyodbc.ProgrammingError("42000", f"[42000] [FreeTDS][SQL Server]{text} (SQLExecDirectW){more}")
     found = warehouse.refused(error)  # type: ignore[attr-defined]  # the port has no such method
     assert type(found) is kind and re.search(said, str(found)) and "Ada" not in str(found)
 

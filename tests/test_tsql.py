@@ -9,17 +9,21 @@ import datetime as dt
 import time
 from typing import Any
 
+import pyodbc
 import pytest
 import sqlglot
 
 from syncer import sql
+from syncer.errors import WarehouseError
 from syncer.odbc import tsql
 from syncer.values import BIGINT, TIMESTAMP
 from syncer.warehouses import Warehouse
 from tests.servers.things import NOON, TEXTS, THINGS, prepared, things
+from tests.servers.tsql import Cursor
 
 pytest_plugins = ["tests.servers.fixtures"]
 
+N = "CAST([n] AS NVARCHAR(MAX)) COLLATE Latin1_General_100_BIN2"
 
 # Rendering.
 
@@ -59,6 +63,11 @@ pytest_plugins = ["tests.servers.fixtures"]
             "GROUP BY [k], DATALENGTH([k]) ORDER BY [k], DATALENGTH([k])",
         ),
         (
+            "SELECT CAST(n AS TEXT) FROM load.t WHERE CAST(n AS TEXT) > ? ORDER BY CAST(n AS TEXT), 1 LIMIT 5",
+            f"SELECT TOP 5 {N} FROM [load].[t] WHERE ({N} > ? OR ({N} = ? AND DATALENGTH({N}) > ? AND ? >= 0)) "
+            f"ORDER BY {N}, DATALENGTH({N}), 1",
+        ),
+        (
             "SELECT a || '/' || CAST(n AS TEXT), NULL, 'x' FROM load.t WHERE r LIKE ? || '%'",
             "SELECT [a] + N'/' + CAST([n] AS NVARCHAR(MAX)) COLLATE Latin1_General_100_BIN2, "
             "CAST(NULL AS NVARCHAR(1)), "
@@ -75,6 +84,18 @@ def test_what_t_sql_says_otherwise(text: str, rendered: str) -> None:
     """Each form that only newer servers have, or none, is written in one that all have."""
     assert str(tsql.render(text)) == rendered
     sqlglot.parse_one(rendered, read="tsql", error_level=sqlglot.ErrorLevel.RAISE)
+
+
+def test_a_hash_is_of_each_value_whole() -> None:
+    """
+    Its length, the bytes of a number, and those of a text of any length, NULL apart: a cast to varbinary(8000) cuts.
+    """
+    text = "CAST([s].[a] AS nvarchar(max))"
+    assert str(tsql.render(f"SELECT {tsql.ROW_HASH}(s.a) AS h FROM batch AS s")) == (
+        f"SELECT (CONVERT(nvarchar(16), SUBSTRING(HASHBYTES('SHA2_256', COALESCE(CAST(DATALENGTH({text}) AS "
+        f"binary(8)) + CAST([s].[a] AS varbinary(8000)) + CAST({text} AS varbinary(max)), 0xFF)), 1, 8), 2) COLLATE "
+        "Latin1_General_100_BIN2) AS [h] FROM [#batch] AS [s]"
+    )
 
 
 def test_not_in_of_a_query_is_refused() -> None:
@@ -95,6 +116,21 @@ def test_a_thousand_columns_are_rendered_in_half_a_second() -> None:
         began = time.process_time()
         tsql.render.__wrapped__(text)
         assert time.process_time() - began < 0.5
+
+
+def test_a_missing_right_is_told_with_what_to_run(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LOAD is a reserved word of T-SQL: without brackets the advice would be refused."""
+    execute = Cursor.execute
+
+    def refused(self: Cursor, text: str, parameters: Any = ()) -> Cursor:
+        if text.startswith("CREATE SCHEMA"):
+            raise pyodbc.ProgrammingError("42000", "[42000] [FreeTDS][SQL Server]Denied. (262) (SQLExecDirectW)")
+        return execute(self, text, parameters)
+
+    monkeypatch.setattr(Cursor, "execute", refused)
+    with pytest.raises(WarehouseError) as told, warehouse.transaction() as t:
+        t.create(THINGS)
+    assert "CREATE SCHEMA [load] AUTHORIZATION" in str(told.value.hint)
 
 
 # Meaning: the same on DuckDB and on the stand-in, whose `=`, `<>`, `>`, EXCEPT and GROUP BY ignore blanks at the end.
@@ -140,17 +176,26 @@ def test_a_query_finds_what_it_finds_on_duckdb(warehouse: Warehouse, embedded: W
             assert found == wanted, (text, parameters)
 
 
-def test_going_on_behind_a_key_meets_every_key(warehouse: Warehouse) -> None:
-    """A census pages by key: one that differs by a blank at its end comes on the next page, if not on this one."""
+@pytest.mark.parametrize(
+    "key", ["w.k", sql.key_text("w", ["k"], THINGS.types()), sql.key_text("w", ["j", "k"], THINGS.types())]
+)
+def test_going_on_behind_a_key_meets_every_key(warehouse: Warehouse, key: str) -> None:
+    """
+    A census pages by key, and what treats loaded rows by the text of several: one that differs by a blank at its end
+    comes on the next page, if not on this one.
+    """
     prepared(warehouse)
+    whole = sql.statement(f"SELECT DISTINCT {key} AS k FROM load.things AS w WHERE {key} <> ''")
+    kind = "DISTINCT" if key == "w.k" else ""
     met: list[str] = []
     with warehouse.transaction() as t:
         while found := t.rows(
-            sql.statement("SELECT DISTINCT w.k FROM load.things AS w WHERE w.k > ? ORDER BY w.k LIMIT 1"),
+            sql.statement(f"SELECT {kind} {key} FROM load.things AS w WHERE {key} > ? ORDER BY {key} LIMIT 1"),
             [met[-1] if met else ""],
         ):
             met += [row[0] for row in found]
-    assert sorted(met) == sorted(text for text in TEXTS if text)
+        assert sorted(met) == sorted(row[0] for row in t.rows(whole)) != []
+    assert key != "w.k" or sorted(met) == sorted(text for text in TEXTS if text)
 
 
 def test_an_upsert_writes_what_it_writes_on_duckdb(warehouse: Warehouse, embedded: Warehouse) -> None:

@@ -260,3 +260,12 @@ def test_a_number_that_is_not_exact_is_no_silent_change(value: float, kind: Type
     """1e999 is read as infinity, and whole numbers beyond 64 bits as a double."""
     array, misfits = values.column([value, 1.5], kind)
     assert array[0].as_py() is None and array[1].as_py() == 1.5 and misfits[0].row == 0
+
+
+@pytest.mark.parametrize("body", [b"1e400", b'{"b":[1,{"c":-1e999}],"d":null}', b"[1e400,36893488147419103232]"])
+def test_a_number_beyond_a_double_is_a_misfit_in_json(body: bytes) -> None:
+    """It would become null, or the word Infinity, which is no JSON; beside a null that is one, all stays as it was."""
+    fine = {"a": None, "b": [None, 1.5, "null"]}
+    array, misfits = values.column([values.parse(body), fine], JSON)
+    assert array.to_pylist() == [None, '{"a":null,"b":[null,1.5,"null"]}']
+    assert [(misfit.row, misfit.reason) for misfit in misfits] == [(0, "a number outside the range of a double")]

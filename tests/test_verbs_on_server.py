@@ -17,11 +17,13 @@ import pytest
 from syncer import settings, warehouses
 from syncer.clock import SystemClock
 from syncer.verbs import server as server_verb
+from tests.contracts import third
 from tests.servers import pgbouncer, postgresql
 from tests.servers.roles import PASSWORD, as_role
 from tests.shop import Syncer, one_line
 
 pytest_plugins = ["tests.shop.fixtures", "tests.servers.postgresql_fixtures"]
+NOT_THERE = "not there yet; the first pull makes it"
 IN_BRACES = "PWD={p;a{s}}s w+%41};"
 
 
@@ -154,6 +156,47 @@ def test_check_finds_a_pooler_that_shares_sessions(
     finally:
         pooler.stop()
     assert sessions["status"] == "failed" and "pool" in sessions["detail"] and "session" in sessions["hint"]
+
+
+def test_check_says_where_sessions_were_not_compared(as_guarded: Syncer, database: str, guarded: str) -> None:
+    """A role of one connection has no second one to compare with."""
+    run(database, f"ALTER ROLE {guarded} CONNECTION LIMIT 1")
+    sessions = found(as_guarded, "warehouse sessions")
+    assert sessions["status"] == "warning" and sessions["detail"].startswith("not compared: no second connection (")
+
+
+def test_check_tells_the_servers_own_version(on_server: Syncer, database: str) -> None:
+    """The driver says 15.0.18 of 15.18."""
+    ((version,),) = asked(database, "SHOW server_version")
+    told = found(on_server, f"warehouse odbc:127.0.0.1/{database}")["detail"]
+    assert told.startswith(f"PostgreSQL {version.split()[0]}, through psqlodbc")
+
+
+def test_check_names_a_warehouse_that_fails_once(
+    on_server: Syncer, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands before the colon already."""
+    monkeypatch.setenv("SYNCER_WAREHOUSE", f"odbc:{postgresql.shared().string(database, Port='1')}")
+    assert found(on_server, f"warehouse odbc:127.0.0.1/{database}")["detail"].startswith("the server does not take")
+
+
+def test_check_of_a_warehouse_of_ones_own_makes_no_file(syncer: Syncer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one of the page for those who add one: SQLite makes a file of whatever is opened."""
+    third.write_code(Path())
+    monkeypatch.setenv("SYNCER_WAREHOUSE", third.LINK)
+    toml = Path("syncer.toml")
+    folders = [line for line in toml.read_text().splitlines() if line.startswith("folders")]
+    assert len(folders) == 1
+    toml.write_text(toml.read_text().replace("folders = [", "folders = ['mine', "))
+    name = f"warehouse odbc:{Path('contract.sqlite').absolute()}"
+    assert found(syncer, name) == {"about": name, "status": "ok", "detail": NOT_THERE, "hint": ""}
+    assert list(Path().glob("*sqlite*")) == []
+    assert syncer("pull", "shop.items").code == 0
+    before = sorted(Path().glob("*sqlite*"))
+    assert found(syncer, name)["detail"].startswith("SQLite 3")
+    assert "not compared" in found(syncer, "warehouse sessions")["detail"]
+    assert found(syncer, "warehouse rights")["status"] == found(syncer, "warehouse values")["status"] == "ok"
+    assert sorted(Path().glob("*sqlite*")) == before
 
 
 def test_check_finds_a_driver_for_8_bit_letters(

@@ -47,6 +47,7 @@ _MAY_NOT = re.compile(r"is not permitted to log in|account is (currently )?(disa
 _NO_CONNECT = re.compile(r"permission denied for database|is not able to access the database", re.IGNORECASE)
 _NO_TLS = re.compile(r"server does not support (SSL|encryption)", re.IGNORECASE)
 _NO_PORT = re.compile(r'option "port"|invalid port number', re.IGNORECASE)
+_NETWORK = re.compile(r"network-related or instance-specific error|TCP Provider: Error code", re.IGNORECASE)
 _SILENT = re.compile(r"time-?out expired|timed out", re.IGNORECASE)
 _CERTIFICATE = re.compile(  # the server's; what is said of a client's own is shown as it is
     r"certificate (verify failed|chain)|root certificate|server certificate|self.signed certificate|target principal",
@@ -160,8 +161,11 @@ def refused(found: Link, error: BaseException) -> WarehouseError | UsageError:
             return WarehouseError(f"{found.name}: {told[0]}", hint=told[1])
     state = faults.state_of(error)
     said = faults.shown(type(error)(state, _WHERE.sub("", faults.text_of(error)).removeprefix("FATAL: ").strip()))
-    # 07006 is all that psqlodbc's ANSI driver says
-    hint = "Use the driver PostgreSQL Unicode, and not PostgreSQL ANSI." if state == "07006" else ""
+    hint = ""
+    if state == "07006":  # all that psqlodbc's ANSI driver says
+        hint = "Use the driver PostgreSQL Unicode, and not PostgreSQL ANSI."
+    elif "sslmode" in said:  # of a DSN, or in pqopt
+        hint = f"SSLmode is one of {', '.join(strings.SSL_MODES)}, in small letters, and does not stand in pqopt."
     return WarehouseError(f"{found.name}: no connection: {said}.", hint=hint)
 
 
@@ -202,21 +206,22 @@ def _no_login(found: Link, error: BaseException) -> tuple[str, str] | None:
     if _NO_CONNECT.search(text):
         return (
             f"{who} may not connect to that database.",
-            f"Have its owner run GRANT CONNECT ON DATABASE … TO {who} (SQL Server: CREATE USER in it).",
+            f"Have its owner run GRANT CONNECT ON DATABASE … TO {found.user or '…'} (SQL Server: CREATE USER in it).",
         )
     if _MAY_NOT.search(text):
         return (
             f"the login of {who} was refused: the role may not log in.",
-            f"Have an administrator run ALTER ROLE {who} LOGIN (SQL Server: ALTER LOGIN … ENABLE), or name another.",
+            f"Have an administrator run ALTER ROLE {found.user or '…'} LOGIN (SQL Server: ALTER LOGIN … ENABLE), "
+            "or name another.",
         )
     if faults.is_login(error) and "no password" in text:
         return f"the server wants a password of {who}, and none is set.", "Set SYNCER_WAREHOUSE_PASSWORD."
     if faults.is_login(error):
         return (
             f"the login of {who} was refused.",
-            "Check SYNCER_WAREHOUSE_USER and SYNCER_WAREHOUSE_PASSWORD, or UID and PWD in the connection string, where "
-            "a password with ; { or } stands in braces. A % or + in it is taken as it is. It may also have expired "
-            "(VALID UNTIL of the role): the server does not tell these apart.",
+            "Check SYNCER_WAREHOUSE_USER and SYNCER_WAREHOUSE_PASSWORD, or UID and PWD in the connection string, "
+            "where a password with ; { or } stands in braces. A % or + in it is taken as it is. It may also have "
+            "expired (VALID UNTIL of a role): the server does not tell these apart.",
         )
     if faults.is_no_entry(error):
         return (
@@ -238,13 +243,13 @@ def _no_server(found: Link, error: BaseException) -> tuple[str, str] | None:
         return "that server's name is not known here.", "Check Server=…."
     if _NO_PORT.search(text):
         return "Port is no number that a server can have.", "Check Port=…; PostgreSQL's own is 5432."
-    if faults.is_starting(error):
-        return "the server does not take connections.", "Is it running, and are Server=… and Port=… right?"
     if _SILENT.search(text) or faults.state_of(error) in ("HYT00", "HYT01"):
         return (
             f"no answer within {LOGIN_S} s (timeout).",
             "Are Server=… and Port=… right, is it a server of that kind, and does no firewall stand between?",
         )
+    if faults.is_starting(error) or _NETWORK.search(text):
+        return "the server does not take connections.", "Is it running, and are Server=… and Port=… right?"
     return None
 
 

@@ -21,7 +21,8 @@ _LOST = re.compile(
     re.IGNORECASE,
 )
 _STARTING = re.compile(
-    r"starting up|shutting down|in recovery mode|not yet accepting connections|not accepting connections|is being shut"
+    r"starting up|is not currently available|shutting down|in recovery mode"
+    r"|not yet accepting connections|not accepting connections|is being shut"
     r"|Connection refused|actively refused|No such file or directory.*socket"
     r"|server closed the connection unexpectedly|terminating connection"  # a server that comes back from a crash
     r"|too many clients|too many connections|remaining connection slots",
@@ -47,6 +48,8 @@ _DETAIL = re.compile(r"\n\s*(?:DETAIL|CONTEXT|LINE \d+|QUERY|STATEMENT):")
 # may tell the row).
 _NAMES = ("2B", "42", "3F", "3D", "28", "0A", "55", "57", "53", "2350", "23514", "23P01")
 _OF_ROWS = ("22", "23", "42", "P0")
+_RAISED = re.compile(r"\[SQL Server\].*\((?:[5-9]\d{4}|\d{6,})\) \(SQL\w+\)", re.DOTALL)  # by a trigger of a person
+_VALUE = re.compile(r"\s*(?:The duplicate key value|Truncated value).*", re.DOTALL)
 _PERSONS = "P0"  # raised by a function or trigger, in words of whoever wrote it
 
 
@@ -116,8 +119,8 @@ def is_no_host(error: BaseException) -> bool:
 
 def shown(error: BaseException) -> str:
     """Write what a driver said without what may be of a row: in texts about values, what is quoted, and numbers."""
-    state, text = state_of(error), text_of(error)
-    if state.startswith(_PERSONS):
+    state, text = state_of(error), _VALUE.sub("", text_of(error))
+    if state.startswith(_PERSONS) or _RAISED.search(str(error.args[-1] if error.args else "")):
         return f"a function or a trigger that somebody made raised an error of its own [{state}]"
     said = _DETAIL.split(text)[0] if state.startswith(_NAMES) else without_values(text)
     return f"{' '.join(said.split())[:300].rstrip('. ;')} [{state}]"

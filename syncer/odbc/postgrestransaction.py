@@ -149,6 +149,8 @@ class PostgreSQLTransaction(Transaction):
             raise _no_right(
                 f"make tables in the schema {table.schema}", f"GRANT USAGE, CREATE ON SCHEMA {table.schema} TO …"
             ) from error
+        if not table.key:  # else a publication of all tables refuses deletes
+            self.execute(f"ALTER TABLE {table_name(table)} REPLICA IDENTITY FULL")
 
     def widen(self, table: Table, column: str, to: Type) -> None:
         """Give a column a type that holds every value it has. Raises WarehouseError where a view depends on it."""
@@ -193,10 +195,9 @@ class PostgreSQLTransaction(Transaction):
         super().execute(text, parameters)
 
     def _join_by(self, *, hashes: str) -> None:
-        """Switch joins that read a whole table off or on, until the transaction ends."""
-        self.fetched(
-            f"SELECT set_config('enable_hashjoin', '{hashes}', TRUE), set_config('enable_mergejoin', '{hashes}', TRUE)"
-        )
+        """Switch plans that read a whole table for a set off or on, until the transaction ends."""
+        ways = ("enable_hashjoin", "enable_mergejoin", "enable_seqscan")  # a table that was empty a moment ago, too
+        self.fetched("SELECT " + ", ".join(f"set_config('{way}', '{hashes}', TRUE)" for way in ways))
 
     def _has_index(self, table: Table) -> bool:
         """Tell whether a table has an index on its key; a site may have dropped it."""

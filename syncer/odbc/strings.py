@@ -7,6 +7,7 @@ Source: Microsoft's ODBC reference, SQLDriverConnect.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
 
@@ -25,6 +26,27 @@ _KNOWN = re.compile(
     r"|ClientCharset|App|WSID|ConnSettings|(Connection|Login) Timeout",
     re.IGNORECASE,
 )
+# What psqlodbc reads (16.0, dlg_specific.h), what it read once and strings still have, and what is the managers' own.
+_PSQLODBC = re.compile(
+    "dsn|driver|filedsn|savefile|description|server|servername|port|database|uid|username|pwd|password|sslmode|pqopt"
+    "|readonly|commlog|debug|fetch|protocol|optimizer|ksqo|socket|connsettings|uniqueindex|unknownsizes|lie|parse"
+    "|cancelasfreestmt|usedeclarefetch|textaslongvarchar|unknownsaslongvarchar|boolsaschar|maxvarcharsize"
+    "|maxlongvarcharsize|fakeoidindex|showoidcolumn|rowversioning|showsystemtables|extrasystableprefixes"
+    "|translation(name|dll|option)|disallowpremature|updatablecursors|lfconversion|trueisminus1|byteaaslongvarbinary"
+    "|useserversideprepare|lowercaseidentifier|logdir|gssauthusegss|keepalivetime|keepaliveinterval|dtclog|preferlibpq"
+    "|xaopt|batchsize|ignoretimeout|fetchrefcursors|numericas|optionalerrors|app|wsid|trace|tracefile|threading"
+    "|pooling|cptimeout|dm(env|conn|stmt)attr|[a-d][0-9a-z]",  # the last: each has an abbreviation
+    re.IGNORECASE,
+)
+_COMMON = ("Server", "Servername", "Port", "Database", "UID", "Username", "PWD", "Password", "SSLmode", "pqopt", "DSN")
+_MEANT = {  # what other drivers, and libpq, call them
+    "user": "UID", "user id": "UID", "userid": "UID", "user name": "UID", "host": "Server", "hostname": "Server",
+    "hostaddr": "Server", "addr": "Server", "address": "Server", "data source": "Server", "dbname": "Database",
+    "db": "Database", "dbq": "Database", "initial catalog": "Database", "catalog": "Database", "pass": "PWD",
+    "passwd": "PWD", "encrypt": "SSLmode", "ssl": "SSLmode", "sslrootcert": "pqopt={sslrootcert", "options": "pqopt",
+    "connect_timeout": "pqopt={connect_timeout",
+}  # fmt: skip
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 HINT = "Such as odbc:DSN=warehouse;UID=syncer, or odbc:Driver={PostgreSQL Unicode};Server=…;Database=…;UID=…."
 
 
@@ -35,9 +57,9 @@ class ConnectionString:
     parts: Mapping[str, str] = attrs.field(repr=False)  # by key as it was written
 
     def get(self, *keys: str) -> str:
-        """Return the value of the first of *keys* that it has; empty where it has none."""
+        """Return the value of the first of *keys* that it has one of; empty where it has none."""
         lowered = {key.lower(): value for key, value in self.parts.items()}
-        return next((lowered[key.lower()] for key in keys if key.lower() in lowered), "")
+        return next((value for key in keys if (value := lowered.get(key.lower(), ""))), "")
 
     def has(self, key: str) -> bool:
         """Tell whether it has a key."""
@@ -50,8 +72,12 @@ class ConnectionString:
 
     def having(self, key: str, value: str) -> ConnectionString:
         """Give a key a value in place of what it says itself."""
-        kept = {each: part for each, part in self.parts.items() if each.lower() != key.lower()}
-        return ConnectionString({**kept, key: value})
+        return ConnectionString({**self.without(key).parts, key: value})
+
+    def without(self, *keys: str) -> ConnectionString:
+        """Take keys out."""
+        gone = {key.lower() for key in keys}
+        return ConnectionString({key: value for key, value in self.parts.items() if key.lower() not in gone})
 
     def text(self) -> str:
         """Write it, as a driver manager reads it."""
@@ -109,6 +135,37 @@ def checked(given: ConnectionString) -> ConnectionString:
             f"SYNCER_WAREHOUSE: the connection string names neither DSN nor Driver (it has {has}).", hint=HINT
         )
     return given
+
+
+def check_for_psqlodbc(given: ConnectionString) -> None:
+    """
+    Look for what psqlodbc passes over without a word: a key that is nearly one of its own, which it does not read, and
+    an SSLmode that it does not know, for which it connects without TLS (13.02 looks at the first letter, measured).
+
+    Raises: UsageError, without a value, and without a key that may be the rest of a password.
+    """
+    for number, (key, value) in enumerate(given.parts.items(), start=1):
+        low = key.lower()
+        if low in ("sslmode", "ca") and value not in SSL_MODES:
+            near = difflib.get_close_matches(value.lower().replace("_", "-"), SSL_MODES, 1)
+            raise UsageError(
+                f"SYNCER_WAREHOUSE: SSLmode is none of {', '.join(SSL_MODES)}, in small letters; the driver would "
+                "connect without TLS.",
+                hint=f"Write {key}={near[0]}." if near else "Write SSLmode=require, or verify-full.",
+            )
+        if _PSQLODBC.fullmatch(key):
+            continue
+        if meant := _MEANT.get(low):
+            raise UsageError(
+                f"SYNCER_WAREHOUSE: PostgreSQL's driver does not read {key}=….", hint=f"Write {meant}=… in its place."
+            )
+        if near := difflib.get_close_matches(low, [each.lower() for each in _COMMON], 1, 0.75):
+            meant = next(each for each in _COMMON if each.lower() == near[0])
+            raise UsageError(
+                f"SYNCER_WAREHOUSE: the key of part {number} of the connection string is none that PostgreSQL's "
+                f"driver reads; is it {meant}?",
+                hint="Where it belongs to a password with a ; in it, that stands in braces: PWD={a;b}.",
+            )
 
 
 def named(key: str) -> str:

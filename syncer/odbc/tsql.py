@@ -382,7 +382,7 @@ def _select(node: exp.Select) -> None:
 
 
 def _exact_order(node: exp.Ordered) -> list[exp.Expr]:
-    if not isinstance(node.this, exp.Column):
+    if isinstance(node.this, exp.Literal) or (not isinstance(node.this, exp.Column) and is_number(node.this)):
         return [node.copy()]
     longer = exp.Ordered(this=bytes_of(node.this), desc=node.args.get("desc"), nulls_first=not node.args.get("desc"))
     return [node.copy(), longer]

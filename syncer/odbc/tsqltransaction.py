@@ -20,11 +20,11 @@ from syncer.odbc import arrays, connecting, faults, tsql, tsqltypes
 from syncer.odbc.exactly import COLLATION
 from syncer.odbc.transaction import Rows, Transaction
 from syncer.odbc.tsql import Rendered, Slot, literal, name
-from syncer.odbc.tsqltypes import BYTES_OF, COLUMN_TYPES, Described
+from syncer.odbc.tsqltypes import COLUMN_TYPES, COMPUTED, Described
 from syncer.odbc.warehouse import lock_key
 from syncer.sql import Statement
 from syncer.tables import STATE, Column, Table
-from syncer.values import DECIMAL_DIGITS, DECIMAL_SCALE, NUL_REPLACED, Type
+from syncer.values import DECIMAL_DIGITS, DECIMAL_SCALE, Type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,7 +37,10 @@ LONGEST_COMMENT = 3_750  # 7,500 bytes
 LONG_TEXT = 2_000  # from here on a driver may send a text as ntext, which compares with nothing
 DENIED = (229, 230, 262, 297, 300, 2760, 15151, 15247)  # a right is missing
 DEPENDENT = (0, 4920, 4922, 4928, 5074)  # 0: the driver tells no number
-_NUMBER = re.compile(r"\((\d{3,5})\)")
+_NUMBER = re.compile(r"\((\d+)\) \(SQL\w+\)")  # as pyodbc writes it: behind the first of several texts, and the call
+_WRITES = re.compile(
+    r"(?:IF |INSERT |UPDATE |DELETE |ALTER |CREATE |DROP |EXEC )(?!(?:INTO |TABLE )?\[#|sp_releaseapplock)"
+)
 _COLUMNS = (
     "FROM sys.columns AS c JOIN sys.tables AS o ON o.object_id = c.object_id "
     "JOIN sys.schemas AS s ON s.schema_id = o.schema_id"
@@ -53,8 +56,9 @@ class SQLServerTransaction(Transaction):
 
     def __init__(self, cursor: pyodbc.Cursor) -> None:
         super().__init__(cursor)
-        self._locked: set[str] = set()
+        self._locked: dict[str, None] = {}
         self.has_written = False
+        self.written = -1  # how many rows the last statement wrote
 
     def run(self, statement: Statement, parameters: Sequence[Any] = ()) -> int:
         """Execute; return how many rows were written. Raises WarehouseBusy: another session writes there."""
@@ -62,7 +66,7 @@ class SQLServerTransaction(Transaction):
         if text.target:
             self.begin_writing(text.target)
         self.execute(text, parameters)
-        return max(int(self._cursor.rowcount), 0)
+        return max(self.written, 0)
 
     def rendered(self, statement: Statement) -> Rendered:
         """Write a statement in T-SQL."""
@@ -137,8 +141,8 @@ class SQLServerTransaction(Transaction):
             "SELECT c.name, t.name, c.max_length, c.[precision], c.scale, c.collation_name, "
             f"CASE WHEN N'a' = N'A' THEN 1 ELSE 0 END {_COLUMNS} "
             "JOIN sys.types AS t ON t.user_type_id = c.system_type_id "
-            f"WHERE s.name = ? AND o.name = ? AND NOT (c.is_computed = 1 AND LEFT(c.name, {len(BYTES_OF)}) = "
-            f"{literal(BYTES_OF)}) ORDER BY c.column_id"
+            f"WHERE s.name = ? AND o.name = ? AND NOT (c.is_computed = 1 AND LEFT(c.name, {len(COMPUTED)}) = "
+            f"{literal(COMPUTED)}) ORDER BY c.column_id"
         )
         found = self.fetched(query, [table.schema, table.name])
         return {
@@ -169,7 +173,7 @@ class SQLServerTransaction(Transaction):
         except connecting.manager().Error as error:
             if not is_denied(error):
                 raise
-            raise _no_right(f"make the schema {schema}", f"CREATE SCHEMA {schema} AUTHORIZATION …") from error
+            raise _no_right(f"make the schema {schema}", f"CREATE SCHEMA {name(schema)} AUTHORIZATION …") from error
 
     def create_table(self, table: Table, columns: str) -> None:
         """Make a table where it is missing. Raises WarehouseError where we may not, or it has too many columns."""
@@ -190,7 +194,7 @@ class SQLServerTransaction(Transaction):
                 raise
             raise _no_right(
                 f"make tables in the schema {table.schema}",
-                f"GRANT CREATE TABLE TO …; GRANT ALTER ON SCHEMA::{table.schema} TO …",
+                f"GRANT CREATE TABLE TO …; GRANT ALTER ON SCHEMA::{name(table.schema)} TO …",
             ) from error
 
     def add_column(self, table: Table, column: Column) -> None:
@@ -275,7 +279,7 @@ class SQLServerTransaction(Transaction):
         # The lock is the transaction's, which the driver leaves to begin with the first statement that reads a table.
         result, depth = self.answer(
             "DECLARE @any sysname, @result int; SELECT TOP (1) @any = name FROM sys.schemas; "
-            f"EXEC @result = sp_getapplock @Resource = {literal(f'syncer: write {what}'[:255])}, "
+            f"EXEC @result = sp_getapplock @Resource = {_resource(what)}, "
             "@LockMode = N'Exclusive', @LockOwner = N'Transaction'; SELECT @result, @@TRANCOUNT"
         )
         if depth == 0 or result < -3:
@@ -285,7 +289,17 @@ class SQLServerTransaction(Transaction):
                 f"Another session of syncer writes to {what}, and did so longer than this one waits.",
                 hint="Look at it with `syncer status`, or set wait_s in [warehouse] of syncer.toml higher.",
             )
-        self._locked.add(what)
+        self._locked[what] = None
+
+    def has_ended(self) -> bool:
+        """Tell whether the transaction ended before its time: the first lock that it took is gone with it."""
+        if not self._locked:
+            return False
+        resource = _resource(next(iter(self._locked)))
+        asked = f"APPLOCK_MODE(N'public', {resource}, N'Transaction')"
+        return self.fetched(f"SELECT CASE WHEN @@TRANCOUNT = 0 THEN N'NoLock' ELSE {asked} END AS mode") == [
+            ("NoLock",)
+        ]
 
     def tidy(self) -> None:
         """Drop the temporary tables: they would stay as long as the session."""
@@ -299,7 +313,28 @@ class SQLServerTransaction(Transaction):
         return tsql.name(f"#{name}")
 
     def execute(self, text: str, parameters: Sequence[Any] = ()) -> None:
-        """Execute a statement. Raises WarehouseError, before anything is sent: it has too many parameters."""
+        """
+        Execute a statement to its end: an error may stand behind a first result, and before its own number of rows
+        are those of triggers.
+
+        Raises: WarehouseError, before anything is sent: it has too many parameters.
+        """
+        self.has_written = self.has_written or is_writing(text)
+        self._send(text, parameters)
+        self.written = int(self._cursor.rowcount)
+        while self._cursor.nextset():
+            if self._cursor.rowcount >= 0:
+                self.written = int(self._cursor.rowcount)
+
+    def fetched(self, text: str, parameters: Sequence[Any] = ()) -> Rows:
+        """Execute a query; return its rows. Raises as `execute` does."""
+        self._send(text, parameters)
+        found = [tuple(self.read(value) for value in row) for row in self._cursor.fetchall()]
+        while self._cursor.nextset():
+            pass
+        return found
+
+    def _send(self, text: str, parameters: Sequence[Any]) -> None:
         if not parameters:
             self._cursor.execute(str(text))
             return
@@ -309,7 +344,9 @@ class SQLServerTransaction(Transaction):
         is_long = len(text.slots) > MOST_PARAMETERS
         marks, given = [], []
         for slot in text.slots:
-            mark, values = _marked(parameters[slot], is_bytes=slot.is_bytes, is_inline=is_long)
+            value = parameters[slot]
+            given_value = self.given(value) if isinstance(value, str) else value
+            mark, values = _marked(given_value, is_bytes=slot.is_bytes, is_inline=is_long)
             marks.append(mark)
             given += values
         if len(given) > MOST_PARAMETERS:
@@ -329,18 +366,29 @@ class SQLServerTransaction(Transaction):
             if not self._cursor.nextset():
                 return ()
         found: Rows = [tuple(row) for row in self._cursor.fetchall()]
+        while self._cursor.nextset():
+            pass
         return found[0]
 
 
 def number_of(error: BaseException) -> int:
     """Return the server's own number of an error, 0 where the driver tells none."""
     found = _NUMBER.findall(str(error.args[1]) if len(error.args) > 1 else "")
-    return int(found[0]) if found else 0
+    return int(found[-1]) if found else 0  # the last: a value before it may be written alike
+
+
+def is_writing(text: str) -> bool:
+    """Tell whether a statement writes what outlives its transaction: neither a temporary table, nor a lock."""
+    return bool((isinstance(text, Rendered) and text.target) or _WRITES.match(text))
 
 
 def is_denied(error: BaseException) -> bool:
     """Tell whether a right is missing."""
     return number_of(error) in DENIED or "permission" in faults.text_of(error).lower()
+
+
+def _resource(what: str) -> str:
+    return literal(f"syncer: write {what}"[:255])
 
 
 def _table(table: Table) -> str:
@@ -356,8 +404,6 @@ def _texts(column: pa.ChunkedArray, kind: Type) -> pa.Array:
 
 def _marked(value: Any, *, is_bytes: bool, is_inline: bool) -> tuple[str, list[Any]]:
     """Return what stands at a parameter's place, and what the driver gets for it."""
-    if isinstance(value, str) and "\0" in value:
-        value = value.replace("\0", NUL_REPLACED)
     if is_bytes:
         if not isinstance(value, str):
             return "-1", []

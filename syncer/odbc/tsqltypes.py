@@ -4,20 +4,22 @@ Types in T-SQL: what a column is called, what the catalogue says of it, and cast
 All texts are national and have one collation, that of `tsql.py`, which takes letters as they are; columns of JSON have
 another one of that kind, by which they are known again. A text of a key has a length that an index allows: 1,700 bytes
 in all, the index not being a clustered one. Since an index, too, takes `a` for the same as `a` with a blank behind it,
-the bytes of each text of a key are a computed column of the table, and part of the key.
+the bytes of each text of a key are a computed column of the table, and part of the key. Tables of the state whose key
+has several texts of any length (a reject's scope, key and column) have one hash of them there instead.
 
 Source: the Transact-SQL reference (CREATE TABLE, CAST and CONVERT, "maximum capacity specifications").
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from syncer.odbc.exactly import COLLATION
 from syncer.odbc.tsql import name
-from syncer.tables import Column, Table
+from syncer.tables import STATE, Column, Table
 from syncer.values import BIGINT, BOOLEAN, DATE, DECIMAL, DECIMAL_DIGITS, DECIMAL_SCALE, DOUBLE, JSON, TEXT, TIMESTAMP
 from syncer.values import Type as Type
 
@@ -35,8 +37,11 @@ COLUMN_TYPES = {
     TIMESTAMP: "datetime2(6)",
     JSON: f"nvarchar(max) COLLATE {JSON_COLLATION}",
 }
-BYTES_OF: Final = "dss_bytes_of_"  # the computed columns
+COMPUTED: Final = "dss_"  # what the names of computed columns begin with
+BYTES_OF: Final = f"{COMPUTED}bytes_of_"
+HASH: Final = f"{COMPUTED}hash_of_key"
 KEY_BYTES = 1_700
+HASHED_LETTERS = 4_000  # of a key's text that the index has the hash of only
 NAMES = {"mapping": 100, "environment": 60}  # letters of a key's texts that are names of ours
 STAGED = (450, 4_000)  # letters that a staged text may have without being one of any length
 _KINDS = {
@@ -82,12 +87,21 @@ class Described:
         return self.spelled in _ROOMY or (is_key and self.is_exact and self.spelled.startswith("nvarchar("))
 
 
+def hashed(table: Table) -> list[str]:
+    """Return the texts of a table's key that its index has as one hash: several of no known length in the state."""
+    types = table.types()
+    found = [column for column in table.key if types[column] is TEXT and column not in NAMES]
+    return found if table.schema == STATE and len(found) > 1 else []
+
+
 def key_lengths(table: Table) -> dict[str, int]:
     """Return how many letters each text of a table's key may have."""
     types = table.types()
     texts = [column for column in table.key if types[column] is TEXT]
     is_wide = len(texts) > 1
     given = {column: NAMES[column] for column in texts if column in NAMES and is_wide}
+    if hashes := hashed(table):
+        return {**given, **dict.fromkeys(hashes, HASHED_LETTERS)}
     others = [column for column in texts if column not in given]
     left = KEY_BYTES - 8 * (len(table.key) - len(texts)) - 4 * len(texts) - 2 * sum(given.values())
     return {**given, **{column: left // 2 // len(others) for column in others}}
@@ -105,12 +119,23 @@ def column_type(table: Table, column: Column) -> str:
 def definition(table: Table) -> str:
     """Write the columns and the key of a table."""
     types, parts = table.types(), [f"{name(each.name)} {column_type(table, each)}" for each in table.columns]
-    texts = [column for column in table.key if types[column] is TEXT]
+    hashes = hashed(table)
+    key = [column for column in table.key if column not in hashes]
+    texts = [column for column in key if types[column] is TEXT]
     parts += [f"{name(BYTES_OF + each)} AS DATALENGTH({name(each)}) PERSISTED NOT NULL" for each in texts]
+    if hashes:
+        parts.append(f"{name(HASH)} AS {_hash(hashes)} PERSISTED NOT NULL")
     if table.key:
-        listed = ", ".join(name(each) for each in (*table.key, *(BYTES_OF + each for each in texts)))
+        more = [*(BYTES_OF + each for each in texts), *([HASH] if hashes else [])]
+        listed = ", ".join(name(each) for each in (*key, *more))
         parts.append(f"PRIMARY KEY NONCLUSTERED ({listed})")
     return ", ".join(parts)
+
+
+def _hash(texts: Sequence[str]) -> str:
+    """Write the hash of some texts, their blanks at the end too; none is taken for a part of its neighbour."""
+    parts = [f"CAST(DATALENGTH({name(each)}) AS binary(8)) + CAST({name(each)} AS varbinary(max))" for each in texts]
+    return f"CAST(HASHBYTES('SHA2_256', {' + '.join(parts)}) AS binary(32))"
 
 
 def staged(kind: Type, texts: pa.Array) -> str:

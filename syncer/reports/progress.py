@@ -35,6 +35,7 @@ class _State:
     total: int
     began: float
     progress: Progress | None = None
+    waits: str = "the first page"
 
 
 class PullProgress:
@@ -77,6 +78,11 @@ class PullProgress:
         with self._lock:
             self._state.progress = progress
 
+    def waits(self, what: str) -> None:
+        """Note what is waited for before the first page."""
+        with self._lock:
+            self._state.waits = what
+
     def ended(self, pulled: Pulled) -> None:
         """Note that a mapping is done; the next one begins."""
         with self._lock:
@@ -110,7 +116,7 @@ class PullProgress:
         seconds = terminal.duration(round(now - state.began))
         which = f" ({state.total - len(state.left) + 1} of {state.total})" if state.total > 1 else ""
         if state.progress is None:
-            return f"pull {name}{which}: waiting for the first page, {seconds}"
+            return f"pull {name}{which}: waiting for {state.waits}, {seconds}"
         done = state.progress
         scope = f", at {terminal.clean(done.scope)}" if done.scope else ""
         return f"pull {name}{which}: {done.read:,} read, {terminal.counted(done.pages, 'page')}{scope}, {seconds}"

@@ -34,8 +34,9 @@ PACKAGE = Path(__file__).parents[1]
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 SHORTEST_SECRET = 4  # a shorter one is no secret, and would be found in every other word
 _SEVERITY = (1, 4, 3, 0)
-_VARIABLE = re.compile(r"SYNCER_WAREHOUSE(?!_)")
+_VARIABLE = re.compile(r"(?<!Did you mean )SYNCER_WAREHOUSE(?!_)")
 _PASSWORD = re.compile(r"(?:pwd|password)\s*=\s*([^;}]+)", re.IGNORECASE)
+_OPTION = re.compile(r"\s*(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)(?=\s|$)", re.DOTALL)  # of libpq
 _KINDS = "duckdb:PATH or odbc:CONNECTION STRING"
 _SECRET_KEYS = ("token", "hash_key", "password")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
@@ -85,7 +86,7 @@ class Session:
     has_runs: bool = False  # what fails from now on did not fail before the first run
     before_note: Callable[[], None] | None = None  # takes a progress line away
     _secrets: set[str] = attrs.field(factory=set, repr=False)
-    _has_warehouse: bool = False  # --warehouse was given
+    _blamed: str = ""  # what named the warehouse, where that was not the variable
     _folders: tuple[Path, ...] = ()  # where a person's own sources and mappings stand
 
     @property
@@ -97,12 +98,12 @@ class Session:
         """Load the settings. Raises UsageError, also for a table of `syncer.toml` that nobody reads."""
         settings = load(environment=where.environment)
         self.conceal(settings)
+        self._blamed = "--warehouse" if where.warehouse is not None else settings.place_of_warehouse()
         if where.warehouse is None:
             _check_kind(settings.warehouse, "SYNCER_WAREHOUSE")
         else:
             _check_warehouse(where.warehouse)
             settings = attrs.evolve(settings, warehouse=where.warehouse)
-            self._has_warehouse = True
             self.conceal(settings)
         self._folders = settings.folders
         check_names(settings)
@@ -178,12 +179,12 @@ class Session:
 
     def hidden(self, text: str) -> str:
         """
-        Take every token and password out of *text*; name the option where it blames the variable that the option
-        overrules.
+        Take every token and password out of *text*; where it blames the variable, name the option or the line of
+        `syncer.toml` that named the warehouse instead.
         """
         for secret in sorted(self._secrets, key=len, reverse=True):  # one may be a part of another
             text = text.replace(secret, "***")
-        return _VARIABLE.sub("--warehouse", text) if self._has_warehouse else text
+        return _VARIABLE.sub(lambda _: self._blamed, text) if self._blamed else text
 
     def _log_line(self, message: str) -> None:
         self.note(self.hidden(str(message)).rstrip("\n"))
@@ -327,8 +328,37 @@ def _secrets_within(warehouse: str) -> set[str]:
     with contextlib.suppress(UsageError):
         parts = strings.parse(warehouse.partition(":")[2]).parts
         values = {value for key, value in parts.items() if key.lower() in strings.SECRET}
+        for key, value in parts.items():
+            values |= _secret_options(value) if key.lower() == "pqopt" else set()
         found |= values | {strings.braced(value) for value in values}
     return found
+
+
+def _secret_options(options: str) -> set[str]:
+    """Find the passwords among the options of libpq: as they are, and as they stand there."""
+    from syncer.odbc import strings
+
+    written = {match[2] for match in _OPTION.finditer(options) if match[1].lower() in strings.SECRET}
+    plain = {re.sub(r"\\(.)", r"\1", each[1:-1] if each[:1] == "'" else each) for each in written}
+    return written | plain
+
+
+def without_secrets(options: str) -> str:
+    """
+    Take the passwords out of the options of libpq (`pqopt`), or all of them where they cannot be told apart.
+
+    Source: PostgreSQL's manual, Connection Strings: `key=value`, blanks between, a value with blanks in quotes.
+    """
+    from syncer.odbc import strings
+
+    kept, place = [], 0
+    while match := _OPTION.match(options, place):
+        place = match.end()
+        if match[1].lower() not in strings.SECRET:
+            kept.append(match[0].strip())
+    if options[place:].strip():
+        return ""
+    return options if len(kept) == len(list(_OPTION.finditer(options))) else " ".join(kept)
 
 
 def worst(codes: Iterable[int]) -> int:

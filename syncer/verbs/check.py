@@ -209,7 +209,8 @@ def _warehouse(settings: Settings) -> Iterator[Found]:
             file = getattr(warehouse, "file", None)  # a backend of a site's own may have a method of that name
             yield from _file(about, warehouse, file) if isinstance(file, Path) else _server(warehouse, settings)
     except SyncerError as error:
-        yield Found.of_error(about, error)
+        told = error.message.removeprefix(f"{about.removeprefix('warehouse ')}: ")  # it is named already
+        yield attrs.evolve(Found.of_error(about, error), detail=told)
 
 
 def _server(warehouse: Warehouse, settings: Settings) -> Iterator[Found]:
@@ -226,7 +227,7 @@ def _file(about: str, warehouse: Warehouse, file: Path) -> Iterator[Found]:
         _write_something(warehouse)
         yield Found(about=about, detail="opens, and can be written")
     else:
-        yield _folder(about, file.parent, "not there yet; the first pull makes it")
+        yield folder_found(about, file.parent, "not there yet; the first pull makes it")
     yield _disk(file.parent)
 
 
@@ -239,7 +240,7 @@ def _write_something(warehouse: Warehouse) -> None:
         t.stage("check_now", pa.table({"one": [1]}), {"one": BIGINT})
 
 
-def _folder(about: str, folder: Path, detail: str) -> Found:
+def folder_found(about: str, folder: Path, detail: str) -> Found:
     """Try whether a file can be made in *folder*."""
     try:
         with tempfile.NamedTemporaryFile(dir=folder):
@@ -275,7 +276,7 @@ def _shared_folder(settings: Settings) -> Found:
             detail=f"{folder} cannot be made ({error.strerror})",
             hint="Name a folder that can be written in SYNCER_CACHE.",
         )
-    found = _folder("request budget", folder, f"shared in {folder}")
+    found = folder_found("request budget", folder, f"shared in {folder}")
     return attrs.evolve(found, hint="Name another folder in SYNCER_CACHE.") if found.status == FAILED else found
 
 

@@ -91,9 +91,14 @@ def run(options: Options, session: Session) -> int:
 
 
 def _run(warehouse: DemoWarehouse, session: Session) -> int:
-    if warehouse.clear_the_way():
-        session.say(f"{warehouse.name} is of an earlier demo; it is made anew.\n")
-    warehouse.mark()
+    with warehouse.held() as was_there:
+        if was_there:
+            session.say(f"{session.hidden(warehouse.name)} is of an earlier demo; it is made anew.\n")
+        return _shown(warehouse, session)
+
+
+def _shown(warehouse: DemoWarehouse, session: Session) -> int:
+    """Run the demo, and tell what to try on what it leaves."""
     session.say(
         "Starting HubSpot, Jira, GitLab, Friday Pulse and AnythingLLM on 127.0.0.1, with made-up records, some "
         f"{AMOUNT.issues:,} of each kind ..."
@@ -107,17 +112,18 @@ def _run(warehouse: DemoWarehouse, session: Session) -> int:
         show = _Show(session=session, sandbox=sandbox, settings=settings, warehouse=warehouse)
         code = show.run()
     warehouse.mark_end()
+    to_try = [session.hidden(command) for command in warehouse.to_try(QUERIES)]
     if session.is_json:
         session.document.put("edits", show.edits)
-        session.document.put("warehouse", warehouse.name)
-        session.document.put("try", warehouse.to_try(QUERIES))
+        session.document.put("warehouse", session.hidden(warehouse.name))
+        session.document.put("try", to_try)
         return code
     if code == 1:
         session.show("\nSomething failed; see above.")
         return code
     needed = f" ({demo_warehouse.PASSWORD} must be set)" if warehouse.needs_password else ""
-    session.say(f"\nThe records stand in {warehouse.name}. Three commands to try next{needed}:\n")
-    for command in warehouse.to_try(QUERIES):
+    session.say(f"\nThe records stand in {session.hidden(warehouse.name)}. Three commands to try next{needed}:\n")
+    for command in to_try:
         session.say(f"  {command}")
     return code
 
@@ -167,9 +173,11 @@ class _Show:
 
         def told(pulled: Pulled) -> None:
             progress.ended(pulled)
-            pull.tell(session, pulled, indent="   ")
+            pull.tell(session, attrs.evolve(pulled, mode=engine.INCREMENTAL), indent="   ")
 
-        request = engine.Request(on_progress=progress.moved, on_run=told)
+        request = engine.Request(
+            mode=demo_warehouse.MODE, on_progress=progress.moved, on_wait=progress.waits, on_run=told
+        )
         began = time.monotonic()
         with progress:
             runs = engine.pull(NAMES, settings=self.settings, request=request)

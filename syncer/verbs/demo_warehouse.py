@@ -1,17 +1,17 @@
 """
 Where the demo's records go: a file of its own, or the server that `SYNCER_WAREHOUSE` names. Not a verb.
 
-Nothing but a demo's own is ever taken away. A table `syncer.demo` marks what a demo made: which process, from when to
-when. What is there without it, or with a run of another process in it, is left alone. On a server no schema is
-dropped, and nothing by CASCADE: the tables of an earlier demo go one by one, in one transaction, and a view of
-somebody's that stands on one of them keeps all.
+Nothing but a demo's own is ever taken away. A table `syncer.demo` marks what a demo made, and each of its runs says so
+in its own row, by its mode. What is there without it, or with any other run in it, is left alone: a process's number
+says nothing, in a container each has the same. A lease keeps two demos apart. On a server no schema is dropped, and
+nothing by CASCADE: the tables of an earlier demo go one by one, in one transaction, and a view of somebody's that
+stands on one of them keeps all.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import socket
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 import attrs
 
 from syncer.clock import SystemClock
-from syncer.errors import SyncerError, UsageError, WarehouseBusy, WarehouseError
+from syncer.errors import LeaseHeld, SyncerError, UsageError, WarehouseBusy, WarehouseError
 from syncer.reports import commands
 from syncer.tables import LOAD, STATE, Column, Table
 from syncer.values import BIGINT, TEXT, TIMESTAMP
+from syncer.verbs import without_secrets
 
 if TYPE_CHECKING:
     from syncer.settings import Settings
@@ -44,15 +45,32 @@ SERVER = "odbc:"
 VARIABLE, USER, PASSWORD = "SYNCER_WAREHOUSE", "SYNCER_WAREHOUSE_USER", "SYNCER_WAREHOUSE_PASSWORD"
 WAIT_S = 5.0  # for a program that has the file, or a table, open
 ANOTHER = "Name a database of the demo's own in SYNCER_WAREHOUSE, or leave that out: then it makes demo.duckdb."
-# Rows of runs that no demo wrote: by another process, or by one of the same number, before or after it.
-_STRANGERS = (
-    "SELECT COUNT(*) FROM {runs} AS r WHERE NOT EXISTS (SELECT 1 FROM {demo} AS d WHERE d.pid = r.pid "
-    "AND d.host = r.host AND r.started_at >= d.made_at AND (d.ended_at IS NULL OR r.started_at <= d.ended_at))"
-)
+MODE = LEASE = "demo"  # of each run of a demo, and of no other; of the lease that a demo holds
+KEPT = (
+    "leases",
+    "commits",
+)  # tables of schema syncer that any process makes before it has a run: no record is in them
+_STRANGERS = "SELECT COUNT(*) FROM {runs} WHERE mode <> ? OR mode IS NULL"
+_PROBE = "demo_now"
 _TABLES = (
-    "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE FROM INFORMATION_SCHEMA.TABLES "
+    "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, '' FROM INFORMATION_SCHEMA.TABLES "
     f"WHERE TABLE_SCHEMA IN ('{LOAD}', '{STATE}') ORDER BY TABLE_SCHEMA, TABLE_NAME"
 )
+# All that can stand in a schema, whoever may read it: INFORMATION_SCHEMA tells a role what that may use, and tables
+# only. The last column is another owner. Source: PostgreSQL's manual, System Catalogs.
+_ALL_OF_POSTGRES = (
+    "SELECT n.nspname, e.name, e.kind, CASE WHEN pg_has_role(e.owner, 'USAGE') THEN '' ELSE pg_get_userbyid(e.owner) "
+    "END FROM pg_namespace AS n JOIN (SELECT relnamespace AS home, relname AS name, "
+    "CASE WHEN relkind = 'r' THEN 'BASE TABLE' ELSE 'other' END AS kind, relowner AS owner FROM pg_class "
+    "WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') "
+    "UNION ALL SELECT pronamespace, proname, 'other', proowner FROM pg_proc "
+    "UNION ALL SELECT typnamespace, typname, 'other', typowner FROM pg_type WHERE typtype IN ('d', 'e', 'r')"
+    f") AS e ON e.home = n.oid WHERE n.nspname IN ('{LOAD}', '{STATE}') ORDER BY 1, 2"
+)
+
+
+class _Tried(Exception):
+    """Inside this module: what was tried is to be rolled back; nothing went wrong."""
 
 
 @attrs.define(kw_only=True)
@@ -73,27 +91,51 @@ class DemoWarehouse:
         with self._warehouse() as warehouse, warehouse.transaction() as t:
             yield t
 
-    def clear_the_way(self) -> bool:
+    @contextlib.contextmanager
+    def held(self) -> Iterator[bool]:
         """
-        Take an earlier demo's records away; tell whether there were any.
+        Take an earlier demo's records away, mark what comes as a demo's, and keep other demos out; yields whether
+        there was an earlier one.
 
-        Raises: UsageError: what is there is not a demo's, and is left alone.
+        Raises: UsageError: what is there is not a demo's, and is left alone. LeaseHeld: another demo is at it.
         """
-        return self._clear_server() if self.file is None else self._clear_file(self.file)
+        with self._warehouse() as warehouse:
+            self._refuse(warehouse)
+            try:
+                lease = warehouse.lease(LEASE, run="", wait_s=0)
+            except LeaseHeld as error:
+                raise LeaseHeld(f"{self.name}: a {error.message}", hint="Wait for its end.") from error
+            try:
+                yield self._clear_server(warehouse) if self.file is None else self._clear_file(self.file)
+            finally:
+                lease.release()
 
-    def mark(self) -> None:
+    def _refuse(self, warehouse: Warehouse) -> None:
+        """Look, before anything is written, whether a demo may be there. Raises UsageError, WarehouseError."""
+        if self.file is not None:
+            self._refuse_file(self.file, warehouse)
+            return
+        try:
+            with warehouse.transaction() as t:
+                self._refuse_others(t, self._there(t, warehouse.dialect))
+                for schema in (STATE, LOAD):
+                    t.create(Table(schema=schema, name=_PROBE, columns=(Column("one", BIGINT),)))
+                raise _Tried
+        except _Tried:
+            return
+
+    def _mark(self, t: Transaction) -> None:
         """Write down that a demo made what comes."""
         from syncer import sql
 
-        with self.opened() as t:
-            t.create(MADE_BY_DEMO)
-            t.run(
-                sql.statement(f"INSERT INTO {sql.table_name(MADE_BY_DEMO)} (made_at, pid, host) VALUES (?, ?, ?)"),
-                [SystemClock().now(), os.getpid(), socket.gethostname()],
-            )
+        t.create(MADE_BY_DEMO)
+        t.run(
+            sql.statement(f"INSERT INTO {sql.table_name(MADE_BY_DEMO)} (made_at, pid, host) VALUES (?, ?, ?)"),
+            [SystemClock().now(), os.getpid(), socket.gethostname()],
+        )
 
     def mark_end(self) -> None:
-        """Write down that the demo is over: a run that comes later is somebody else's."""
+        """Write down that the demo is over."""
         from syncer import sql
 
         with self.opened() as t:
@@ -129,7 +171,13 @@ class DemoWarehouse:
 
         found = connecting.link(self.settings.warehouse.removeprefix(SERVER), self.settings).string
         shown = {key: value for key, value in found.parts.items() if key.lower() not in strings.SECRET}
-        return strings.ConnectionString(shown).text(), len(shown) < len(found.parts)
+        has_password = len(shown) < len(found.parts)
+        for key in [key for key in shown if key.lower() == "pqopt"]:  # whole options of libpq in one value
+            given = shown.pop(key)
+            left = without_secrets(given)
+            has_password |= left != given
+            shown |= {key: left} if left else {}
+        return strings.ConnectionString(shown).text(), has_password
 
     def _rendered(self, queries: Sequence[str]) -> list[str]:
         from syncer import sql
@@ -145,24 +193,31 @@ class DemoWarehouse:
         with contextlib.closing(found):
             yield found
 
-    def _clear_file(self, file: Path) -> bool:
+    def _refuse_file(self, file: Path, warehouse: Warehouse) -> None:
         if not file.parent.is_dir():
             raise UsageError(f"{file.parent} is no folder.", hint="Make it, or give another one with --folder.")
-        if not file.exists():
-            return False
-        if not self._is_file_of_demo(file):
+        if LEASE in warehouse.leases():  # whoever asks for it is told who has it
+            return
+        if file.exists() and not self._is_file_of_demo(file):
             raise UsageError(
                 f"{file} is there, and no demo made it; it is left alone.", hint="Give another folder with --folder."
             )
+
+    def _clear_file(self, file: Path) -> bool:
+        """Remove the file of an earlier demo; not the locks beside it, one of which is ours."""
+        was_there = file.exists()
+        if was_there and not self._is_file_of_demo(file):  # made since we looked
+            raise UsageError(f"{file} is no demo's; it is left alone.", hint="Give another folder with --folder.")
         try:
-            file.unlink()
+            file.unlink(missing_ok=True)
             file.with_name(f"{FILE}.wal").unlink(missing_ok=True)
-            shutil.rmtree(file.with_name(f"{FILE}.leases"), ignore_errors=True)
         except OSError as error:
             raise SyncerError(
                 f"{file} cannot be removed ({error.strerror}).", hint="Close what has it open, or give --folder."
             ) from error
-        return True
+        with self.opened() as t:
+            self._mark(t)
+        return was_there
 
     def _is_file_of_demo(self, file: Path) -> bool:
         """Tell whether a demo made the file, and nobody else pulled into it. Raises WarehouseBusy."""
@@ -176,40 +231,66 @@ class DemoWarehouse:
         except WarehouseError:  # it cannot even be read as one
             return False
 
-    def _clear_server(self) -> bool:
-        """Drop the tables of an earlier demo, all or none of them."""
+    def _clear_server(self, warehouse: Warehouse) -> bool:
+        """Drop the tables of an earlier demo, all or none of them, and mark what comes."""
+        from syncer import journal, sql
+
+        if held := sorted(set(warehouse.leases()) - {LEASE}):
+            raise UsageError(f"{self.name}: {held[0]} is being pulled just now; it is left alone.", hint=ANOTHER)
+        dropped = ""
+        try:
+            with warehouse.transaction() as t:
+                there = self._there(t, warehouse.dialect)
+                if warehouse.dialect == "postgres" and t.columns(
+                    journal.RUNS
+                ):  # who begins a run now waits, and fails
+                    dropped = f"{STATE}.{journal.RUNS.name}"
+                    t.run(sql.statement(f"LOCK TABLE {sql.table_name(journal.RUNS)} IN ACCESS EXCLUSIVE MODE"))
+                self._refuse_others(t, there)
+                for schema, name, _, _ in there:
+                    dropped = f"{schema}.{name}"
+                    t.run(sql.statement(f"DROP TABLE {sql.quoted(schema)}.{sql.quoted(name)}"))
+                self._mark(t)
+        except WarehouseBusy as error:
+            raise WarehouseBusy(
+                f"{error.message.removesuffix('.')} ({dropped} of an earlier demo); nothing was changed.",
+                hint="End that, and run the demo again.",
+            ) from error
+        except WarehouseError as error:
+            if not dropped:
+                raise
+            raise UsageError(
+                f"{self.name}: {dropped} of an earlier demo cannot be dropped (is there a view on it?); nothing "
+                "was changed.",
+                hint=ANOTHER,
+            ) from error
+        return bool(there)
+
+    def _there(self, t: Transaction, dialect: str) -> list[tuple[str, str, str, str]]:
+        """Return what stands in the two schemas: schema, name, kind, and the owner where it is another role's."""
         from syncer import sql
 
-        with self._warehouse() as warehouse:
-            with warehouse.transaction() as t:
-                there = [(schema, name, kind) for schema, name, kind in t.rows(sql.statement(_TABLES))]
-                if not there:
-                    return False
-                self._refuse_others(t, there)
-            if held := sorted(warehouse.leases()):
-                raise UsageError(f"{self.name}: {held[0]} is being pulled just now; it is left alone.", hint=ANOTHER)
-            dropped = ""
-            try:
-                with warehouse.transaction() as t:
-                    for schema, name, _ in there:
-                        dropped = f"{schema}.{name}"
-                        t.run(sql.statement(f"DROP TABLE {sql.quoted(schema)}.{sql.quoted(name)}"))
-            except WarehouseError as error:
-                raise UsageError(
-                    f"{self.name}: {dropped} of an earlier demo cannot be dropped (is there a view on it?); nothing "
-                    "was changed.",
-                    hint=ANOTHER,
-                ) from error
-        return True
+        query = sql.statement(_ALL_OF_POSTGRES if dialect == "postgres" else _TABLES)
+        found = [(schema, name, kind, owner) for schema, name, kind, owner in t.rows(query)]
+        return [
+            each for each in found if each[0] != STATE or each[1] not in KEPT or each[2] != "BASE TABLE" or each[3]
+        ]
 
-    def _refuse_others(self, t: Transaction, there: Sequence[tuple[str, str, str]]) -> None:
+    def _refuse_others(self, t: Transaction, there: Sequence[tuple[str, str, str, str]]) -> None:
         """Raise UsageError where something is there that no demo made."""
+        if not there:
+            return
+        for schema, name, _, owner in there:
+            if owner:
+                raise UsageError(
+                    f"{self.name} has {schema}.{name}, which belongs to {owner}; it is left alone.", hint=ANOTHER
+                )
         if not t.columns(MADE_BY_DEMO):
             raise UsageError(
                 f"{self.name} has {there[0][0]}.{there[0][1]}, and no demo made it; it is left alone.", hint=ANOTHER
             )
         known = _made_by_demos()
-        for schema, name, kind in there:
+        for schema, name, kind, _ in there:
             if kind != "BASE TABLE" or name not in known[schema]:
                 raise UsageError(
                     f"{self.name} has {schema}.{name}, which no demo made; it is left alone.", hint=ANOTHER
@@ -260,14 +341,14 @@ def _made_by_demos() -> dict[str, Collection[str]]:
 
     state = {table.name for table in (*journal.TABLES, *marks.TABLES, MADE_BY_DEMO)}
     load = {mapping.table("default") for mapping in mappings.known().values()}
-    return {STATE: {*state, "leases"}, LOAD: load}
+    return {STATE: state, LOAD: load}
 
 
 def _strangers(t: Transaction) -> int:
     """Count the runs that no demo wrote."""
     from syncer import journal, sql
 
-    if not t.columns(journal.RUNS) or "pid" not in t.columns(MADE_BY_DEMO):
+    if not t.columns(journal.RUNS):
         return 0
-    query = _STRANGERS.format(runs=sql.table_name(journal.RUNS), demo=sql.table_name(MADE_BY_DEMO))
-    return int(t.rows(sql.statement(query))[0][0])
+    query = _STRANGERS.format(runs=sql.table_name(journal.RUNS))
+    return int(t.rows(sql.statement(query), [MODE])[0][0])

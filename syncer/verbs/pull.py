@@ -69,7 +69,12 @@ def run(options: Options, where: Where, session: Session) -> int:
         tell(session, pulled)
 
     request = engine.Request(
-        mode=mode, is_forced=options.force, wait_s=wait_s, on_progress=progress.moved, on_run=told
+        mode=mode,
+        is_forced=options.force,
+        wait_s=wait_s,
+        on_progress=progress.moved,
+        on_wait=progress.waits,
+        on_run=told,
     )
     began = time.monotonic()
     with progress:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from syncer import journal, mappings, marks, sql
@@ -20,7 +21,7 @@ from syncer.reports import terminal
 from syncer.settings import Settings
 from syncer.tables import LOAD, STATE, Column, Table
 from syncer.values import BIGINT, TEXT, TIMESTAMP
-from syncer.verbs.check import FAILED, SKEW_S, WARNING, Found
+from syncer.verbs.check import FAILED, SKEW_S, WARNING, Found, folder_found
 
 if TYPE_CHECKING:
     from syncer.odbc.warehouse import Warehouse
@@ -30,8 +31,10 @@ CHECKED = "check_now"
 LETTERS = "é ł 日本 😀"
 MOMENT = dt.datetime(2026, 7, 1, 12, 30, 15, 123456, tzinfo=dt.UTC)
 FEW = 5  # tables that are named
-# By dialect: the server's own time; tables that are not ours to change, and whose; what is worth a word, and why.
+# By dialect: the server's own time; its version; tables that are not ours to change, and whose; what is worth a word,
+# and why.
 CLOCKS = {"postgres": "SELECT now()"}
+VERSIONS = {"postgres": "SELECT split_part(current_setting('server_version'), ' ', 1)"}
 OTHERS = {
     "postgres": (
         "SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner) FROM pg_class AS c "
@@ -64,6 +67,11 @@ class _Tried(Exception):
 def looks(warehouse: Warehouse, settings: Settings) -> Iterator[Found]:
     """Look at one thing after the other. Raises WarehouseError where it cannot be connected to."""
     is_there = warehouse.exists()
+    if not is_there and warehouse._connection is None and (file := warehouse.link.string.get("Database", "DBQ")):
+        # A backend that knows that without connecting: its file would be made by it.
+        detail = "not there yet; the first pull makes it"
+        yield folder_found(f"warehouse {warehouse.name}", Path(file).parent, detail)
+        return
     state = "" if is_there else f"; no schema {STATE} yet: the first pull makes it"
     yield Found(about=f"warehouse {warehouse.name}", detail=f"{_who(warehouse)}{state}")
     for look in (_values, _sessions, _clock, _rights, _remarks):
@@ -93,7 +101,11 @@ def _who(warehouse: Warehouse) -> str:
         except manager.Error:  # not every driver tells everything
             return "?"
 
-    server = f"{told('SQL_DBMS_NAME')} {told('SQL_DBMS_VER')}"
+    version = told("SQL_DBMS_VER")
+    if warehouse.dialect in VERSIONS:  # psqlodbc says 15.0.18 of 15.18
+        with warehouse.transaction() as t:
+            version = str(t.fetched(VERSIONS[warehouse.dialect])[0][0])
+    server = f"{told('SQL_DBMS_NAME')} {version}"
     driver = f"{told('SQL_DRIVER_NAME')} {told('SQL_DRIVER_VER')}"
     return f"{server}, through {driver}, as {told('SQL_USER_NAME')} in {told('SQL_DATABASE_NAME')}"
 
@@ -117,7 +129,20 @@ def _values(warehouse: Warehouse) -> Iterator[Found]:
 
 
 def _sessions(warehouse: Warehouse) -> Iterator[Found]:
-    """Two connections must have two sessions: leases live on them."""
+    """Two connections must have two sessions: leases live on them. Where they are not compared, that is said."""
+    from syncer.odbc.warehouse import Warehouse as Every
+
+    if type(warehouse).recognise_pooler is Every.recognise_pooler:
+        yield Found(about=_ABOUT["_sessions"], detail="not compared: this backend does not ask for a pooler")
+        return
+    try:
+        warehouse.another().close()
+    except WarehouseError as error:
+        detail = (
+            f"not compared: no second connection ({error.message.removeprefix(f'{warehouse.name}: ').rstrip('.')})"
+        )
+        yield Found(about=_ABOUT["_sessions"], status=WARNING, detail=detail, hint=error.hint)
+        return
     warehouse.recognise_pooler()
     yield Found(about=_ABOUT["_sessions"], detail="each connection has its own; leases hold")
 

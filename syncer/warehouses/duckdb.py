@@ -72,6 +72,7 @@ _HOLDER = re.compile(
 )
 _NOT_NULL = re.compile(r"NOT NULL constraint failed: (?:.*\.)?(?P<column>[^.\n]+)")
 _FULL = re.compile(r"No space left|File too large|Disk quota exceeded|disk (is )?full|not enough space", re.IGNORECASE)
+_NO_ROOM = re.compile(r"failed to pin block|could not allocate block")
 _DAMAGED = re.compile(r"Corrupt database file|Could not read enough bytes|Failed to deserialize")
 
 
@@ -424,7 +425,7 @@ class DuckDBWarehouse:
         return self._refused_statement(error, text)
 
     def _refused_statement(self, error: duckdb.Error, text: str) -> WarehouseError:
-        if isinstance(error, duckdb.OutOfMemoryException) or "failed to pin block" in text:
+        if isinstance(error, duckdb.OutOfMemoryException) or _NO_ROOM.search(text):
             return OutOfMemory(
                 f"{self.name}: DuckDB ran out of the {self._memory_limit} it may use.",
                 hint="Raise memory_limit in [warehouse] of syncer.toml.",

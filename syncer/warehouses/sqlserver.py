@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from syncer.clock import Clock
-from syncer.errors import WarehouseBusy, WarehouseError
+from syncer.errors import WarehouseBusy, WarehouseError, without_values
 from syncer.leases import Holder
 from syncer.odbc import connecting, faults
 from syncer.odbc.connecting import Link
@@ -28,7 +28,7 @@ from syncer.odbc.exactly import COLLATION
 from syncer.odbc.transaction import Transaction
 from syncer.odbc.tsql import literal, name
 from syncer.odbc.tsqltransaction import DENIED, LONGEST_NAME, SQLServerTransaction, number_of
-from syncer.odbc.warehouse import Warehouse, lock_key
+from syncer.odbc.warehouse import WROTE_NOTHING, Warehouse, lock_key
 from syncer.rewriting import Rewritten
 from syncer.tables import STATE
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 DBMS = ("Microsoft SQL Server",)
 DIALECT = "tsql"
+PERSONS = 50_000  # from here on the numbers are those of a person's RAISERROR or THROW
+NO_TRANSACTION = (3902, 3903)  # a COMMIT or ROLLBACK without one
 KEPT_DAYS = 7  # of rows of sessions in `syncer.commits`
 # What a driver is told where the connection string does not say it. FreeTDS: without 7.4 it knows no date, and no
 # fraction of a second; its letters are the machine's otherwise. Microsoft's: seconds, from 17.8 on.
@@ -104,12 +106,21 @@ class SQLServerWarehouse(Warehouse):
             )
         self._session, self._number, self._spid = uuid.uuid4().hex, 0, int(spid)
 
-    def sealed(self, t: Transaction) -> tuple[str, int] | None:
-        """Move the session's number on, where something was written; by it the outcome can be asked for."""
+    def sealed(self, t: Transaction) -> object:
+        """
+        Move the session's number on, where something was written; by it the outcome can be asked for.
+
+        Raises: WarehouseError: the server ended the transaction on its way; what came behind that is not to be kept.
+        """
         assert isinstance(t, SQLServerTransaction)
         t.tidy()
         if not t.has_written:
-            return None
+            return WROTE_NOTHING
+        if t.has_ended():
+            raise WarehouseError(
+                f"{self.name}: the server ended our transaction before its end; nothing of it was kept.",
+                hint="Run it again. Has a table a trigger that rolls back? Then drop it.",
+            )
         t.begin_writing(f"{STATE}.")
         self._number += 1
         if not t.has_table(STATE, "commits"):
@@ -120,7 +131,7 @@ class SQLServerWarehouse(Warehouse):
             )
         now = [self._number, self._session]
         t.execute(f"UPDATE {_COMMITS} SET number = ?, committed_at = SYSUTCDATETIME() WHERE session = ?", now)
-        if t._cursor.rowcount < 1:
+        if t.written < 1:
             t.execute(f"DELETE FROM {_COMMITS} WHERE committed_at < DATEADD(day, -{KEPT_DAYS}, SYSUTCDATETIME())")
             t.execute(f"INSERT INTO {_COMMITS} (number, session, committed_at) VALUES (?, ?, SYSUTCDATETIME())", now)
         return self._session, self._number
@@ -146,11 +157,33 @@ class SQLServerWarehouse(Warehouse):
     def refused(self, error: BaseException) -> WarehouseError:
         """Tell what the server refused, without what may be of a row in it."""
         number, text = number_of(error), faults.text_of(error).lower()
+        if number >= PERSONS:
+            return WarehouseError(
+                f"{self.name}: a trigger that somebody made refused what was written ({number}); nothing was kept.",
+                hint="Look into the triggers of the schemas load and syncer; its own words may hold values of a row.",
+            )
         for numbers, words, what, hint in _REFUSED:
-            if number in numbers or (words and words in text):
+            if number in numbers or (not number and words and words in text):
                 kind = WarehouseBusy if numbers in (_LOCKED, _DEADLOCK) else WarehouseError
                 return kind(f"{self.name}: {what.format(said=_said(error), place=_place(error))}", hint=hint)
-        return super().refused(error)
+        kept = "Nothing of the open transaction was kept."
+        return WarehouseError(f"{self.name}: {_said(error)}{f' ({number})' if number else ''}.", hint=kept)
+
+    def _roll_back(self) -> bool:
+        """
+        Roll back, also what the server ended already: FreeTDS asks for it all the same, is refused, and would write
+        without a transaction from then on. So one is begun, to be rolled back.
+        """
+        connection, error_of = self._connection, connecting.manager().Error
+        try:
+            if connection is not None:
+                connection.rollback()
+                return True
+        except error_of as error:
+            if connection is not None and number_of(error) in NO_TRANSACTION:
+                with contextlib.suppress(error_of):
+                    connection.execute("IF @@TRANCOUNT = 0 BEGIN TRANSACTION")
+        return super()._roll_back()
 
     # Leases.
 
@@ -206,7 +239,7 @@ class SQLServerWarehouse(Warehouse):
             raise
         given = [holder.pid, holder.host[:255], holder.run, name]
         t.execute(f"UPDATE {_LEASES} SET pid = ?, host = ?, since = SYSUTCDATETIME(), run = ? WHERE name = ?", given)
-        if t._cursor.rowcount < 1:
+        if t.written < 1:
             t.execute(
                 f"INSERT INTO {_LEASES} (pid, host, since, run, name, lock_key) "
                 f"VALUES (?, ?, SYSUTCDATETIME(), ?, ?, {lock_key(name)})",
@@ -255,6 +288,7 @@ class SQLServerWarehouse(Warehouse):
 
 _LOCKED, _DEADLOCK = (1222,), (1205,)
 _CUT = re.compile(r"\s*(The duplicate key value|Truncated value|The statement has been terminated).*", re.DOTALL)
+_OF_VALUES = (220, 232, 235, 236, 241, 242, 244, 245, 248, 295, 296, 8114, 8115, 13609)  # their texts quote one
 _PLACE = re.compile(r"in table '([^']*)', column '([^']*)'")
 # The server's numbers, words of the text where a driver or another server has no number, what to say, what to do next.
 _REFUSED: tuple[tuple[tuple[int, ...], str, str, str], ...] = (
@@ -267,7 +301,7 @@ _REFUSED: tuple[tuple[tuple[int, ...], str, str, str], ...] = (
     ((1946, 1919), "exceeds the maximum length", "a key is too long for an index ({said}).",
      "A key's texts have 1,700 bytes in all: docs/sqlserver.md."),
     (DENIED, "permission was denied", "a right is missing: {said}.",
-     "docs/sqlserver.md has the GRANT lines for the schemas load and syncer."),
+     "docs/sqlserver.md has the GRANT lines for the schemas [load] and [syncer]."),
     ((511, 1701), "maximum row size", "a row is larger than a page of SQL Server (8,060 bytes; a long text takes 24).",
      "Leave out properties that nobody needs: a row holds about 330 long texts beside numbers and dates."),
     ((1101, 1105, 9002), "", "the server's disk, or its transaction log, is full ({said}).",
@@ -287,7 +321,10 @@ def _lease(name: str) -> str:
 
 
 def _said(error: BaseException) -> str:
-    return _CUT.sub("", faults.shown(error)) or "no more was said"
+    text = _CUT.sub("", faults.text_of(error))
+    if number_of(error) in _OF_VALUES or faults.state_of(error).startswith("22"):
+        text = without_values(text)
+    return " ".join(text.split())[:300].rstrip(". ;") or "no more was said"
 
 
 def _place(error: BaseException) -> str:

@@ -346,6 +346,17 @@ def test_what_the_driver_would_change_is_kept(warehouse: Warehouse) -> None:
     odd_values(warehouse)
 
 
+@pytest.mark.parametrize("text", ["2026-01-31 09:30:00.123456 Z", "2026-13-45 09:30:00.123456 Z"])
+def test_a_text_that_has_the_form_of_a_moment_stays_a_text(warehouse: Warehouse, text: str) -> None:
+    """A column's type goes before the form; a moment that cannot be is none anywhere."""
+    with warehouse.transaction() as t:
+        t.create(ODDLY)
+        t.run(sql.insert(ODDLY), [*list(ODD_ROW.values())[:-1], text])
+        assert t.rows(sql.statement('SELECT "text", "timestamp" FROM load.oddly')) == [(text, MOMENT)]
+        if "13-45" in text:
+            assert t.rows(sql.statement('SELECT MAX("text") FROM load.oddly')) == [(text,)]
+
+
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
@@ -353,6 +364,7 @@ def test_what_the_driver_would_change_is_kept(warehouse: Warehouse) -> None:
         ('"DOUBLE TEXT"', '"DOUBLE"'),
         ('"DECIMAL TEXT(38,9)"', '"DECIMAL(38,9)"'),
         ("MOMENT.fullmatch(value)", "None"),
+        ("OF_EXPRESSION: moment", "0: moment"),
         ('.isoformat(" ", "microseconds") + " Z"', '.isoformat(" ")'),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from loguru import logger
 from syncer import settings as settings_module
 from syncer.clock import SystemClock
 from syncer.errors import WarehouseError
+from syncer.odbc import connecting
 from syncer.odbc.strings import ConnectionString
 from syncer.settings import Settings
 from syncer.sql import statement
@@ -114,16 +116,28 @@ def test_no_verb_tells_a_password(place: Place, guarded: str, tmp_path: Path, ve
 def test_what_keeps_us_out_is_told(place: Place, guarded: str) -> None:
     """Each with the next step."""
     role = place.role(f"IN ROLE {guarded} PASSWORD 'right'")
-    with pytest.raises(WarehouseError, match=f"login of {role} was refused"):
+    with pytest.raises(WarehouseError, match=f"wants a password of {role}, and none is set"):
         ask(place.settings(UID=role))
+    place.rows(f"ALTER ROLE {role} VALID UNTIL '2001-01-01'")
+    with pytest.raises(WarehouseError, match=f"login of {role} was refused.*expired"):
+        ask(place.settings(UID=role, PWD="right"))
     with pytest.raises(WarehouseError, match="login of nobody1 was refused"):
         ask(place.settings(UID="nobody1"))
     with pytest.raises(WarehouseError, match="no such database.*Database=…"):
         ask(place.settings(Database="nowhere"))
     idle = place.role()
     place.rows(f"ALTER ROLE {idle} NOLOGIN")
-    with pytest.raises(WarehouseError, match=f"login of {idle} was refused"):
+    with pytest.raises(WarehouseError, match=f"the role may not log in.*ALTER ROLE {idle} LOGIN"):
         ask(place.settings(UID=idle))
+    place.rows(f"ALTER ROLE {idle} LOGIN")
+    place.rows(f"REVOKE CONNECT ON DATABASE {place.name} FROM PUBLIC")
+    with pytest.raises(WarehouseError, match=f"{idle} may not connect to that database.*GRANT CONNECT"):
+        ask(place.settings(UID=idle))
+    place.rows(f"GRANT CONNECT ON DATABASE {place.name} TO PUBLIC")
+    with pytest.raises(WarehouseError, match="the server speaks no TLS.*SSLmode=prefer"):
+        ask(place.settings(SSLmode="require"))
+    with pytest.raises(WarehouseError, match="Port is no number.*Port=…"):
+        ask(place.settings(Port="abc"))
     unwanted = place.role("IN ROLE unwanted")
     with pytest.raises(WarehouseError, match=rf"takes no connection of {unwanted} from this host.*pg_hba\.conf"):
         ask(place.settings(UID=unwanted))
@@ -131,6 +145,18 @@ def test_what_keeps_us_out_is_told(place: Place, guarded: str) -> None:
     with pytest.raises(WarehouseError, match="does not take connections.*Port=…"):
         ask(place.settings(Port=str(postgresql.free_port())))
     assert time.monotonic() - began < 2  # a typo is told at once
+
+
+def test_a_server_that_takes_connections_and_says_nothing_is_told(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another kind of server on that port, or one that hangs."""
+    monkeypatch.setattr(connecting, "LOGIN_S", 1)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with pytest.raises(WarehouseError, match=r"no answer within 1 s \(timeout\)"):
+            ask(place.settings(Port=str(silent.getsockname()[1])))
 
 
 def test_a_role_that_has_all_its_connections_is_waited_for_and_told(place: Place) -> None:

@@ -14,7 +14,7 @@ from tests.servers import tsql
 
 
 @pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tsql.StandIn]:
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tsql.StandIn]:
     """A stand-in, which is connected to in place of a server."""
     monkeypatch.setattr("syncer.odbc.connecting.connect", tsql.connect)
     made = tsql.stand_in(tmp_path)
@@ -23,9 +23,9 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tsql.S
 
 
 @pytest.fixture
-def warehouse(database: tsql.StandIn, tmp_path: Path) -> Iterator[Warehouse]:
+def warehouse(stand_in: tsql.StandIn, tmp_path: Path) -> Iterator[Warehouse]:
     """Its warehouse."""
-    found = find(Settings(warehouse=database.setting, base=tmp_path, wait_s=0.3), clock=SystemClock())
+    found = find(Settings(warehouse=stand_in.setting, base=tmp_path, wait_s=0.3), clock=SystemClock())
     yield found
     found.close()
 

@@ -3,8 +3,10 @@ A stand-in for a SQL Server: it takes T-SQL as a driver would get it, and runs i
 
 T-SQL is read by sqlglot's reader, so what that refuses is an error here. Texts are compared as T-SQL compares them,
 the blanks at their end left out, in `=`, `<>`, `>`, `EXCEPT` and `GROUP BY`: what is not written exactly gives another
-result. It keeps a catalogue (`sys.columns`, …) of what was created, application locks, and temporary tables that a
-statement with parameters loses, as drivers do.
+result. What SQL Server refuses by its number is refused where it was met: a temporary text without a collation (468),
+a text longer than its column (2628), a lock of a transaction without one (-999), a set cut at 4,000 letters. It keeps
+a catalogue (`sys.columns`, …) of what was created, application locks, and temporary tables that a statement with
+parameters loses, as drivers do.
 
 It does not prove: that a SQL Server takes a statement, what it casts to what, collations, that a lock waits, an index
 over a computed column, speed.
@@ -25,15 +27,18 @@ import attrs
 import duckdb
 import pyodbc
 
-from syncer.odbc.tsqltypes import Described
+from syncer.odbc.tsqltypes import BYTES_OF, HASH, Described
 from syncer.values import Type
 from tests.servers.meaning import to_duckdb
 
 STRING = "Driver={ODBC Driver 18 for SQL Server};Server=stand-in;"
-_SET_IN = re.compile(r"INSERT INTO (\[#[^\]]+\]) SELECT (.+) FROM OPENJSON\(.+\) WITH \(.+\) AS j")
+_SET_IN = re.compile(r"INSERT INTO (\[#[^\]]+\]) SELECT (.+) FROM OPENJSON\(.+\) WITH \((.+)\) AS j")
 _LOCK = re.compile(r"sp_getapplock @Resource = N'((?:[^']|'')*)'.*@LockOwner = N'(\w+)'", re.DOTALL)
 _UNLOCK = re.compile(r"EXEC sp_releaseapplock @Resource = N'((?:[^']|'')*)'")
 _FREE = re.compile(r"APPLOCK_TEST\(N'public', (.+?), N'Exclusive', N'Session'\)")
+_MODE = re.compile(r"APPLOCK_MODE\(N'public', N'((?:[^']|'')*)', N'Transaction'\)")
+_READS = re.compile(r"^(SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|DROP|IF|WITH)\b|\bSELECT\b.+\bFROM\b", re.DOTALL)
+BEGIN = "IF @@TRANCOUNT = 0 BEGIN TRANSACTION"
 _CREATE = re.compile(r"CREATE TABLE ((?:\[\w+\]\.)?\[[^\]]+\]) \((.*)\)$", re.DOTALL)
 _COLUMN = re.compile(
     r"(?:\[((?:[^\]]|\]\])+)\]|(\w+)) (\w+)(?:\((\w+)(?:,(\d+))?\))?(?: COLLATE (\w+))?( NOT NULL| NULL)?"
@@ -84,6 +89,7 @@ class Server:
     locks: dict[str, int] = attrs.field(factory=dict)
     sent: list[str] = attrs.field(factory=list)
     numbers: Any = attrs.field(factory=lambda: itertools.count(51))
+    is_freetds: bool = False  # whose transaction an error ends, and which is not told so
 
     def __attrs_post_init__(self) -> None:
         self.database.execute(_MACROS)
@@ -106,6 +112,8 @@ class Connection:
     number: int
     autocommit: bool = False
     is_open: bool = False  # a transaction
+    is_ended: bool = False  # by an error; the driver does not begin another one
+    locks: set[str] = attrs.field(factory=set)  # of the transaction
 
     def cursor(self) -> Cursor:
         return Cursor(self)
@@ -114,7 +122,7 @@ class Connection:
         return Cursor(self).execute(text)
 
     def begin(self) -> None:
-        if not self.is_open and not self.autocommit:
+        if not self.is_open and not self.autocommit and not self.is_ended:
             self.session.execute("BEGIN TRANSACTION")
             self.is_open = True
 
@@ -125,12 +133,23 @@ class Connection:
         self._end("ROLLBACK")
 
     def close(self) -> None:
+        self.is_ended = False
         self._end("ROLLBACK")
         for lock in [lock for lock, number in self.server.locks.items() if number == self.number]:
             del self.server.locks[lock]
         self.session.close()
 
+    def aborted(self) -> None:
+        """End the transaction after an error, as XACT_ABORT does."""
+        if self.server.is_freetds:
+            self._end("ROLLBACK")
+            self.is_ended = True
+
     def _end(self, how: str) -> None:
+        if self.is_ended:
+            said = f"The {how} TRANSACTION request has no corresponding BEGIN TRANSACTION. (3903) (SQLEndTran)"
+            raise pyodbc.ProgrammingError("25000", f"[25000] [FreeTDS][SQL Server]{said}")
+        self.locks.clear()
         if self.is_open:
             self.session.execute(how)
             self.is_open = False
@@ -153,10 +172,16 @@ class Cursor:
         self.rowcount, self.description, self._rows = -1, None, []
         if text.startswith("SET ") or text.endswith(" REBUILD"):
             return self
-        self.connection.begin()
+        if text == BEGIN:
+            self.connection.is_ended = False
+        if text == BEGIN or _READS.search(text):
+            self.connection.begin()
+        if text == BEGIN:
+            return self
         try:
             self._run(text, list(parameters))
         except duckdb.Error as error:
+            self.connection.aborted()
             raise pyodbc.ProgrammingError("42000", f"[42000] [stand-in] {error} (0) (SQLExecDirectW)") from error
         return self
 
@@ -185,6 +210,8 @@ class Cursor:
         if text.startswith(("CREATE SCHEMA", "DROP TABLE")):
             self._ask(text.replace("[", '"').replace("]", '"'))
             return
+        text = _MODE.sub(lambda found: "N'Exclusive'" if found[1] in self.connection.locks else "N'NoLock'", text)
+        text = text.replace("@@TRANCOUNT", str(int(self.connection.is_open)))
         free = _FREE.search(text)
         if free:
             text = text.replace(free[0], "1")
@@ -207,7 +234,10 @@ class Cursor:
         self.description, self._rows = ("given",), [row]
 
     def _lock(self, found: re.Match[str]) -> None:
-        if found[2] == "Transaction":
+        if found[2] == "Transaction" and not self.connection.is_open:
+            self._give(-999, 0)
+        elif found[2] == "Transaction":
+            self.connection.locks.add(found[1])
             self._give(0, 1)
         else:
             self._give(
@@ -244,13 +274,10 @@ class Cursor:
         made = []
         for each in columns:
             if each.startswith("PRIMARY KEY"):
-                keys = re.findall(r"\[((?:[^\]]|\]\])+)\]", each)
-                made.append(
-                    "PRIMARY KEY ("
-                    + ", ".join(f'"{key}"' for key in keys if not key.startswith("dss_bytes_of_"))
-                    + ")"
-                )
-            elif " AS DATALENGTH" not in each:
+                keys = [key for key in re.findall(r"\[((?:[^\]]|\]\])+)\]", each) if not key.startswith(BYTES_OF)]
+                by_hash = re.findall(r"DATALENGTH\(\[(\w+)\]\) AS binary", found[2]) if HASH in keys else []
+                made.append(f"PRIMARY KEY ({', '.join(_quoted(key) for key in [*keys, *by_hash] if key != HASH)})")
+            elif " PERSISTED NOT NULL" not in each:
                 made.append(self._declared(name, each))
         temporary = "TEMP " if name.startswith("[#") else ""
         self._ask(f"CREATE {temporary}TABLE {_name(name)} ({', '.join(made)})")
@@ -261,6 +288,7 @@ class Cursor:
             _COLUMN.match(text.strip()) or _failed(text)
         ).groups()
         name, kind = (bracketed or bare).replace("]]", "]"), kind.lower()
+        assert kind != "nvarchar" or collation or not table.startswith("[#"), "468: it would have that of tempdb"
         if not table.startswith("[#"):
             schema, known = re.findall(r"\[([^\]]+)\]", table)
             length = -1 if (first or "").lower() == "max" else int(first) * 2 if kind == "nvarchar" and first else 8
@@ -279,6 +307,8 @@ class Cursor:
                 [schema, known, name, kind, length, digits, scale, collation],
             )
         size = f"({first},{second})" if kind == "decimal" else ""
+        if kind == "nvarchar" and first and first.isdigit():
+            key = f'{key or ""} CHECK (datalength("{name}") <= {2 * int(first)})'
         return f'"{name}" {_TYPES.get(kind, kind)}{size}{" NOT NULL" if null == " NOT NULL" else ""}{key or ""}'
 
     def _add(self, found: re.Match[str]) -> None:
@@ -305,6 +335,7 @@ class Cursor:
 
     def _pass_set(self, found: re.Match[str], parameters: list[Any]) -> None:
         rows = json.loads(parameters[0])
+        assert all(re.fullmatch(r"(\w+) nvarchar\(max\) '\$\.\1'", each) for each in _split(found[3])), found[3]
         shape = json.dumps([dict.fromkeys(rows[0], "VARCHAR")])
         casts = to_duckdb(f"SELECT {found[2]}")
         self._ask(
@@ -314,6 +345,10 @@ class Cursor:
 
 def _name(text: str) -> str:
     return ".".join(f'"{part}"' for part in re.findall(r"\[((?:[^\]]|\]\])+)\]", text))
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
 
 
 def _split(columns: str) -> list[str]:
