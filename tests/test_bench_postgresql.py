@@ -94,7 +94,7 @@ def test_what_changed_is_another_table() -> None:
 def test_sessions_that_ended_are_in_the_servers_cpu(running: Server) -> None:
     """Most of a load's work on the server is done by a process that is gone when the bench reads what was used."""
     before = running.cpu_s()
-    running.ask("SELECT COUNT(*) FROM generate_series(1, 1500000)")
+    running.ask("SELECT COUNT(*) FROM generate_series(1, 5000000)")
     running.wait_until_idle()
     assert running.cpu_s() - before > 0.1
 

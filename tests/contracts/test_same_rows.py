@@ -42,7 +42,7 @@ def contents(database: Database) -> dict[str, Counter[tuple[str, ...]]]:
     listed = "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('load', 'syncer')"
     found = {}
     for schema, table in database.rows(listed):
-        if (schema, table) == ("syncer", "leases"):  # a file's leases stand beside it
+        if (schema, table) in (("syncer", "leases"), ("syncer", "commits")):  # a file needs neither
             continue
         columns = sorted(set(columns_of(database, table, schema=schema)) - OF_THE_RUN)
         rows = database.rows(f'SELECT {sql.names(columns)} FROM {schema}."{table}"')
