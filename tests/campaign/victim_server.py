@@ -14,7 +14,7 @@ from typing import Any
 
 from syncer.errors import LeaseHeld, SyncerError, WarehouseLost
 from syncer.odbc.transaction import Transaction
-from syncer.odbc.warehouse import Warehouse
+from syncer.odbc.warehouse import WROTE_NOTHING, Warehouse
 from syncer.warehouses import postgresql
 from syncer.warehouses.postgresql import PostgreSQLWarehouse
 
@@ -88,7 +88,7 @@ def _watch_settling(note: Note) -> None:
         except WarehouseLost as lost:
             note(branch=NOT_KEPT if "was not kept" in str(lost) else UNKNOWN)
             raise
-        note(branch=NOTHING_WRITTEN if token is None else KEPT)
+        note(branch=NOTHING_WRITTEN if token is WROTE_NOTHING else KEPT)
 
     Warehouse._settle = watched  # type: ignore[method-assign]
 
@@ -111,9 +111,9 @@ def _shoot(number: int) -> None:
     """Kill the server's process as the *number*-th commit is sent whose transaction wrote nothing, under a lease."""
     sealed, seen = PostgreSQLWarehouse.sealed, [0]
 
-    def watched(self: PostgreSQLWarehouse, t: Transaction) -> int | None:
+    def watched(self: PostgreSQLWarehouse, t: Transaction) -> object:
         token = sealed(self, t)
-        if token is None:
+        if token is WROTE_NOTHING:
             seen[0] += 1
             if seen[0] == number:
                 os.kill(self._pid, signal.SIGKILL)
