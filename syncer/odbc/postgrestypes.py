@@ -1,5 +1,5 @@
 """
-What PostgreSQL calls our types, how it casts them, and what we ask its catalogue.
+What PostgreSQL calls our types, how it casts them, what we ask its catalogue, and what its refusals mean.
 """
 
 from __future__ import annotations
@@ -28,6 +28,42 @@ BY_NAME = {name: kind for kind, name in TYPE_NAMES.items()} | {
     "json": Type.JSON,
 }
 ROOMY = frozenset({*TYPE_NAMES.values(), "character varying", "numeric", "timestamp without time zone"})
+LEASES = (
+    "name text PRIMARY KEY, lock_key bigint, pid bigint, host text, since timestamp with time zone, run text, "
+    "session bigint"
+)
+COMMITS = "writer text PRIMARY KEY, number bigint, at timestamp with time zone"
+# Beginning of the state, words in the text, what is told, and what to do; the first that fits.
+REFUSALS = (
+    (
+        "57014", "", "the server ended a statement: {shown}",
+        "Set statement_timeout higher for this role: ALTER ROLE … SET statement_timeout = 0.",
+    ),
+    (
+        "42501", "temporary tables", "this login may not make temporary tables, in which sets are passed",
+        "Have an administrator run: GRANT TEMPORARY ON DATABASE … TO ….",
+    ),
+    (
+        "42501", "", "a right is missing: {shown}",
+        "Give the role USAGE and CREATE on the schemas load and syncer, and make it own their tables.",
+    ),
+    ("23502", "", "{shown}", "Is it a column of your own? Then give it a DEFAULT, or let it be NULL."),
+    ("P0", "", "{shown}", "Drop the trigger on that table, or have it let our rows by."),
+    (
+        "25006", "", "the server, the database or this role may only be read",
+        "Name the server that takes writes, not a standby; or: ALTER ROLE … SET default_transaction_read_only = off.",
+    ),
+    ("53100", "", "the server's disk is full", "Make room and run again; nothing of this group was kept."),
+    ("58030", "", "the server's disk is full", "Make room and run again; nothing of this group was kept."),
+    (
+        "54000", "row is too big", "a row is larger than a page of PostgreSQL (8 kB, with long texts beside it)",
+        "Leave out properties that nobody needs: a row holds about 450 texts beside numbers and dates.",
+    ),
+    (
+        "54000", "index row", "a key is longer than an index of PostgreSQL takes (some 2,700 bytes)",
+        "Is the mapping's key the record's id, and not a text of people?",
+    ),
+)  # fmt: skip
 OURS = (
     "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), pg_has_role(c.relowner, 'USAGE') "
     "FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relkind = 'r' "

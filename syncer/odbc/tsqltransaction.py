@@ -18,10 +18,9 @@ import orjson
 from syncer.errors import WarehouseBusy, WarehouseError
 from syncer.odbc import arrays, connecting, faults, tsql, tsqltypes
 from syncer.odbc.exactly import COLLATION
-from syncer.odbc.transaction import Rows, Transaction
+from syncer.odbc.transaction import Rows, Transaction, lock_key
 from syncer.odbc.tsql import Rendered, Slot, literal, name
 from syncer.odbc.tsqltypes import COLUMN_TYPES, COMPUTED, Described
-from syncer.odbc.warehouse import lock_key
 from syncer.sql import Statement
 from syncer.tables import STATE, Column, Table
 from syncer.values import DECIMAL_DIGITS, DECIMAL_SCALE, Type

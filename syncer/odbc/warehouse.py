@@ -21,7 +21,6 @@ from syncer.leases import Holder, held_by
 from syncer.odbc import connecting, faults
 from syncer.odbc.connecting import Link
 from syncer.odbc.transaction import Transaction
-from syncer.odbc.transaction import lock_key as lock_key
 from syncer.rewriting import Rewritten
 
 if TYPE_CHECKING:

@@ -176,74 +176,23 @@ class PostgreSQLWarehouse(Warehouse):
 
     def refused(self, error: BaseException) -> WarehouseError:
         """Tell what the server refused."""
-        state = faults.state_of(error)
+        state, text = faults.state_of(error), faults.text_of(error)
         if state == "55P03":
             return self._blocked()
-        if state == "57014":
-            return WarehouseError(
-                f"{self.name}: the server ended a statement: {faults.shown(error)}.",
-                hint="Set statement_timeout higher for this role: ALTER ROLE … SET statement_timeout = 0.",
-            )
-        if state == "42501" and "temporary tables" in faults.text_of(error):
-            return WarehouseError(
-                f"{self.name}: this login may not make temporary tables, in which sets are passed.",
-                hint="Have an administrator run: GRANT TEMPORARY ON DATABASE … TO ….",
-            )
-        if state == "42501":
-            return WarehouseError(
-                f"{self.name}: a right is missing: {faults.shown(error)}.",
-                hint="Give the role USAGE and CREATE on the schemas load and syncer, and make it own their tables.",
-            )
-        if state == "23502":
-            return WarehouseError(
-                f"{self.name}: {faults.shown(error)}.",
-                hint="Is it a column of your own? Then give it a DEFAULT, or let it be NULL.",
-            )
-        if state.startswith("P0"):
-            return WarehouseError(
-                f"{self.name}: {faults.shown(error)}.",
-                hint="Drop the trigger on that table, or have it let our rows by.",
-            )
-        if state == "25006":
-            return WarehouseError(
-                f"{self.name}: the server, the database or this role may only be read.",
-                hint="Name the server that takes writes, not a standby; or: ALTER ROLE … SET "
-                "default_transaction_read_only = off.",
-            )
-        if state in ("53100", "58030"):
-            return WarehouseError(
-                f"{self.name}: the server's disk is full.",
-                hint="Make room and run again; nothing of this group was kept.",
-            )
-        if state == "54000" and "row is too big" in faults.text_of(error):
-            return WarehouseError(
-                f"{self.name}: a row is larger than a page of PostgreSQL (8 kB, with long texts beside it).",
-                hint="Leave out properties that nobody needs: a row holds about 450 texts beside numbers and dates.",
-            )
-        if state == "54000" and "index row" in faults.text_of(error):
-            return WarehouseError(
-                f"{self.name}: a key is longer than an index of PostgreSQL takes (some 2,700 bytes).",
-                hint="Is the mapping's key the record's id, and not a text of people?",
-            )
+        for beginning, words, said, hint in pg.REFUSALS:
+            if state.startswith(beginning) and words in text:
+                return WarehouseError(f"{self.name}: {said.format(shown=faults.shown(error))}.", hint=hint)
         return super().refused(error)
 
     def prepare_leases(self, t: Transaction) -> None:
         """Make the table of who holds what."""
-        if t.fetched("SELECT to_regclass(?)", [_LEASES])[0][0] is None:
-            t.create_schema(STATE)
-            t.execute(
-                f"CREATE TABLE IF NOT EXISTS {_LEASES} (name text PRIMARY KEY, lock_key bigint, pid bigint, "
-                "host text, since timestamp with time zone, run text, session bigint)"
-            )
-        if t.fetched("SELECT to_regclass(?)", [_COMMITS])[0][0] is not None:
-            if not self._known_pid:  # once a process: those of writers that are gone
-                t.execute(f"DELETE FROM {_COMMITS} WHERE at < now() - interval '7 days'")
-        else:
-            t.create_schema(STATE)
-            t.execute(
-                f"CREATE TABLE IF NOT EXISTS {_COMMITS} (writer text PRIMARY KEY, number bigint, "
-                "at timestamp with time zone)"
-            )
+        if self._known_pid == self._pid:  # once a connection
+            return
+        for table, columns in ((_LEASES, pg.LEASES), (_COMMITS, pg.COMMITS)):
+            if t.fetched("SELECT to_regclass(?)", [table])[0][0] is None:
+                t.create_schema(STATE)
+                t.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
+        t.execute(f"DELETE FROM {_COMMITS} WHERE at < now() - interval '7 days'")  # of writers that are gone
 
     def recognise_pooler(self) -> None:
         """Refuse a pooler that lends one session of the server to two connections. Raises WarehouseError."""

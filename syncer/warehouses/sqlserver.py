@@ -25,10 +25,10 @@ from syncer.leases import Holder
 from syncer.odbc import connecting, faults
 from syncer.odbc.connecting import Link
 from syncer.odbc.exactly import COLLATION
-from syncer.odbc.transaction import Transaction
+from syncer.odbc.transaction import Transaction, lock_key
 from syncer.odbc.tsql import literal, name
 from syncer.odbc.tsqltransaction import DENIED, LONGEST_NAME, SQLServerTransaction, number_of
-from syncer.odbc.warehouse import WROTE_NOTHING, Warehouse, lock_key
+from syncer.odbc.warehouse import WROTE_NOTHING, Warehouse
 from syncer.rewriting import Rewritten
 from syncer.tables import STATE
 

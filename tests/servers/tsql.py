@@ -250,7 +250,7 @@ class Cursor:
         del self.connection.server.locks[found[1]]
 
     def _held_by_others(self) -> set[str]:
-        from syncer.odbc.warehouse import lock_key
+        from syncer.odbc.transaction import lock_key
 
         self.connection.session.execute("SELECT name FROM syncer.leases")
         names = [row[0] for row in self.connection.session.fetchall()]
