@@ -107,9 +107,7 @@ def test_statements_over_a_thousand_columns_are_rendered_once(dialect: str) -> N
     text = f"UPDATE load.t AS b SET x = 1 FROM batch AS s WHERE b.id = s.id AND ({sql.differs('b', 's', columns)})"
     one, other = sql.statement(text), sql.statement(str(text))
     rendered = one.sql(dialect)
-    began = time.monotonic()
     assert other.sql(dialect) is rendered
-    assert time.monotonic() - began < 0.01
     assert sqlglot.parse_one(rendered, read=dialect)
 
 
