@@ -200,6 +200,7 @@ class PostgreSQLWarehouse(Warehouse):
             return
         with self.transaction() as t:
             ((mine,),) = t.fetched("SELECT pg_backend_pid()")
+        session = self._pid  # another one from here on would be another connection: ours may be lost meanwhile
         try:
             with contextlib.closing(self.another()) as connection:
                 probe = uuid.uuid4().int >> 65
@@ -214,9 +215,9 @@ class PostgreSQLWarehouse(Warehouse):
                 f"{self.name} is a pooler that hands sessions on with their locks: no lease would ever be free.",
                 hint="Set server_reset_query = DISCARD ALL in the pooler, or name the server itself.",
             )
-        if mine == theirs or mine != self._pid:
+        if mine == theirs or mine != session:
             raise self._pooled()
-        self._known_pid = self._pid
+        self._known_pid = session
 
     def _outlives(self, key: int, pid: int) -> bool:
         """Tell whether a lock is still held though its connection was closed."""

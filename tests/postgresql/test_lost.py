@@ -265,8 +265,24 @@ def test_a_pull_survives_a_loss_at_any_message(site: Site, how: str) -> None:
             assert site.warehouse().leases() == {}
             at += 17
     finally:
+        wire.disarm()
         wire.close()
     assert number >= 15 and "done" in ended and ended <= {"done", "failed", "WarehouseLost"}, ended
+
+
+def test_a_loss_while_a_pooler_is_looked_for_is_no_pooler(site: Site) -> None:
+    """The session that answers then is another one because the first was lost: nobody shares it."""
+    wire = Wire(postgresql.shared().port)
+    wired = site.settings.warehouse.replace(f"Port={postgresql.shared().port}", f"Port={wire.port}")
+    site.settings = attrs.evolve(site.settings, warehouse=wired, wait_s=20)
+    site.script.read = partial(renamed, range(1, 4), "a")
+    trap = Trap(text=b"COMMIT", cut=Cut.AFTER)
+    wire.set(Trap(text=b"SELECT pg_backend_pid()", after=lambda: wire.set(trap)))
+    try:
+        assert site.pull().status == "done" and trap.sprung.is_set()
+    finally:
+        wire.disarm()
+        wire.close()
 
 
 # kill -9 of the server's backend: the server restarts.

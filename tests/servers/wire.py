@@ -58,6 +58,10 @@ class Wire:
         self._traps.append(trap)
         return trap
 
+    def disarm(self) -> None:
+        """Take away the traps that did not spring: what a test does last must not set one off."""
+        self._traps.clear()
+
     def cut(self) -> None:
         """Cut all connections that are there now."""
         for end in self._ends:
