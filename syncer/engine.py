@@ -50,7 +50,7 @@ class Request:
     on_progress: OnProgress | None = None
     on_run: OnRun | None = None
     on_failure: OnFailure | None = None
-    on_wait: Callable[[str], None] | None = None  # called with what is waited for before anything is read
+    on_wait: Callable[[str], None] | None = None  # called with what is waited for; empty: the next page
 
 
 def doors_of(settings: Settings, clock: Clock) -> Doors:
@@ -68,7 +68,8 @@ def pull(
     """
     Pull the mappings that *names* (patterns may be among them) name; return the outcome of each, failed ones too.
 
-    Raises: UsageError before anything was tried; WarehouseError where no run could be written down.
+    Raises: UsageError before anything was tried; WarehouseError where the warehouse cannot be had at all. One that is
+    lost on the way fails the mapping that was under way and those after it.
     """
     settings = settings or settings_module.load()
     request = request or Request()
@@ -89,6 +90,7 @@ def pull(
     for mapping in chosen:
         by_source.setdefault(mapping.source, []).append(settings.applied_to(mapping))
     done: list[Pulled] = []
+    is_gone = False
     with contextlib.ExitStack() as opened:
         opened.callback(warehouse.close)
         connected = [
@@ -97,7 +99,8 @@ def pull(
         ]
         for source, of_source in zip(connected, by_source.values(), strict=True):
             verb = _Verb(settings=settings, request=request, doors=doors, warehouse=warehouse, source=source)
-            done += verb.pull(of_source)
+            done += verb.untried(of_source) if is_gone else verb.pull(of_source)
+            is_gone = is_gone or verb.is_gone
     return done
 
 
@@ -111,6 +114,14 @@ def _connected(name: str, chosen: Sequence[EntityMapping], *, settings: Settings
         source.close()
 
 
+class _Unwritten(WarehouseError):
+    """Inside this module: a run failed, and that could not be written down."""
+
+    def __init__(self, message: str, *, hint: str, pulled: Pulled) -> None:
+        super().__init__(message, hint=hint)
+        self.pulled = pulled
+
+
 @attrs.define(kw_only=True)
 class _Verb:
     """One pull of one source's mappings."""
@@ -121,6 +132,7 @@ class _Verb:
     warehouse: Warehouse
     source: Source
     _identity: sources.Identity = sources.Identity(account="", user="", clock_skew_s=0.0)
+    is_gone: bool = False  # the warehouse was there, and is not any more
     _told_requests: int = 0  # those that a run has counted; what the source asked at the start is the first run's
 
     def pull(self, chosen: Sequence[EntityMapping]) -> list[Pulled]:
@@ -130,12 +142,36 @@ class _Verb:
         except SyncerError as error:
             refused = [self._record_failure(mapping, error) for mapping in chosen]
             return refused
-        return [self._one(mapping) for mapping in chosen]
+        done: list[Pulled] = []
+        for at, mapping in enumerate(chosen):
+            try:
+                done.append(self._one(mapping))
+            except WarehouseError as error:
+                is_lost = isinstance(error, WarehouseLost) or isinstance(error.__cause__, WarehouseLost)
+                if not done and not (isinstance(error, _Unwritten) and is_lost):  # it is not there, or not ours
+                    if isinstance(error, _Unwritten):
+                        raise WarehouseError(error.message, hint=error.hint) from error.__cause__
+                    raise
+                self.is_gone = True
+                pulled = error.pulled if isinstance(error, _Unwritten) else self._new(mapping)
+                failed = attrs.evolve(pulled, status=journal.FAILED, error=str(error))
+                done.append(self._told(self._explained(failed, error)))
+                return done + self.untried(chosen[at + 1 :])
+        return done
 
-    def _one(self, mapping: EntityMapping) -> Pulled:
-        pulled = Pulled(
+    def untried(self, chosen: Sequence[EntityMapping]) -> list[Pulled]:
+        """Tell of each mapping that it was not tried, since the warehouse has gone."""
+        error = WarehouseError("not tried: the warehouse is gone.", hint="Run it again when it is back.")
+        failed = [attrs.evolve(self._new(each), status=journal.FAILED, error=str(error)) for each in chosen]
+        return [self._told(self._explained(each, error)) for each in failed]
+
+    def _new(self, mapping: EntityMapping) -> Pulled:
+        return Pulled(
             run=journal.new_run(), mapping=mapping.name, environment=self.settings.environment, mode=self.request.mode
         )
+
+    def _one(self, mapping: EntityMapping) -> Pulled:
+        pulled = self._new(mapping)
         lease_name = f"{mapping.name}@{self.settings.environment}"
         log = logger.bind(run=pulled.run, mapping=mapping.name)
         self._waits(f"{self.warehouse.name}, and for its lease")
@@ -204,12 +240,12 @@ class _Verb:
         self, privacy: Privacy, pulled: Pulled, requests_before: int
     ) -> tuple[Inbound, dict[str, sources.Place], list[str]]:
         """Write down that the run begins, shape its table, and find where it goes on."""
+        self._waits(self.warehouse.name)
         now = self.doors.clock.now()
         mapping = privacy.mapping  # its columns as the warehouse can have them
         owner = marks.Owner(mapping=mapping.name, environment=self.settings.environment, run=pulled.run)
+        self._admit(mapping.source, now)
         with self.warehouse.transaction() as t:
-            shape.ensure_state(t)
-            marks.admit(t, mapping.source, self.settings.environment, self._identity.account, now=now)
             shaped = shape.ensure(t, shape.load_table(mapping, self.settings.environment))
             shaped = shape.make_room(t, shaped, journal.room_asked(t, pulled=pulled))
             is_delta = self.settings.for_mapping(mapping.name).get("style") == "delta"
@@ -228,6 +264,7 @@ class _Verb:
                 mapping=mapping, table=shaped.table, owner=owner, started=now, is_full=self.request.mode == FULL
             )
             base = self._base(context, t, now, shaped) if is_delta else Mirror(context, t)
+        self._waits("the first page")
         for note in pulled.notes:
             logger.bind(run=pulled.run, mapping=mapping.name).info("{}: {}", mapping.name, note)
         inbound = Inbound(
@@ -239,9 +276,24 @@ class _Verb:
             pulled=pulled,
             sent=lambda: self.source.requests - requests_before,
             on_progress=self.request.on_progress,
+            on_wait=self.request.on_wait,
             has_rejects=has_rejects,
         )
         return inbound, places, again
+
+    def _admit(self, source: str, now: dt.datetime) -> None:
+        """Make the tables of state, and keep whose records these are; another process may do both at this moment."""
+        for is_last in (False, True):
+            try:
+                with self.warehouse.transaction() as t:
+                    shape.ensure_state(t)
+                    marks.admit(t, source, self.settings.environment, self._identity.account, now=now)
+                return
+            except (WarehouseLost, WarehouseBusy):
+                raise
+            except WarehouseError:
+                if is_last:
+                    raise
 
     def _base(self, context: Context, t: warehouses.Transaction, now: dt.datetime, shaped: shape.Shaped) -> Delta:
         """Compare with what was seen; the open offers are put back first."""
@@ -287,15 +339,18 @@ class _Verb:
     def _failed(self, pulled: Pulled, error: SyncerError) -> Pulled:
         """Write down that a run failed; the places that were committed stay."""
         failed = attrs.evolve(pulled, status=journal.FAILED, error=str(error))
+        self._waits(f"{self.warehouse.name}, to write down that it failed")
         for tries_left in reversed(range(FAILED_TRIES)):
             try:
                 self._write_down(failed, is_ended=pulled.status == journal.DONE)
                 break
             except WarehouseError as second:  # a server that was lost a moment ago may be so again
                 if not tries_left or not isinstance(second, WarehouseLost):
-                    raise WarehouseError(
-                        f"{pulled.mapping}: {error.message} The run could not be written down: {second.message}",
-                        hint=second.hint,
+                    again = " --full does it anew: a plain pull would go on." if pulled.mode == FULL else ""
+                    raise _Unwritten(
+                        f"{error.message} The run could not be written down: {second.message}",
+                        hint=f"{second.hint}{again}".strip(),
+                        pulled=pulled,
                     ) from error
         self.warehouse.rest(waiting=True)
         return self._explained(failed, error)
@@ -309,9 +364,7 @@ class _Verb:
 
     def _record_failure(self, mapping: EntityMapping, error: SyncerError) -> Pulled:
         """Write down a run that could not even begin: the source does not know us."""
-        pulled = Pulled(
-            run=journal.new_run(), mapping=mapping.name, environment=self.settings.environment, mode=self.request.mode
-        )
+        pulled = self._new(mapping)
         failed = attrs.evolve(pulled, status=journal.FAILED, error=str(error))
         now = self.doors.clock.now()
         with self.warehouse.transaction() as t:

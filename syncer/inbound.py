@@ -59,6 +59,7 @@ class Inbound:
     pulled: Pulled
     sent: Callable[[], int]  # requests of this run so far
     on_progress: OnProgress | None = None
+    on_wait: Callable[[str], None] | None = None  # called with the warehouse's name, and with nothing when it is over
     has_rejects: bool = False
     pages: int = 0
     records: int = 0
@@ -100,11 +101,17 @@ class Inbound:
         if group.is_empty() and not ends_run:
             return
         rows = group.table()
+        self._waits(self.warehouse.name)
         while not self._is_written(group, rows, ends_run=ends_run):
             logger.info("{}: a group of {} rows needs more memory", self.pulled.mapping, rows.num_rows)
         logger.debug("{}: {} rows of a group committed", self.pulled.mapping, rows.num_rows)
         del rows  # closing the file takes memory of its own
         self.warehouse.rest(waiting=ends_run)
+        self._waits("")
+
+    def _waits(self, what: str) -> None:
+        if self.on_wait is not None:
+            self.on_wait(what)
 
     def _is_written(self, group: Group, rows: pa.Table, *, ends_run: bool) -> bool:
         """Write a group; False where it must be tried again with more memory. What was not kept is not counted."""

@@ -21,7 +21,7 @@ import attrs
 from syncer import sql
 from syncer.rows import Reject
 from syncer.tables import STATE, Column, Table
-from syncer.values import BIGINT, TEXT, TIMESTAMP, Type
+from syncer.values import BIGINT, JSON, TEXT, TIMESTAMP, Type
 from syncer.warehouses import Transaction
 
 INCREMENTAL, FULL, CENSUS = "incremental", "full", "census"
@@ -53,6 +53,8 @@ RUNS = Table(
         Column("error", TEXT),
         Column("keys", BIGINT),
         Column("braked", BIGINT),
+        Column("plan", TEXT),  # of a push, an operation, a revert: the plan that it carried out, and all its counts
+        Column("counts", JSON),
     ),
     key=("run",),
 )
@@ -72,6 +74,9 @@ REJECTS = Table(
         Column("first_seen", TIMESTAMP),
         Column("last_seen", TIMESTAMP),
         Column("roomier", TEXT),  # the type of the same kind that would hold the value; empty: there is none
+        Column("value", TEXT),  # of a push: what would have been written, empty where it is personal
+        Column("row_hash", TEXT),  # of a push: the row as it was read, and the version of the definitions then
+        Column("version", TEXT),
     ),
     key=("mapping", "environment", "scope", "key", "column"),
 )
@@ -167,14 +172,15 @@ def new_run() -> str:
 
 def begin(t: Transaction, pulled: Pulled, *, verb: str, now: dt.datetime) -> None:
     """
-    Write the row of a run that begins; runs of the same mapping that never ended are `broken`: we hold their lease.
+    Write the row of a run that begins; runs of the same mapping and verb that never ended are `broken`: we hold their
+    lease.
     """
     t.run(
         sql.statement(
             f"UPDATE {sql.table_name(RUNS)} SET status = '{BROKEN}', finished_at = updated_at "
-            f"WHERE mapping = ? AND environment = ? AND status = '{RUNNING}'"
+            f"WHERE mapping = ? AND environment = ? AND verb = ? AND status = '{RUNNING}'"
         ),
-        [pulled.mapping, pulled.environment],
+        [pulled.mapping, pulled.environment, verb],
     )
     insert(t, pulled, verb=verb, now=now)
 
@@ -207,6 +213,8 @@ def insert(t: Transaction, pulled: Pulled, *, verb: str, now: dt.datetime) -> No
             pulled.error,
             pulled.keys,
             pulled.braked,
+            None,
+            None,
         ],
     )
 
@@ -278,6 +286,9 @@ def keep_rejects(t: Transaction, rejects: Sequence[Reject], *, pulled: Pulled, n
             "first_seen": now,
             "last_seen": now,
             "roomier": reject.roomier,
+            "value": None,
+            "row_hash": None,
+            "version": None,
         }
         for (scope, _, _), reject in unique.items()
     ]

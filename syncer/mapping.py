@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 import attrs
@@ -96,6 +96,47 @@ class Inbound:
 
 
 @attrs.frozen(kw_only=True)
+class EdgeColumn:
+    """
+    A column of the relation whose value is the record at the other end of an edge: by the other mapping's key.
+
+    to: the other mapping's entity (`companies`). label: of the association, empty for the one without. is_primary: the
+    record's one primary association of that kind.
+    """
+
+    column: str
+    to: str
+    label: str = ""
+    is_primary: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Outbound:
+    """
+    How a mapping goes out: what kind of records, and the site's words for it; docs/push.md tells what each means.
+
+    match_on: the unique property that finds a record without an id; None: rows name their record by id.
+    changed_at: the column with the row's own time, for the policy `newest`.
+    limits: by name, as in syncer.toml; what is not there has its default.
+    """
+
+    kind: str
+    relation: str | None = None
+    match_on: str | None = None
+    policy: str = "skip"
+    policies: Mapping[str, str] = attrs.field(factory=dict)
+    creates: bool = True
+    adopt: str = "skip"
+    blanks: str = "leave"
+    blanks_by_field: Mapping[str, str] = attrs.field(factory=dict)
+    on_archived: str = "report"
+    on_missing: str = "leave"
+    changed_at: str | None = None
+    edges: tuple[EdgeColumn, ...] = ()
+    limits: Mapping[str, float | str] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
 class EntityMapping:
     """One entity: its name (`source.entity`), its key, its fields, its directions."""
 
@@ -103,6 +144,7 @@ class EntityMapping:
     key: tuple[str, ...]
     fields: tuple[Field, ...]
     inbound: Inbound | None = None
+    outbound: Outbound | None = None
 
     def __attrs_post_init__(self) -> None:
         """Check what can be checked without a source or a warehouse."""

@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 
-from syncer import privacy
+from syncer import privacy, words
 from syncer.configfile import ACCOUNT_KEYS, ENVIRONMENT, TABLES, Checker, exists, read, text_of
 from syncer.errors import UsageError
 from syncer.mapping import EntityMapping
@@ -148,10 +148,12 @@ class Settings:
         return {**table, **named.get(self.environment, {})}
 
     def applied_to(self, mapping: EntityMapping) -> EntityMapping:
-        """Return *mapping* with the site's inbound keys in place of its own."""
+        """Return *mapping* with the site's words in place of its own."""
+        found = self.for_mapping(mapping.name)
+        if mapping.outbound is not None:
+            mapping = attrs.evolve(mapping, outbound=words.applied_to(mapping.outbound, found))
         if mapping.inbound is None:
             return mapping
-        found = self.for_mapping(mapping.name)
         inbound = mapping.inbound
         if "max_gone_share" in found:
             share = found["max_gone_share"]

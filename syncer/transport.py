@@ -79,6 +79,7 @@ class Rules:
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 60.0  # between two bytes of an answer
     retried: frozenset[int] = RETRIED
+    undone: frozenset[int] = frozenset({429})  # of these, statuses that say that a write was not done
     told: Callable[[Answer, int], float | None] | None = None
 
 
@@ -177,7 +178,7 @@ class Transport:
         Send, and send again by the rules where it is a read.
 
         Raises: Unavailable, NotAllowed, NotFound, RequestError; SyncerError where it is closed. A write
-        (`is_read=False`) is asked again only after a 429.
+        (`is_read=False`) is asked again only where the answer says that it was not done (`Rules.undone`).
         """
         where = f"{method} {urlsplit(path).path if '://' in path else path}"
         request = self._prepare(method, path, params, body)
@@ -190,7 +191,8 @@ class Transport:
             told = self._told_to_wait(answer, attempt)
             status = answer.status if answer is not None else 0
             wait = self._wait_before_next(attempt, status=status, told=told, bucket=bucket)
-            if attempt >= self._tries(trouble) or wait > self.rules.longest_wait_s or (not is_read and status != 429):
+            may_repeat = is_read or status in self.rules.undone
+            if attempt >= self._tries(trouble) or wait > self.rules.longest_wait_s or not may_repeat:
                 raise self._gave_up(where, answer, trouble, attempt=attempt, wait=wait if told else 0.0)
             logger.info("{}: {}; asked again in {:.1f} s", where, trouble.text or status, wait)
             if status != 429 or bucket is None:

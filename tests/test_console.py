@@ -253,6 +253,36 @@ def test_demo_leaves_a_file_alone_that_somebody_pulled_into_since(
     assert query_file(Path("demo.duckdb"), "SELECT COUNT(*) FROM load.shop_items") == [(120,)]
 
 
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        "CREATE TABLE notes (text VARCHAR)",
+        "CREATE TABLE load.mine (id INT)",
+        "CREATE VIEW load.seen AS SELECT 1 AS one",
+    ],
+)
+def test_demo_leaves_a_file_alone_in_which_somebody_made_a_table(
+    syncer: Syncer, monkeypatch: pytest.MonkeyPatch, theirs: str
+) -> None:
+    """It was a demo's, and has something of a person's now."""
+    monkeypatch.setattr(demo, "AMOUNT", Amount(3, 30))
+    monkeypatch.setattr(demo, "NAMES", ("hubspot.companies", "jira.issues", "gitlab.merge_requests"))
+    assert syncer("demo").code == 0
+    query_file(Path("demo.duckdb"), theirs)
+    result = syncer("demo")
+    assert result.code == 2 and "no demo made it" in result.err
+    assert syncer("demo").code == 2
+
+
+def test_demo_leaves_a_file_alone_that_only_has_a_table_of_the_marks_name(syncer: Syncer) -> None:
+    """A demo's mark is a table with its columns."""
+    Path("demo.duckdb").unlink(missing_ok=True)
+    query_file(Path("demo.duckdb"), "CREATE SCHEMA syncer")
+    query_file(Path("demo.duckdb"), "CREATE TABLE syncer.demo (title VARCHAR)")
+    result = syncer("demo")
+    assert result.code == 2 and "no demo made it" in result.err
+
+
 def test_demo_says_what_helps_where_its_file_is_no_warehouse(syncer: Syncer) -> None:
     """Not SYNCER_WAREHOUSE, which it does not read."""
     Path("demo.duckdb").write_text("a letter", encoding="utf-8")

@@ -129,10 +129,13 @@ def test_the_hash_that_is_left_is_keyed(people: Site) -> None:
 
 
 def contents(site: Site) -> Any:
-    """A file's bytes; the rows of a server's tables and where each stands, but for who held a lease."""
+    """A file's bytes; the rows of a server's tables and where each stands, but for who held a lease and committed."""
     if site.database.nul == "\0":
         return (site.folder / WAREHOUSE).read_bytes()
-    tables = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname ~ 'load|syncer' AND tablename <> 'leases'"
+    tables = (
+        "SELECT schemaname, tablename FROM pg_tables WHERE schemaname ~ 'load|syncer' "
+        "AND tablename NOT IN ('leases', 'commits')"
+    )
     return {
         (schema, table): site.rows(f"SELECT t.ctid::text, t::text FROM {schema}.{table} t")
         for schema, table in site.rows(tables)

@@ -9,6 +9,7 @@ import datetime as dt
 import time
 from typing import Any
 
+import duckdb
 import pyodbc
 import pytest
 import sqlglot
@@ -18,8 +19,9 @@ from syncer.errors import WarehouseError
 from syncer.odbc import tsql
 from syncer.values import BIGINT, TIMESTAMP
 from syncer.warehouses import Warehouse
+from tests.servers.meaning import to_duckdb
 from tests.servers.things import NOON, TEXTS, THINGS, prepared, things
-from tests.servers.tsql import Cursor
+from tests.servers.tsql import MACROS, Cursor
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -59,13 +61,14 @@ N = "CAST([n] AS NVARCHAR(MAX)) COLLATE Latin1_General_100_BIN2"
         ),
         (
             "SELECT DISTINCT k FROM load.t AS t WHERE k > ? ORDER BY k LIMIT 5",
-            "SELECT TOP 5 [k] FROM [load].[t] AS [t] WHERE ([k] > ? OR ([k] = ? AND DATALENGTH([k]) > ? AND ? >= 0)) "
-            "GROUP BY [k], DATALENGTH([k]) ORDER BY [k], DATALENGTH([k])",
+            "SELECT TOP 5 [k] FROM [load].[t] AS [t] WHERE (DATALENGTH([k]) <> 0 AND (? = 0 OR [k] > ? OR "
+            "([k] = ? AND DATALENGTH([k]) > ? AND ? >= 0))) GROUP BY [k], DATALENGTH([k]) "
+            "ORDER BY [k], DATALENGTH([k])",
         ),
         (
             "SELECT CAST(n AS TEXT) FROM load.t WHERE CAST(n AS TEXT) > ? ORDER BY CAST(n AS TEXT), 1 LIMIT 5",
-            f"SELECT TOP 5 {N} FROM [load].[t] WHERE ({N} > ? OR ({N} = ? AND DATALENGTH({N}) > ? AND ? >= 0)) "
-            f"ORDER BY {N}, DATALENGTH({N}), 1",
+            f"SELECT TOP 5 {N} FROM [load].[t] WHERE (DATALENGTH({N}) <> 0 AND (? = 0 OR {N} > ? OR ({N} = ? AND "
+            f"DATALENGTH({N}) > ? AND ? >= 0))) ORDER BY {N}, DATALENGTH({N}), 1",
         ),
         (
             "SELECT a || '/' || CAST(n AS TEXT), NULL, 'x' FROM load.t WHERE r LIKE ? || '%'",
@@ -84,6 +87,28 @@ def test_what_t_sql_says_otherwise(text: str, rendered: str) -> None:
     """Each form that only newer servers have, or none, is written in one that all have."""
     assert str(tsql.render(text)) == rendered
     sqlglot.parse_one(rendered, read="tsql", error_level=sqlglot.ErrorLevel.RAISE)
+
+
+def test_keys_are_walked_from_the_empty_text_whatever_they_begin_with() -> None:
+    """A tab stands before a blank, and the empty text has blanks behind it there; a key with a tab comes after it."""
+    keys = ["\tx", "\n", "a", "a\t", "a ", "b"]
+    database = duckdb.connect()
+    database.execute(MACROS)
+    database.execute("CREATE SCHEMA load; CREATE TABLE load.t (k VARCHAR)")
+    database.executemany("INSERT INTO load.t VALUES (?)", [[key] for key in keys])
+    rendered = tsql.render("SELECT t.k FROM load.t AS t WHERE t.k > ? ORDER BY t.k LIMIT 2")
+    text = to_duckdb(str(rendered)).replace('ORDER BY "t"."k"', """ORDER BY rpad("t"."k", 50, ' ')""")
+    met: list[str] = []
+    after = ""
+    while True:
+        given = [len(after.encode("utf-16-le")) if slot.is_bytes else after for slot in rendered.slots]
+        found = [row[0] for row in database.execute(text, given).fetchall()]
+        if not found:
+            break
+        met += found
+        after = found[-1]
+        assert len(met) <= len(keys)
+    assert sorted(met) == sorted(keys)
 
 
 def test_a_hash_is_of_each_value_whole() -> None:

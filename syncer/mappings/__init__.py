@@ -91,7 +91,12 @@ def _of_template(module: ModuleType, options: Sequence[Option], *, declared: Seq
                 "there anyway."
             )
     return [
-        attrs.evolve(template, name=f"{template.source}.{name}", inbound=attrs.evolve(template.inbound, stream=name))
+        attrs.evolve(
+            template,
+            name=f"{template.source}.{name}",
+            inbound=attrs.evolve(template.inbound, stream=name),
+            outbound=template.outbound and attrs.evolve(template.outbound, kind=name),
+        )
         for name in names
     ]
 

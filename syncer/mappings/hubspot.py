@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import attrs
 
-from syncer.mapping import EntityMapping, Field, Inbound
+from syncer.mapping import EntityMapping, Field, Inbound, Outbound
 from syncer.values import BIGINT, BOOLEAN, DECIMAL, JSON, TIMESTAMP
 
 LOOKBACK = timedelta(minutes=10)  # search learns of a change later than it is made
@@ -37,13 +37,19 @@ TEMPLATE = EntityMapping(
         misses=2,
         misses_apart=A_DAY,
     ),
+    outbound=Outbound(kind="custom_object"),
 )
 
 
 def _object(name: str) -> EntityMapping:
     """Make the mapping of one of HubSpot's own kinds: they differ in nothing but their properties."""
     assert TEMPLATE.inbound is not None
-    return attrs.evolve(TEMPLATE, name=f"hubspot.{name}", inbound=attrs.evolve(TEMPLATE.inbound, stream=name))
+    return attrs.evolve(
+        TEMPLATE,
+        name=f"hubspot.{name}",
+        inbound=attrs.evolve(TEMPLATE.inbound, stream=name),
+        outbound=Outbound(kind=name),
+    )
 
 
 ASSOCIATIONS = EntityMapping(

@@ -6,6 +6,7 @@ No password leaves this file: not in a message, not in a name.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 LOGIN_S = 30  # how long a connection may take
 SERVERS = ("Server", "Servername", "Host", "Hostname", "Addr", "Address")
 USERS, PASSWORDS = ("UID", "User", "Username", "User ID"), ("PWD", "Password")
+DATABASES = ("Database", "DBQ", "Initial Catalog")
+NO_USER = "Set SYNCER_WAREHOUSE_USER, or UID in the connection string."
 MANAGERS = (
     "Install the ODBC manager: apt-get install unixodbc (Debian, Ubuntu), dnf install unixODBC (Fedora, RHEL), "
     "apk add unixodbc (Alpine), brew install unixodbc (macOS). Windows has one."
@@ -46,6 +49,7 @@ _WHERE = re.compile(r'connection to server (at|on socket) "[^"]*"( \([^)]*\))?(,
 _MAY_NOT = re.compile(r"is not permitted to log in|account is (currently )?(disabled|locked)", re.IGNORECASE)
 _NO_CONNECT = re.compile(r"permission denied for database|is not able to access the database", re.IGNORECASE)
 _NO_TLS = re.compile(r"server does not support (SSL|encryption)", re.IGNORECASE)
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")  # needs no quotes
 _NO_PORT = re.compile(r'option "port"|invalid port number', re.IGNORECASE)
 _NETWORK = re.compile(r"network-related or instance-specific error|TCP Provider: Error code", re.IGNORECASE)
 _SILENT = re.compile(r"time-?out expired|timed out", re.IGNORECASE)
@@ -66,7 +70,7 @@ class Link:
     def name(self) -> str:
         """The link for messages: where, as whom; no secret in it."""
         where = self.string.get("DSN") or self.string.get(*SERVERS)
-        database = self.string.get("Database", "DBQ", "Initial Catalog")
+        database = self.string.get(*DATABASES)
         if not where:  # a file, or what the driver takes where no server is named
             return f"odbc:{database or 'localhost'}"
         return f"odbc:{where}/{database}" if database else f"odbc:{where}"
@@ -179,7 +183,13 @@ def _no_driver(found: Link, error: BaseException) -> WarehouseError:
             f"There is no ODBC driver {driver or library} here; installed: {installed}.", hint=DRIVERS
         )
     where = "in the ODBC administrator" if sys.platform == "win32" else "in odbc.ini or ~/.odbc.ini"
-    if is_known and (named := driver or driver_of(found)):
+    if is_known and (named := driver or driver_of(found)) in manager().drivers():
+        return WarehouseError(
+            f"The ODBC manager here lists the DSN {dsn}, and does not find it.",
+            hint=f"Give it a name of plain letters and digits {where}, or name the driver in place of the DSN: "
+            f"Driver={{{named}}};Server=…;Database=….",
+        )
+    if is_known and named:
         return WarehouseError(
             f"There is no ODBC driver {named} here, which the DSN {dsn} names; installed: {installed}.", hint=DRIVERS
         )
@@ -189,7 +199,7 @@ def _no_driver(found: Link, error: BaseException) -> WarehouseError:
         )
     if dsn:
         known = ", ".join(manager().dataSources()) or "none"
-        return WarehouseError(f"There is no DSN {dsn} here; known: {known}.", hint=f"Make it {where}.")
+        return WarehouseError(f"There is no DSN {dsn} here; known: {known}.", hint=f"Make it {where}{_home()}.")
     return WarehouseError(
         f"The ODBC manager here does not read FileDSN={file}."
         if Path(file).exists()
@@ -198,22 +208,48 @@ def _no_driver(found: Link, error: BaseException) -> WarehouseError:
     )
 
 
+def _home() -> str:
+    """Say where ~ is, where that is not $HOME: unixODBC asks the system for the home of the user who runs it."""
+    if sys.platform == "win32":
+        return ""
+    import pwd
+
+    try:
+        home = pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return ""
+    given = os.environ.get("HOME", home)
+    return "" if Path(given) == Path(home) else f" (~ is {home}, whatever HOME says; or name a file in ODBCINI)"
+
+
 def _no_login(found: Link, error: BaseException) -> tuple[str, str] | None:
     """Tell, with the next step, that the server does not let this user in."""
-    text, who = faults.text_of(error), found.user or "nobody named"
+    text, who = faults.text_of(error), found.user or ("the DSN's user" if found.string.get("DSN") else "nobody named")
+    database = found.string.get(*DATABASES)
+    is_bare = bool(_PSQLODBC.search(found.string.get("Driver"))) and not found.string.get(
+        "DSN"
+    )  # all is in the string
     if faults.is_no_database(error):
+        if is_bare and not database:
+            return (
+                "no database is named, and there is none of the user's name.",
+                "Add Database=… to the connection string, one that the user may enter.",
+            )
         return "there is no such database.", "Make it, or name another with Database=…, one that the user may enter."
     if _NO_CONNECT.search(text):
         return (
             f"{who} may not connect to that database.",
-            f"Have its owner run GRANT CONNECT ON DATABASE … TO {found.user or '…'} (SQL Server: CREATE USER in it).",
+            f"Have its owner run GRANT CONNECT ON DATABASE {_quoted(database)} TO {_quoted(found.user)} "
+            "(SQL Server: CREATE USER in it).",
         )
     if _MAY_NOT.search(text):
         return (
             f"the login of {who} was refused: the role may not log in.",
-            f"Have an administrator run ALTER ROLE {found.user or '…'} LOGIN (SQL Server: ALTER LOGIN … ENABLE), "
+            f"Have an administrator run ALTER ROLE {_quoted(found.user)} LOGIN (SQL Server: ALTER LOGIN … ENABLE), "
             "or name another.",
         )
+    if faults.is_login(error) and is_bare and not found.user:
+        return "no user is named, and the one of this process was refused.", NO_USER
     if faults.is_login(error) and "no password" in text:
         return f"the server wants a password of {who}, and none is set.", "Set SYNCER_WAREHOUSE_PASSWORD."
     if faults.is_login(error):
@@ -234,6 +270,13 @@ def _no_login(found: Link, error: BaseException) -> tuple[str, str] | None:
             "End some, or have max_connections, or the role's own limit, raised.",
         )
     return None
+
+
+def _quoted(name: str) -> str:
+    """Write a name as it stands in a statement; what is not known is left open."""
+    if not name:
+        return "…"
+    return name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
 
 def _no_server(found: Link, error: BaseException) -> tuple[str, str] | None:

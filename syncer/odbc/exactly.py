@@ -123,7 +123,11 @@ def ordered_after(node: exp.Expr) -> exp.Expr | None:
     )
     equal = exp.EQ(this=column.copy(), expression=after.copy())
     both = exp.Paren(this=exp.And(this=equal, expression=longer))
-    return exp.Paren(this=exp.Or(this=node.copy(), expression=both))
+    # A text that begins with a control letter stands before the empty one, which has blanks behind it there.
+    first = exp.EQ(this=_bytes_slot(after), expression=exp.Literal.number(0))
+    behind = exp.Paren(this=exp.Or(this=exp.Or(this=first, expression=node.copy()), expression=both))
+    is_some = exp.NEQ(this=bytes_of(column), expression=exp.Literal.number(0))
+    return exp.Paren(this=exp.And(this=is_some, expression=behind))
 
 
 def distinct(node: exp.Expr) -> exp.Expr | None:

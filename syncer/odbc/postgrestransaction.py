@@ -177,7 +177,7 @@ class PostgreSQLTransaction(Transaction):
 
     def comment(self, table: Table, column: Column) -> None:
         """Give a column its comment."""
-        text = "'" + column.comment.replace("'", "''") + "'" if column.comment else "NULL"
+        text = "'" + str(self.given(column.comment)).replace("'", "''") + "'" if column.comment else "NULL"
         self.execute(f"COMMENT ON COLUMN {table_name(table)}.{quoted(column.name)} IS {text}")
 
     def catalogued(self, table: Table) -> dict[str, str]:

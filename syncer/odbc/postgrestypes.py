@@ -28,11 +28,25 @@ BY_NAME = {name: kind for kind, name in TYPE_NAMES.items()} | {
     "json": Type.JSON,
 }
 ROOMY = frozenset({*TYPE_NAMES.values(), "character varying", "numeric", "timestamp without time zone"})
-LEASES = (
-    "name text PRIMARY KEY, lock_key bigint, pid bigint, host text, since timestamp with time zone, run text, "
-    "session bigint"
+# Our tables besides those of `syncer.tables`, by name: the columns, of which the first is the key.
+KEPT = {
+    "leases": {
+        "name": "text",
+        "lock_key": "bigint",
+        "pid": "bigint",
+        "host": "text",
+        "since": "timestamp with time zone",
+        "run": "text",
+        "session": "bigint",
+    },
+    "commits": {"writer": "text", "number": "bigint", "at": "timestamp with time zone"},
+}
+# Whether the table of commits is there, and ours: asked of the catalogue, which everybody may read.
+KEEPS_COMMITS = (
+    "(SELECT (count(*) = 3)::int FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid "
+    "JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = 'syncer' "
+    "AND c.relname = 'commits' AND c.relkind = 'r' AND a.attname IN ('writer', 'number', 'at'))"
 )
-COMMITS = "writer text PRIMARY KEY, number bigint, at timestamp with time zone"
 # Beginning of the state, words in the text, what is told, and what to do; the first that fits.
 REFUSALS = (
     (
@@ -64,10 +78,14 @@ REFUSALS = (
         "Is the mapping's key the record's id, and not a text of people?",
     ),
 )  # fmt: skip
+# Tables in our schemas, and what hangs below them wherever it stands: partitions, and tables that inherit.
 OURS = (
-    "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), pg_has_role(c.relowner, 'USAGE') "
-    "FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relkind = 'r' "
-    "AND n.nspname IN ('load', 'syncer') ORDER BY 1"
+    "WITH RECURSIVE ours (oid) AS (SELECT c.oid FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+    "WHERE n.nspname IN ('load', 'syncer') "
+    "UNION SELECT i.inhrelid FROM pg_inherits AS i JOIN ours AS o ON o.oid = i.inhparent) "
+    "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), pg_has_role(c.relowner, 'USAGE')::int "
+    "FROM ours AS o JOIN pg_class AS c ON c.oid = o.oid JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+    "WHERE c.relkind = 'r' ORDER BY 1"
 )
 OWNS_DATABASE = (
     "SELECT CASE WHEN pg_has_role(datdba, 'USAGE') THEN 1 ELSE 0 END FROM pg_database "

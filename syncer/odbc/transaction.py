@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import decimal
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
     import pyodbc
 
 Rows = list[tuple[Any, ...]]
+_OF_PYTHON: Mapping[type, Type] = {  # what pyodbc says that a column's values will be
+    str: Type.TEXT,
+    int: Type.BIGINT,
+    decimal.Decimal: Type.DECIMAL,
+    float: Type.DOUBLE,
+    bool: Type.BOOLEAN,
+    dt.date: Type.DATE,
+    dt.datetime: Type.TIMESTAMP,
+}
 
 
 class Transaction:
@@ -52,6 +62,22 @@ class Transaction:
         self.execute(self.derived(self.temporary(name), self.rendered(query)), parameters)
         self._temporary[name] = None
         return int(self.fetched(f"SELECT COUNT(*) FROM {self.temporary(name)}")[0][0])
+
+    def query_columns(self, query: Statement) -> dict[str, Type]:
+        """Return the columns that *query* would give, by the types that the driver makes of them."""
+        self.execute(f"SELECT * FROM ({self.rendered(query)}) AS asked WHERE 1 = 0")
+        return {str(each[0]): _OF_PYTHON.get(each[1], Type.TEXT) for each in self._cursor.description}
+
+    def save(self, table: Table, query: Statement, parameters: Sequence[Any] = ()) -> int:
+        """Make the rows of *query* a lasting table."""
+        self.create_schema(table.schema)
+        self.drop(table)
+        self.execute(self.saved(table_name(table), self.rendered(query)), parameters)
+        return int(self.fetched(f"SELECT COUNT(*) FROM {table_name(table)}")[0][0])
+
+    def drop(self, table: Table) -> None:
+        """Drop a table."""
+        self.execute(f"DROP TABLE IF EXISTS {table_name(table)}")
 
     def keep(self, name: str, key: Column) -> bool:
         """Make an empty temporary table of keys that lasts as long as the connection; a backend may."""
@@ -113,6 +139,10 @@ class Transaction:
     def derived(self, name: str, query: str) -> str:
         """Write the statement that makes the rows of *query* a temporary table."""
         return f"CREATE TEMPORARY TABLE {name} AS {query}"
+
+    def saved(self, name: str, query: str) -> str:
+        """Write the statement that makes the rows of *query* a lasting table."""
+        return f"CREATE TABLE {name} AS {query}"
 
     def column_type(self, table: Table, column: Column) -> str:
         """Write the type of a column of a table; a key may need another one."""

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import socket
+import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from syncer.clock import Clock
-from syncer.errors import LeaseHeld, WarehouseBusy, WarehouseError, WarehouseLost
+from syncer.errors import LeaseHeld, SyncerError, WarehouseBusy, WarehouseError, WarehouseLost
 from syncer.leases import Holder, held_by
 from syncer.odbc import connecting, faults
 from syncer.odbc.connecting import Link
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 POLL_S = 0.2
 NAMED_TRIES = 5
+ANOTHER, ANOTHER_S = "another connection", 10.0  # its thread, and how long it may take
 WROTE_NOTHING = object()  # in place of a token: whatever became of the commit, nothing is lost
 AGAIN = "Run it again: it goes on from what was committed."
 
@@ -51,6 +54,7 @@ class Warehouse:
     defaults: ClassVar[Mapping[str, str]] = {}  # of the connection string
     takes_nul = False  # drivers cut a text there, and say nothing
     longest_name: ClassVar[int | None] = None
+    tells_losses: ClassVar[bool] = False  # its driver never connects again by itself: an answer is of the same session
 
     def __init__(self, link: Link, *, wait_s: float, clock: Clock) -> None:
         self.link, self.name = link, link.name
@@ -194,16 +198,44 @@ class Warehouse:
         return self._connection
 
     def another(self) -> pyodbc.Connection:
-        """Make a connection beside ours; the caller closes it. Raises WarehouseError."""
+        """
+        Make a connection beside ours; the caller closes it. Raises WarehouseError, also where it takes too long: a
+        pooler with no session left lets one wait, and no time-out of a driver reaches that far.
+        """
+        error_of_driver = connecting.manager().Error
+        made: queue.SimpleQueue[pyodbc.Connection | Exception] = queue.SimpleQueue()
+        is_wanted = threading.Lock()  # whoever takes it first decides what becomes of the connection
+
+        def connect() -> None:
+            try:
+                connection = connecting.connect(self.link, self.defaults)
+            except (SyncerError, error_of_driver) as error:
+                made.put(error)
+                return
+            if is_wanted.acquire(blocking=False):
+                made.put(connection)
+            else:
+                connection.close()
+
+        threading.Thread(target=connect, daemon=True, name=ANOTHER).start()
         try:
-            return connecting.connect(self.link, self.defaults)
-        except connecting.manager().Error as error:
-            raise connecting.refused(self.link, error) from error
+            found = made.get(timeout=ANOTHER_S)
+        except queue.Empty:
+            if is_wanted.acquire(blocking=False):
+                raise WarehouseError(
+                    f"{self.name}: no second connection within {ANOTHER_S:.0f} s.",
+                    hint="Is it a pooler with one session for this database? Give it two (default_pool_size).",
+                ) from None
+            found = made.get()
+        if isinstance(found, error_of_driver):
+            raise connecting.refused(self.link, found) from found
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def given_up(self, error: BaseException) -> WarehouseError:
         """Roll back, and tell what the server refused, or that it is gone."""
-        is_alive = self._roll_back()
-        if is_alive and not faults.is_lost(error):
+        if self._survived(error):
             return self.refused(error)
         self._drop()
         self._lost.clear()  # this is the telling
@@ -247,6 +279,23 @@ class Warehouse:
                     raise connecting.refused(self.link, error) from error
             self.clock.sleep(POLL_S)
 
+    def _survived(self, error: BaseException) -> bool:
+        """
+        Roll back, and tell whether the connection is still there. What an error says of that is asked for: a trigger
+        of a person's own that reaches another server may raise what a lost connection raises.
+        """
+        if not self._roll_back() or self._connection is None:
+            return False
+        if not faults.is_lost(error):
+            return True
+        if not self.tells_losses:
+            return False
+        try:
+            self._connection.cursor().execute("SELECT 1").fetchone()
+        except connecting.manager().Error:
+            return False
+        return self._roll_back()
+
     def _roll_back(self) -> bool:
         """Roll back; False where the connection is gone, or dropped because even that failed."""
         connection = self._connection
@@ -277,7 +326,7 @@ class Warehouse:
 
     def _settle(self, error: BaseException, token: Any) -> None:
         """Find out what became of a commit that failed. Returns where it was kept. Raises WarehouseError."""
-        if self._roll_back() and not faults.is_lost(error):
+        if self._survived(error):
             raise self.refused(error) from error
         self._drop()
         if token is WROTE_NOTHING:

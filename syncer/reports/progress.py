@@ -1,5 +1,5 @@
 """
-A pull under way, on stderr: a line that changes in a terminal, a plain line every ten seconds elsewhere.
+What is under way, on stderr: a line that changes in a terminal, a plain line every ten seconds elsewhere.
 
 Nothing is shown for what takes less than two seconds. The line is written by a thread of its own, since the engine
 has nothing to tell while it waits for an answer, which is when a person wants to know. It is drawn with a carriage
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 QUIET_S = 2.0  # what is over sooner is not shown
 LIVE_S, PLAIN_S = 0.2, 10.0  # how often a line is drawn, in a terminal and elsewhere
+FIRST_PAGE = "the first page"
 _SPINNER = "|/-\\"
 
 
@@ -35,7 +36,8 @@ class _State:
     total: int
     began: float
     progress: Progress | None = None
-    waits: str = "the first page"
+    waits: str = FIRST_PAGE  # empty: for the next page
+    waits_since: float = 0.0
 
 
 class PullProgress:
@@ -79,9 +81,9 @@ class PullProgress:
             self._state.progress = progress
 
     def waits(self, what: str) -> None:
-        """Note what is waited for before the first page."""
+        """Note what is waited for; empty: it is not waited for any more."""
         with self._lock:
-            self._state.waits = what
+            self._state.waits, self._state.waits_since = what, time.monotonic()
 
     def ended(self, pulled: Pulled) -> None:
         """Note that a mapping is done; the next one begins."""
@@ -116,8 +118,11 @@ class PullProgress:
         seconds = terminal.duration(round(now - state.began))
         which = f" ({state.total - len(state.left) + 1} of {state.total})" if state.total > 1 else ""
         if state.progress is None:
-            return f"pull {name}{which}: waiting for {state.waits}, {seconds}"
+            return f"pull {name}{which}: waiting for {state.waits or FIRST_PAGE}, {seconds}"
         done = state.progress
+        waited = now - state.waits_since
+        if state.waits and state.waits != FIRST_PAGE and waited >= QUIET_S:
+            seconds = f"waiting for {state.waits} since {terminal.duration(round(waited))}, {seconds}"
         scope = f", at {terminal.clean(done.scope)}" if done.scope else ""
         return f"pull {name}{which}: {done.read:,} read, {terminal.counted(done.pages, 'page')}{scope}, {seconds}"
 
@@ -135,3 +140,21 @@ class PullProgress:
             self._stream.write(f"\r{' ' * self._drawn}\r")
             self._stream.flush()
             self._drawn = 0
+
+
+class Waiting(PullProgress):
+    """Shows what is waited for, in a terminal: of a verb that has no pages. `waits` names it, and begins to count."""
+
+    def __init__(self, verb: str, stream: TextIO, *, is_shown: bool = True) -> None:
+        super().__init__([verb], stream, is_shown=is_shown and terminal.is_terminal(stream))
+
+    def waits(self, what: str) -> None:
+        """Note what is waited for from now on."""
+        with self._lock:
+            self._clear()
+            self._state.waits, self._state.began = what, time.monotonic()
+
+    def line(self, now: float) -> str:
+        """Write what is waited for."""
+        seconds = terminal.duration(round(now - self._state.began))
+        return f"{self._state.left[0]}: waiting for {self._state.waits}, {seconds}"

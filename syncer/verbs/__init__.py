@@ -19,9 +19,9 @@ import re
 import sys
 import traceback
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 import typer
@@ -29,6 +29,9 @@ import typer
 from syncer.errors import SyncerError, UsageError
 from syncer.reports import documents, terminal
 from syncer.settings import DEFAULT_ENVIRONMENT, Settings, load
+
+if TYPE_CHECKING:
+    from syncer.reports.progress import Waiting
 
 PACKAGE = Path(__file__).parents[1]
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
@@ -109,6 +112,20 @@ class Session:
         check_names(settings)
         return settings
 
+    @contextlib.contextmanager
+    def waiting(self, verb: str, what: str = "") -> Iterator[Waiting]:
+        """Show in a terminal what *verb* waits for, until it is over."""
+        from syncer.reports.progress import Waiting
+
+        line = Waiting(verb, sys.stderr, is_shown=not self.shared.quiet)
+        line.waits(self.hidden(what))
+        self.before_note = line.clear
+        try:
+            with line:
+                yield line
+        finally:
+            self.before_note = None
+
     def say(self, text: str = "") -> None:
         """Print a line of the answer; nothing where a program reads it, or with `--quiet`."""
         if not self.is_json and not self.shared.quiet:
@@ -188,6 +205,18 @@ class Session:
 
     def _log_line(self, message: str) -> None:
         self.note(self.hidden(str(message)).rstrip("\n"))
+
+
+def warehouse_named(settings: Settings) -> str:
+    """Name the warehouse of *settings* without looking for it; no secret is in it."""
+    from syncer.odbc import connecting
+    from syncer.warehouses import EMBEDDED, ODBC
+
+    kind, _, rest = settings.warehouse.partition(":")
+    if kind == ODBC:
+        with contextlib.suppress(UsageError):
+            return connecting.link(rest, settings).name
+    return terminal.clean(settings.warehouse) if kind == EMBEDDED else "the warehouse"
 
 
 def _check_warehouse(given: str) -> None:

@@ -24,10 +24,11 @@ from syncer import mappings, sources
 from syncer.errors import NotAllowed, SyncerError, UsageError
 from syncer.reports import terminal
 from syncer.settings import Account, Settings
-from syncer.verbs import Session, Where, check_names, complete_source
+from syncer.verbs import Session, Where, check_names, complete_source, warehouse_named
 
 if TYPE_CHECKING:
     from syncer.mapping import EntityMapping
+    from syncer.reports.progress import Waiting
     from syncer.transport import Doors
     from syncer.warehouses import Warehouse
 
@@ -82,9 +83,10 @@ def run(options: Options, where: Where, session: Session) -> int:
     for name in wanted:
         sources.module(name, folders=_folders(session, where))
     statuses = []
-    for found in _all(wanted, where, session):
-        statuses.append(found.status)
-        _tell(session, found)
+    with session.waiting("check", "the configuration") as waiting:
+        for found in _all(wanted, where, session, waiting):
+            statuses.append(found.status)
+            _tell(session, found)
     if session.is_json:
         session.document.open_list("checks")
     else:
@@ -118,7 +120,7 @@ def _folders(session: Session, where: Where) -> Sequence[Path]:
     return session.settings(where).folders
 
 
-def _all(wanted: Sequence[str], where: Where, session: Session) -> Iterator[Found]:
+def _all(wanted: Sequence[str], where: Where, session: Session, waiting: Waiting) -> Iterator[Found]:
     """Look at one thing after the other."""
     from syncer.clock import SystemClock
     from syncer.engine import doors_of
@@ -130,10 +132,12 @@ def _all(wanted: Sequence[str], where: Where, session: Session) -> Iterator[Foun
         return
     yield from _configuration(settings)
     yield _drivers()
+    waiting.waits(session.hidden(warehouse_named(settings)))
     yield from _warehouse(settings)
     yield _shared_folder(settings)
     doors = doors_of(settings, SystemClock())
     for name in wanted or sources.names(folders=settings.folders):
+        waiting.waits(name)
         yield from _source(name, settings, doors, is_named=name in wanted)
 
 

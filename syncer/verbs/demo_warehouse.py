@@ -225,7 +225,7 @@ class DemoWarehouse:
             return False
         try:
             with self.opened() as t:
-                return bool(t.columns(MADE_BY_DEMO)) and not _strangers(t)
+                return _is_marked(t) and not _strangers(t) and not _others(t)
         except WarehouseBusy:
             raise
         except WarehouseError:  # it cannot even be read as one
@@ -285,7 +285,7 @@ class DemoWarehouse:
                 raise UsageError(
                     f"{self.name} has {schema}.{name}, which belongs to {owner}; it is left alone.", hint=ANOTHER
                 )
-        if not t.columns(MADE_BY_DEMO):
+        if not _is_marked(t):
             raise UsageError(
                 f"{self.name} has {there[0][0]}.{there[0][1]}, and no demo made it; it is left alone.", hint=ANOTHER
             )
@@ -342,6 +342,24 @@ def _made_by_demos() -> dict[str, Collection[str]]:
     state = {table.name for table in (*journal.TABLES, *marks.TABLES, MADE_BY_DEMO)}
     load = {mapping.table("default") for mapping in mappings.known().values()}
     return {STATE: state, LOAD: load}
+
+
+def _is_marked(t: Transaction) -> bool:
+    """Tell whether a demo's mark is there: a table with its columns, and not one that only has its name."""
+    return set(t.columns(MADE_BY_DEMO)) == set(MADE_BY_DEMO.types())
+
+
+def _others(t: Transaction) -> bool:
+    """Tell whether a file has a table or view that no demo made."""
+    from syncer import sql
+
+    known = _made_by_demos()
+    query = (
+        "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = current_database() UNION ALL "
+        "SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal AND database_name = current_database()"
+    )
+    found = t.rows(sql.statement(query))
+    return any(name not in known.get(schema, ()) and (schema != STATE or name not in KEPT) for schema, name in found)
 
 
 def _strangers(t: Transaction) -> int:

@@ -57,6 +57,7 @@ EXAMPLES = {
     "known_names": '["Ada Lovelace"]',
     "personal": '"keep"',
     "erase_gone": "false",
+    "allow_production": "false",
 }
 ELSE = '"..."'
 WHAT_FOR = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import attrs
 import typer
 
-from syncer.verbs import Session, Where, complete_mapping, seconds_of
+from syncer.verbs import Session, Where, complete_mapping, seconds_of, warehouse_named
 
 if TYPE_CHECKING:
     from syncer.status import Standing
@@ -56,7 +56,8 @@ def run(options: Options, where: Where, session: Session) -> int:
         environment=where.environment,
         with_rejects=options.rejects,
     )
-    found = status.read(settings, question)
+    with session.waiting("status", warehouse_named(settings)):
+        found = status.read(settings, question)
     runs = [attrs.evolve(run, error=session.hidden(run.error)) if run.error else run for run in found.runs]
     found = attrs.evolve(found, runs=tuple(runs))
     if session.is_json:

@@ -47,6 +47,19 @@ class Transaction(Protocol):
     def derive(self, name: str, query: Statement, parameters: Sequence[Any] = ()) -> int:
         """Make the rows of *query* a temporary table *name*; return how many there are."""
 
+    def query_columns(self, query: Statement) -> dict[str, Type]:
+        """Return the columns that *query* would give, in their order; one of a type that none of ours is, as text."""
+
+    def save(self, table: Table, query: Statement, parameters: Sequence[Any] = ()) -> int:
+        """
+        Make the rows of *query* a lasting table, of which schema and name count; return how many there are.
+
+        It replaces one of that name.
+        """
+
+    def drop(self, table: Table) -> None:
+        """Drop a table of ours, where it is there."""
+
     def keep(self, name: str, key: Column) -> bool:
         """
         Make an empty temporary table *name* of one column, its key, that outlives commits and ends with the
@@ -176,6 +189,13 @@ def find(settings: Settings, *, clock: Clock) -> Warehouse:
     # Those of a site go before ours, also where its server calls itself by the name of one that we serve.
     for name in [*(name for name in modules if name not in (EMBEDDED, *SERVED.values())), SERVED.get(dbms, "")]:
         backend = modules[name]() if name else None
+        if backend is not None and not (
+            isinstance(getattr(backend, "DBMS", None), tuple | list) and callable(getattr(backend, "connect", None))
+        ):
+            raise UsageError(
+                f"{getattr(backend, '__file__', name)} is no backend: it needs DBMS, a tuple of names, and connect.",
+                hint="docs/add-a-warehouse.md shows a whole one.",
+            )
         if backend is not None and dbms in backend.DBMS:
             made = backend.connect(link, settings=settings, clock=clock)
             return made

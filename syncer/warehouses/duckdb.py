@@ -22,12 +22,13 @@ import duckdb
 
 from syncer import leases, rewriting
 from syncer.clock import Clock
+from syncer.duckdbtypes import ROOMY, TYPE_NAMES, arrived, as_type, type_of
 from syncer.errors import OutOfMemory, UsageError, WarehouseBusy, WarehouseError, without_values
 from syncer.sql import Statement
 from syncer.sql import quoted as _quote
 from syncer.sql import table_name as _name
 from syncer.tables import Column, Table
-from syncer.values import DECIMAL_DIGITS, DECIMAL_SCALE, Type
+from syncer.values import Type
 from syncer.warehouses import Holder
 
 if TYPE_CHECKING:
@@ -39,23 +40,6 @@ DIALECT = "duckdb"
 STRETCH_S = 1.5  # how long a busy loader keeps the file
 POLL_S = 0.02
 
-TYPE_NAMES = {
-    Type.TEXT: "VARCHAR",
-    Type.BIGINT: "BIGINT",
-    Type.DECIMAL: f"DECIMAL({DECIMAL_DIGITS},{DECIMAL_SCALE})",
-    Type.DOUBLE: "DOUBLE",
-    Type.BOOLEAN: "BOOLEAN",
-    Type.DATE: "DATE",
-    Type.TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
-    Type.JSON: "JSON",
-}
-_BY_NAME = {name: kind for kind, name in TYPE_NAMES.items()} | {
-    "INTEGER": Type.BIGINT,
-    "SMALLINT": Type.BIGINT,
-    "FLOAT": Type.DOUBLE,
-    "TIMESTAMP": Type.TIMESTAMP,
-}
-_ROOMY = frozenset({*TYPE_NAMES.values(), "TIMESTAMP"})  # they hold all that ours do
 # Each checkpoint writes the last, unfinished row group again, so at DuckDB's own 16 MB most of a long load's time is
 # spent in checkpoints (measured, 300,000 rows of 1.2 KB: 3.4 s of CPU in COMMIT against 0.9 s).
 CHECKPOINT_THRESHOLD = "64MB"
@@ -123,7 +107,7 @@ class DuckDBTransaction:
         arriving = f"{name}_arriving"
         self._connection.register(arriving, rows)
         columns = ", ".join(
-            f"{_as_type(column, _arrived(rows, column), kind)} AS {_quote(column)}" for column, kind in types.items()
+            f"{as_type(column, arrived(rows, column), kind)} AS {_quote(column)}" for column, kind in types.items()
         )
         self._connection.execute(
             f"CREATE OR REPLACE TEMP TABLE {_quote(name)} AS SELECT {columns} FROM {_quote(arriving)}"
@@ -138,6 +122,23 @@ class DuckDBTransaction:
         ).fetchone()
         self._temporary[name] = None
         return int(found[0]) if found else 0
+
+    def query_columns(self, query: Statement) -> dict[str, Type]:
+        """Return the columns that *query* would give."""
+        found = self._connection.execute(f"DESCRIBE {_text(query)}").fetchall()
+        return {str(row[0]): type_of(str(row[1])) for row in found}
+
+    def save(self, table: Table, query: Statement, parameters: Sequence[Any] = ()) -> int:
+        """Make the rows of *query* a lasting table."""
+        self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quote(table.schema)}")
+        found = self._connection.execute(
+            f"CREATE OR REPLACE TABLE {_name(table)} AS {_text(query)}", list(parameters)
+        ).fetchone()
+        return int(found[0]) if found else 0
+
+    def drop(self, table: Table) -> None:
+        """Drop a table."""
+        self._connection.execute(f"DROP TABLE IF EXISTS {_name(table)}")
 
     def keep(self, name: str, key: Column) -> bool:
         """The file is closed between commits."""
@@ -157,11 +158,11 @@ class DuckDBTransaction:
 
     def columns(self, table: Table) -> dict[str, Type]:
         """Return the columns that the table has now."""
-        return {name: _type_of(data_type) for name, data_type in self._catalogued(table, "data_type").items()}
+        return {name: type_of(data_type) for name, data_type in self._catalogued(table, "data_type").items()}
 
     def foreign(self, table: Table) -> dict[str, str]:
         """Return the columns of types that hold less than ours, or other things."""
-        return {name: kind for name, kind in self._catalogued(table, "data_type").items() if kind not in _ROOMY}
+        return {name: kind for name, kind in self._catalogued(table, "data_type").items() if kind not in ROOMY}
 
     def holds(self, table: Table, column: str, to: Type) -> bool:
         """Cast there and back: no value may change."""
@@ -210,7 +211,7 @@ class DuckDBTransaction:
         try:
             self._connection.execute(
                 f"ALTER TABLE {_name(table)} ALTER COLUMN {_quote(column)} SET DATA TYPE {TYPE_NAMES[to]} "
-                f"USING {_as_type(column, _type_of(now), to)}"
+                f"USING {as_type(column, type_of(now), to)}"
             )
         except (duckdb.DependencyException, duckdb.CatalogException, duckdb.BinderException) as error:
             indexes = ", ".join(f"the index {table.schema}.{name}" for (name,) in found)
@@ -457,43 +458,6 @@ def _interruptible() -> Iterator[None]:
 
 def _text(statement: Statement) -> str:
     return statement.sql(DIALECT)
-
-
-def _type_of(data_type: str) -> Type:
-    if data_type.startswith("DECIMAL"):
-        return Type.DECIMAL
-    return _BY_NAME.get(data_type, Type.TEXT)
-
-
-def _arrived(rows: pa.Table, column: str) -> Type | None:
-    """Return the type with which a column of *rows* came, where its text is written in a way of its own."""
-    kind = str(rows.schema.field(column).type).partition("[")[0].partition("(")[0]
-    return {"timestamp": Type.TIMESTAMP, "decimal128": Type.DECIMAL}.get(kind)
-
-
-def _as_type(column: str, now: Type | None, to: Type) -> str:
-    """
-    Write the cast of a column of type *now*; a text reads as an API writes the value, not as DuckDB prints it.
-
-    A decimal has no zeros at its end, and a time is as ISO 8601 with Z and the shortest of 0, 3 or 6 decimals (as
-    `Instant.toString` of Java, in which HubSpot's and Atlassian's servers are written).
-    """
-    name = _quote(column)
-    text = f"CAST({name} AS {TYPE_NAMES[to]})"
-    if to is not Type.TEXT:
-        return text
-    if now is Type.DECIMAL:
-        return f"REGEXP_REPLACE({text}, '(\\.[0-9]*[1-9])0+$|\\.0+$', '\\1')"
-    if now is Type.TIMESTAMP:
-        moment = f"(CAST({name} AS {TYPE_NAMES[now]}) AT TIME ZONE 'UTC')"
-        decimals = (
-            f"CASE WHEN MICROSECOND({moment}) % 1000000 = 0 THEN 'Z' WHEN MICROSECOND({moment}) % 1000 = 0 "
-            f"THEN STRFTIME({moment}, '.%gZ') ELSE STRFTIME({moment}, '.%fZ') END"
-        )
-        return f"STRFTIME({moment}, '%Y-%m-%dT%H:%M:%S') || {decimals}"
-    if now is Type.JSON:  # a JSON text that is one string is that string
-        return f"CASE WHEN JSON_TYPE({name}) = 'VARCHAR' THEN {name} ->> '$' ELSE {text} END"
-    return text
 
 
 def _in_utc(value: Any) -> Any:

@@ -27,7 +27,7 @@ from syncer.odbc.transaction import Transaction, lock_key
 from syncer.odbc.warehouse import WROTE_NOTHING, Warehouse
 from syncer.rewriting import Rewritten
 from syncer.sql import state_table
-from syncer.tables import STATE
+from syncer.tables import STATE, Table
 
 if TYPE_CHECKING:
     import pyodbc
@@ -68,7 +68,6 @@ _AS_WELL = (
     "WHERE current_setting('search_path') LIKE '%pg_temp%'"
 )
 _DEFAULTS = {
-    "BoolsAsChar": "0",
     "Protocol": "7.4-0",  # no savepoint around each statement, and no rollback that we did not ask for
     "KeepaliveTime": "20",
     "KeepaliveInterval": "10",
@@ -87,7 +86,10 @@ def connect(link: Link, *, settings: Settings, clock: Clock) -> PostgreSQLWareho
     """Make the warehouse behind *link*; a site's own options of libpq go before ours."""
     own = link.string.get("pqopt")
     more = " ".join([own, *(f"{name}={value}" for name, value in LIBPQ.items() if name not in own)]).strip()
-    link = attrs.evolve(link, string=link.string.having("pqopt", more))
+    string = link.string.having("pqopt", more)
+    for key in ("BoolsAsChar", "LFConversion"):  # a false that is "0" would be true; a line feed is no CR and LF
+        string = string.having(key, "0")
+    link = attrs.evolve(link, string=string)
     return PostgreSQLWarehouse(link, wait_s=settings.wait_s, clock=clock)
 
 
@@ -98,9 +100,10 @@ class PostgreSQLWarehouse(Warehouse):
     transactions = PostgreSQLTransaction
     defaults = _DEFAULTS
     longest_name = LONGEST_NAME
+    tells_losses = True
     _pid = 0  # of the server's process that serves our connection
     _known_pid = 0  # for which no pooler was found
-    _commits = 0  # how many were sealed under a lease
+    _commits = 0  # how many were sealed with a row
 
     def __init__(self, link: Link, *, wait_s: float, clock: Clock) -> None:
         super().__init__(link, wait_s=wait_s, clock=clock)
@@ -137,12 +140,12 @@ class PostgreSQLWarehouse(Warehouse):
         Return the transaction's number, where it has written, and the row that goes with it: a number alone is given
         twice where a crash or a fail-over loses what was not on disk. Raises WarehouseError behind a pooler.
         """
-        ((number, pid),) = t.fetched("SELECT txid_current_if_assigned(), pg_backend_pid()")
+        ((number, pid, keeps),) = t.fetched(f"SELECT txid_current_if_assigned(), pg_backend_pid(), {pg.KEEPS_COMMITS}")
         if self.is_leased and pid != self._pid:
             raise self._pooled()
         if number is None:
             return WROTE_NOTHING
-        if not self.is_leased:
+        if not keeps:
             return int(number), 0
         self._commits += 1
         t.execute(
@@ -153,7 +156,10 @@ class PostgreSQLWarehouse(Warehouse):
         return int(number), self._commits
 
     def outcome(self, t: Transaction, token: Any) -> bool | None:
-        """Ask for a transaction's status, and for its row; None on a standby, which may be behind."""
+        """
+        Ask for a transaction's status, and for its row. None where neither tells: on a standby, which may be behind;
+        and where no row of ours is there, since the number may have been given a second time.
+        """
         number, commit = token
         if t.fetched("SELECT pg_is_in_recovery()::int")[0][0]:
             return None
@@ -165,10 +171,10 @@ class PostgreSQLWarehouse(Warehouse):
             return False
         if found == "in progress":
             return None
-        if not commit:
-            return {"committed": True, "aborted": False}.get(found)
-        query = f"SELECT 1 FROM {_COMMITS} WHERE writer = ? AND number = ?"
-        return bool(t.fetched(query, [self._writer, commit]))
+        if found == "aborted":
+            return False
+        rows = t.fetched(f"SELECT number FROM {_COMMITS} WHERE writer = ?", [self._writer]) if commit else []
+        return rows == [(commit,)] if rows else None
 
     def has_state(self, t: Transaction) -> bool:
         """Look for the schema."""
@@ -188,10 +194,18 @@ class PostgreSQLWarehouse(Warehouse):
         """Make the table of who holds what."""
         if self._known_pid == self._pid:  # once a connection
             return
-        for table, columns in ((_LEASES, pg.LEASES), (_COMMITS, pg.COMMITS)):
-            if t.fetched("SELECT to_regclass(?)", [table])[0][0] is None:
+        for name, columns in pg.KEPT.items():
+            table = Table(schema=STATE, name=name, columns=())
+            if t.fetched("SELECT to_regclass(?)", [state_table(name)])[0][0] is None:
                 t.create_schema(STATE)
-                t.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
+                key, *more = (f"{column} {kind}" for column, kind in columns.items())
+                listed = ", ".join([f"{key} PRIMARY KEY", *more])
+                t.execute(f"CREATE TABLE IF NOT EXISTS {state_table(name)} ({listed})")
+            elif not columns.items() <= t.catalogued(table).items():
+                raise WarehouseError(
+                    f"{self.name}: the name {STATE}.{name} is taken by a table or view that is not syncer's.",
+                    hint=f"Give it another name or schema: ALTER TABLE {STATE}.{name} RENAME TO ….",
+                )
         t.execute(f"DELETE FROM {_COMMITS} WHERE at < now() - interval '7 days'")  # of writers that are gone
 
     def recognise_pooler(self) -> None:
@@ -234,7 +248,7 @@ class PostgreSQLWarehouse(Warehouse):
         """Take an advisory lock of the session. Raises WarehouseError where it has that already: it is shared."""
         if t.fetched(f"SELECT 1 FROM pg_locks AS p WHERE p.pid = pg_backend_pid() AND {_IS_LOCK} = {lock_key(name)}"):
             raise self._pooled()
-        return bool(t.fetched(f"SELECT pg_try_advisory_lock({lock_key(name)})")[0][0])
+        return bool(t.fetched(f"SELECT pg_try_advisory_lock({lock_key(name)})::int")[0][0])
 
     def unlock(self, t: Transaction, name: str) -> None:
         """Give it back."""

@@ -10,7 +10,7 @@ from loguru import logger
 
 from tests.campaign import beds
 
-ON_ANY = ("churn", "kills", "kills-random", "older", "portal")  # on what kind of warehouse is an option
+ON_ANY = ("churn", "kills", "kills-random", "older", "portal", "push-kills")  # on what kind of warehouse is an option
 CAMPAIGNS = {
     "portal": "30 days of a HubSpot portal, 10 seeds, three forms: plain, a kill -9 in every pull, from an older copy",
     "kills": "kill -9 at every I/O call of a small pull of every stream, before and after each",
@@ -20,6 +20,8 @@ CAMPAIGNS = {
     "server-kills": "PostgreSQL: client, and the server's process that serves it, killed at 50 random moments each",
     "hosts": "PostgreSQL: two hosts on one mapping at the same moment, 200 times",
     "lost-host": "PostgreSQL: a host, or the server, that vanishes without a word: how long until it is noticed",
+    "push-kills": "kill -9 at every I/O call of a small push, and at 100 random moments of one of 2,000 changes",
+    "planner": "100,000 random cases planned by the product and by a naive second planner, applied and planned again",
     "requests": "GitLab with 500 projects: the requests of an incremental run of all streams, and REST's rows beside",
     "together": "two processes on one token and one file, never above the limit, and status answers meanwhile",
     "portal-large": "120,000 companies: the requests of a first load, and of 25,000 changes in one window",

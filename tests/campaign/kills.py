@@ -95,13 +95,18 @@ class Victim:
         trace.unlink(missing_ok=True)
         tables = {"jira": {"workers": 1, "limits": "off"}, "gitlab": {"workers": 1, "requests_per_minute": "off"}}
         full = {"folder": str(home.folder), "variables": home.variables(), "names": names, "tables": tables, **order}
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(json.dumps(full) + "\n")
-        self._process.stdin.flush()
-        ended: dict[str, Any] = json.loads(self._process.stdout.readline())
+        ended = self.told(full)
         notes = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
         ended["notes"] = notes
         ended["end"] = next((note for note in notes if note.get("end")), None)
+        return ended
+
+    def told(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Hand a whole order over; return how it ended."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        ended: dict[str, Any] = json.loads(self._process.stdout.readline())
         return ended
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ import pyodbc  # noqa: F401
 import requests
 import sqlglot  # noqa: F401
 
-from syncer import engine, inbound, reading, spool  # noqa: F401
+from syncer import apply, engine, inbound, pushing, reading, spool  # noqa: F401
 from syncer.budget import Budget
 from syncer.clock import SystemClock
 from syncer.settings import Settings
@@ -114,8 +114,13 @@ def run(order: dict[str, Any]) -> None:
     while time.monotonic() < order.get("start_at", 0.0):
         time.sleep(0.001)
     began = time.time()
-    runs = engine.pull(order["names"], settings=settings, request=request, doors=doors)
-    told = [[run.mapping, run.status, run.requests, run.error, run.run] for run in runs]
+    done: Any
+    if order.get("verb") == "push":
+        asked = pushing.Request(wait_s=request.wait_s, **order.get("request", {}))
+        done = pushing.push(order["names"], settings=settings, request=asked, doors=doors)
+    else:
+        done = engine.pull(order["names"], settings=settings, request=request, doors=doors)
+    told = [[run.mapping, run.status, run.requests, run.error, run.run] for run in done]
     point.note(end=True, calls=point.calls, runs=told, began_at=began, ended_at=time.time())
 
 

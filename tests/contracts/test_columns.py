@@ -14,12 +14,12 @@ import pytest
 
 from syncer import journal, mappings, shape, warehouses
 from syncer.clock import SystemClock
+from syncer.duckdbtypes import TYPE_NAMES
 from syncer.mapping import EntityMapping
 from syncer.settings import Settings
 from syncer.sources.jira import definitions
 from syncer.sources.jira.calls import Calls
 from syncer.values import Type
-from syncer.warehouses.duckdb import TYPE_NAMES
 from tests.conftest import query_file
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import os
 import socket
+from pathlib import Path
 from typing import Any
 
+import attrs
 import pyodbc
 import pytest
 
@@ -14,7 +16,7 @@ from syncer.errors import LeaseHeld, WarehouseBusy, WarehouseError, WarehouseLos
 from syncer.sql import statement
 from syncer.warehouses import Holder
 from tests.conftest import MovableClock
-from tests.postgresql import Place, eventually, new_place, started, with_pairs, write
+from tests.postgresql import Place, SystemClock, eventually, find, new_place, started, with_pairs, write
 from tests.test_odbc import called
 
 LEASE = "x@default"
@@ -220,3 +222,27 @@ def test_a_pull_of_what_another_process_runs_is_refused_with_its_holder(place: P
     code, said = called(tmp_path, "status", "--output", "json", warehouse=setting)
     assert code == 0 and f'"pid":{os.getpid()}' in said.replace(" ", "")
     lease.release()
+
+
+@pytest.mark.parametrize("where", ["string", "odbc.ini"])
+@pytest.mark.parametrize("key", ["BoolsAsChar", "LFConversion"])
+def test_no_setting_of_the_driver_gives_a_lease_to_two(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, key: str
+) -> None:
+    """With `BoolsAsChar` a false is the text "0", which is true; with `LFConversion` a line feed is two letters."""
+    if where == "string":
+        first, second = (place.warehouse(**{key: "1"}) for _ in range(2))
+    else:
+        (tmp_path / "odbc.ini").write_text(
+            "[own]\nDriver = PostgreSQL Unicode\nServername = 127.0.0.1\nUsername = postgres\n"
+            f"Port = {place.server.port}\nDatabase = {place.name}\n{key} = 1\n"
+        )
+        monkeypatch.setenv("ODBCINI", str(tmp_path / "odbc.ini"))
+        settings = attrs.evolve(place.settings(), warehouse="odbc:DSN=own")
+        first, second = (find(settings, clock=SystemClock()) for _ in range(2))
+        place.made += [first, second]
+    first.lease(LEASE, run="r1", wait_s=0)
+    with pytest.raises(LeaseHeld):
+        second.lease(LEASE, run="r2", wait_s=0)
+    with first.transaction() as t:
+        assert t.fetched("SELECT E'a\\nb', FALSE") == [("a\nb", False)]

@@ -352,3 +352,61 @@ def test_the_outcome_is_found_out_over_a_crash_of_the_server(
     write_one(warehouse, 9)
     warehouse.close()
     wire.close()
+
+
+def test_a_number_alone_is_no_proof_of_a_commit(place: Place, wire: Wire) -> None:
+    """Before there is a table of commits, nothing tells a number from the same one given again after a crash."""
+    warehouse = with_pairs(place.warehouse(wait_s=0.2, Port=str(wire.port)))
+    wire.set(Trap(text=COMMIT, cut=Cut.AFTER))
+    with pytest.raises(WarehouseLost, match="did not tell whether that group was kept"):
+        write_one(warehouse, 1)
+
+
+def test_a_commit_without_a_lease_is_settled_by_its_row(place: Place, wire: Wire) -> None:
+    """It is written wherever the table is there."""
+    place.warehouse().lease("other@default", run="r", wait_s=0)
+    warehouse = with_pairs(place.warehouse(wait_s=0.2, Port=str(wire.port)))
+    wire.set(Trap(text=COMMIT, cut=Cut.AFTER))
+    write_one(warehouse, 1)
+    assert kept(place) == [1]
+
+
+def test_a_row_that_somebody_took_away_leaves_the_outcome_unknown(place: Place, wire: Wire, wired: Any) -> None:
+    """The group may have been kept: to claim that it was not would be a guess."""
+    wired.wait_s = 0.2
+    wire.set(Trap(text=COMMIT, cut=Cut.AFTER, after=lambda: place.rows("DELETE FROM syncer.commits RETURNING 1")))
+    with pytest.raises(WarehouseLost, match="did not tell whether that group was kept"):
+        write_one(wired, 1)
+    assert kept(place) == [1]
+
+
+def test_a_row_of_an_earlier_commit_tells_that_a_later_one_was_not_kept(place: Place, wired: Any) -> None:
+    """Even where the number was committed: after a crash it is somebody else's."""
+    write_one(wired, 1)
+    ((number,),) = place.rows("SELECT txid_current()")
+    with wired.transaction() as t:
+        assert wired.outcome(t, (number, wired._commits)) is True
+        assert wired.outcome(t, (number, wired._commits + 1)) is False
+
+
+@pytest.mark.parametrize("state", ["08001", "08006", "57P01"])
+@pytest.mark.parametrize("is_deferred", [False, True], ids=["at once", "in the commit"])
+def test_a_trigger_that_reaches_another_server_loses_nothing(
+    place: Place, wired: Any, state: str, is_deferred: bool
+) -> None:
+    """It raises what a lost connection raises; ours is asked, and what it raised is told."""
+    place.rows(
+        "CREATE FUNCTION load.reach() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION "
+        f"'could not connect to the other' USING ERRCODE = '{state}'; END $$"
+    )
+    kind, when = ("CONSTRAINT ", "DEFERRABLE INITIALLY DEFERRED ") if is_deferred else ("", "")
+    place.rows(
+        f"CREATE {kind}TRIGGER reach AFTER INSERT ON load.pairs {when}FOR EACH ROW EXECUTE FUNCTION load.reach()"
+    )
+    with pytest.raises(WarehouseError, match=rf"could not connect .*\[{state}\]") as told:
+        write_one(wired, 1)
+    assert "lost" not in str(told.value) and not isinstance(told.value, WarehouseLost)
+    assert wired.is_leased and LEASE in wired.leases()
+    place.rows("DROP TRIGGER reach ON load.pairs")
+    write_one(wired, 2)
+    assert kept(place) == [2]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +11,7 @@ import attrs
 import pytest
 
 from syncer.errors import LeaseHeld, WarehouseError
+from syncer.odbc import warehouse as every
 from tests.conftest import Site
 from tests.postgresql import Place, SystemClock, eventually, find, started, things, with_pairs, write
 from tests.postgresql.test_leases import HOLDER, LEASE, is_free
@@ -143,3 +146,20 @@ def test_a_pull_behind_a_pooler(site: Site, place: Place, pooler: Callable[..., 
     site.settings = attrs.evolve(before, warehouse=whole)
     assert site.pull().inserted == 2 and site.pull().unchanged == 2
     assert site.warehouse().leases() == {}
+
+
+def test_a_pooler_with_one_session_is_not_waited_for_long(
+    place: Place, pooler: Callable[..., Pooler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lets a second connection wait for two minutes, and no time-out of the driver ends that: ours does."""
+    monkeypatch.setattr(every, "ANOTHER_S", 0.3)
+    warehouse = with_pairs(behind(place, pooler("session", sessions=1)))
+    began = time.monotonic()
+    warehouse.lease(LEASE, run="r", wait_s=0)
+    assert time.monotonic() - began < 10
+    with warehouse.transaction() as t:
+        write(t, 1)
+    with pytest.raises(WarehouseError, match=r"no second connection within.*default_pool_size"):
+        warehouse.another()
+    warehouse.close()
+    assert eventually(lambda: not [each for each in threading.enumerate() if each.name == every.ANOTHER]) < 10

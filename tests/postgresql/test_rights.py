@@ -292,3 +292,36 @@ def test_pairs_are_what_is_declared(place: Place) -> None:
     with place.warehouse().transaction() as t:
         assert t.columns(PAIRS) == PAIRS.types() and t.foreign(PAIRS) == {}
         write(t, 1, "x" * 100_000)
+
+
+@pytest.mark.parametrize(
+    "how", ["PARTITION OF load.pairs DEFAULT", "(LIKE load.pairs) INHERITS (load.pairs)"], ids=["partition", "child"]
+)
+def test_what_hangs_below_a_table_is_written_anew_wherever_it_stands(place: Place, how: str) -> None:
+    """What was erased from our table stands in the partition's file until that is written anew."""
+    place.rows("CREATE SCHEMA load")
+    place.rows("CREATE SCHEMA parts")
+    by = "PARTITION BY RANGE (a)" if "PARTITION" in how else ""
+    place.rows(f"CREATE TABLE load.pairs (a bigint, b text) {by}")
+    place.rows(f"CREATE TABLE parts.below {how.replace('(LIKE load.pairs)', '()')}")
+    place.rows("CREATE TABLE parts.other (a bigint)")
+    into = "load.pairs" if by else "parts.below"
+    place.rows(f"INSERT INTO {into} SELECT n, 'SECRET' FROM generate_series(1, 9) AS s (n)")
+    files = "SELECT pg_relation_filenode('parts.below'), pg_relation_filenode('parts.other')"
+    place.rows("DELETE FROM load.pairs WHERE a > 1")
+    ((below, other),) = place.rows(files)
+    left = place.warehouse().rewrite().left
+    ((anew, same),) = place.rows(files)
+    assert anew != below and same == other
+    assert not [each for each in left if "below" in each]
+
+
+@pytest.mark.parametrize("name", ["commits", "leases"])
+@pytest.mark.parametrize("made", ["TABLE {} (sha text, message text)", "VIEW {} AS SELECT 1 AS number"])
+def test_a_name_of_ours_that_is_taken_is_told(place: Place, name: str, made: str) -> None:
+    """A table of a person's own in our schema is not ours to fill, and needs another name."""
+    place.rows("CREATE SCHEMA syncer")
+    place.rows(f"CREATE {made.format(f'syncer.{name}')}")
+    with_pairs(place.warehouse())
+    with pytest.raises(WarehouseError, match=rf"the name syncer\.{name} is taken.*RENAME TO"):
+        place.warehouse().lease("x@default", run="r", wait_s=0)

@@ -17,6 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from syncer.errors import WarehouseError
+from syncer.mapping import Field
 from syncer.sources import Page
 from syncer.sql import names, statement
 from syncer.tables import Column, Table
@@ -225,3 +226,26 @@ def test_places_and_scopes_with_odd_letters_are_kept(site: Site, tmp_path: Path)
     site.script.read = read
     assert site.pull().status == "done" and site.pull().status == "done"
     assert seen == [{}, {'{"é\\",NULL}': odd}]
+
+
+@pytest.mark.parametrize("given", ["a\ud83db", "a\0b"])
+def test_a_comment_that_no_server_holds_is_cleaned(open_place: Place, given: str) -> None:
+    """Half a letter, or NUL, is told by U+FFFD, as it is in a row."""
+    table = Table(schema="load", name="labelled", columns=(Column("a", BIGINT, given),), key=("a",))
+    with open_place.warehouse().transaction() as t:
+        t.drop(table)
+        t.create(table)
+        assert t.comments(table) == {"a": "a\ufffdb"}
+
+
+@pytest.mark.parametrize(("given", "stored"), [("a\0b", "a\ufffdb"), ("it's \\ ?", "it's \\ ?")])
+def test_any_label_of_a_field_is_a_comment(site: Site, given: str, stored: str) -> None:
+    """What an administrator of the source has typed is no reason for a pull to fail."""
+    site.script.describe = lambda stream: (Field("x", comment=given),)
+    site.script.read = lambda stream, places: things(1, x="q")
+    done = site.pull("scripted.discovering")
+    assert done.status == "done", done.error
+    query = (
+        "SELECT col_description('load.scripted_discovering'::regclass, attnum) FROM pg_attribute WHERE attname = 'x'"
+    )
+    assert site.rows(query + " AND attrelid = 'load.scripted_discovering'::regclass") == [(stored,)]

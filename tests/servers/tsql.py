@@ -54,7 +54,7 @@ _PROPERTY = re.compile(
     r"N'((?:[^']|'')*)', @level2type = N'COLUMN', @level2name = N'((?:[^']|'')*)'"
 )
 _TYPES = {"nvarchar": "VARCHAR", "bit": "BOOLEAN", "float": "DOUBLE", "datetime2": "TIMESTAMP", "varchar": "VARCHAR"}
-_MACROS = """
+MACROS = """
 CREATE SCHEMA sys;
 CREATE TABLE sys.declared (schema_name VARCHAR, table_name VARCHAR, name VARCHAR, type VARCHAR, max_length INT,
     "precision" INT, scale INT, collation_name VARCHAR, is_computed INT, comment VARCHAR, column_id INT);
@@ -72,7 +72,8 @@ CREATE MACRO datalength(x) AS CASE WHEN x IS NULL THEN NULL WHEN typeof(x) <> 'V
     + length(regexp_replace(x::VARCHAR, '[^\\x{10000}-\\x{10FFFF}]', '', 'g'))) END;
 CREATE MACRO padded(x) AS rtrim(x::VARCHAR, ' ');
 CREATE MACRO tsql_equal(a, b) AS (a = b OR padded(a) = padded(b));
-CREATE MACRO tsql_greater(a, b) AS CASE WHEN typeof(a) = 'VARCHAR' THEN padded(a) > padded(b) ELSE a > b END;
+CREATE MACRO as_long(a, b) AS rpad(a::VARCHAR, greatest(length(a::VARCHAR), length(b::VARCHAR), 1)::INT, ' ');
+CREATE MACRO tsql_greater(a, b) AS CASE WHEN typeof(a) = 'VARCHAR' THEN as_long(a, b) > as_long(b, a) ELSE a > b END;
 CREATE MACRO tsql_len(x) AS length(padded(x));
 CREATE MACRO string_escape(x, kind) AS replace(replace(replace(x, '\\', '\\\\'), '"', '\\"'), '/', '\\/');
 CREATE MACRO stuff(s, place, count, more) AS substr(s, 1, place - 1) || more || substr(s, place + count);
@@ -92,7 +93,7 @@ class Server:
     is_freetds: bool = False  # whose transaction an error ends, and which is not told so
 
     def __attrs_post_init__(self) -> None:
-        self.database.execute(_MACROS)
+        self.database.execute(MACROS)
 
     def connect(self, *_: Any) -> Connection:
         """Make a connection."""

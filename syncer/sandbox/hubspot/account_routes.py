@@ -1,5 +1,6 @@
 """
-What an account tells about itself: whose it is, what of its day is used, its limits, its rules for values.
+What an account tells about itself: whose it is, what of its day is used, its limits, its rules for values, what its
+custom objects are.
 
 Source: HubSpot's API specifications of account info, limits tracking and property validations, as the fact sheet has
 them. It does not give the shapes of the answers about limits: here each has `limit`, `usage` and `percentage`.
@@ -79,6 +80,25 @@ def _rule_json(rule: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def schema_get(call: Call, ref: str) -> Response:
+    """Tell what a custom object is, without its properties and associations; 404 for HubSpot's own kinds."""
+    kind = may_read_schema(call, ref)
+    if not kind.is_custom:
+        raise not_found(f"Object type {ref} is no custom object")
+    return json_response(
+        {
+            "id": kind.type_id.partition("-")[2],
+            "objectTypeId": kind.type_id,
+            "name": kind.name,
+            "fullyQualifiedName": kind.qualified_name,
+            "labels": {"singular": kind.singular, "plural": kind.name},
+            "primaryDisplayProperty": kind.primary,
+            "requiredProperties": list(kind.required),
+            "archived": False,
+        }
+    )
+
+
 def records_limit_get(call: Call) -> Response:
     """Tell how many records there are of each kind, archived ones aside, and how many there may be."""
     kinds = call.store.kinds.values()
@@ -156,6 +176,7 @@ ROUTES: list[Route] = [
     *route("GET", _account("api-usage/daily/private-apps"), usage_get),
     *route("GET", _validations("{}"), validations_get),
     *route("GET", _validations("{}/{}"), validation_get),
+    *route("GET", both("/crm-object-schemas/v3/schemas/{}", f"/crm-object-schemas/{DATED}/schemas/{{}}"), schema_get),
     *route("GET", _limits("records"), records_limit_get),
     *route("GET", _limits("custom-properties"), properties_limit_get),
     *route("GET", _limits("associations/records/{}/{}"), associations_limit_get),

@@ -2,8 +2,9 @@
 The batches that write: create, update, upsert, archive.
 
 Without `objectWriteTraceId` on every input one bad input refuses the whole batch and nothing is written; with it the
-good ones are written and the bad ones are told in a 207. An id twice refuses the whole batch either way. An update of
-an id that was merged away is passed over: neither result nor error. Source: HubSpot's page "Error handling".
+good ones are written and the bad ones are told in a 207; `store.honours_traces` switches that off. An id twice refuses
+the whole batch either way. An update of an id that was merged away is passed over: neither result nor error. Source:
+HubSpot's page "Error handling".
 """
 
 from __future__ import annotations
@@ -121,7 +122,8 @@ class _Batch:
         self, call: Call, kind: Kind, inputs: list[dict[str, Any]], prepare: Prepare, *, tells_new: bool = False
     ) -> None:
         self.call, self.kind, self.inputs, self.prepare, self.tells_new = call, kind, inputs, prepare, tells_new
-        self.traces = [each.get("objectWriteTraceId") for each in inputs]
+        honours = call.store.honours_traces
+        self.traces = [each.get("objectWriteTraceId") if honours else None for each in inputs]
         given = [str(trace) for trace in self.traces if trace is not None]
         if len(set(given)) < len(given):
             raise invalid("objectWriteTraceId must be unique in a batch")

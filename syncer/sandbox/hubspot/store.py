@@ -74,6 +74,7 @@ class Store:
         self.no_edges = LEFT_OUT  # a batch read's records without any: left out, or told as errors (207)
         self.on_change: list[Callable[[str, str], None]] = []  # called with kind and id after each change of a record
         self.form_required: dict[str, set[str]] = {}  # fields of the Create form; they bind 2026-09 and later only
+        self.honours_traces = True  # False: an input's trace id is as if it were not sent, and not told in the answer
         self.blocklist: set[str] = set()  # e-mail addresses that were deleted for good
         self._last_id = 9_000_000_000 + self.random.randrange(1_000_000)
         self._last_label = 0

@@ -214,7 +214,7 @@ def _stages(call: Call, kind: Kind, found: Checked, record: PortalRecord | None)
 
 
 def _obey(rule: Mapping[str, Any], name: str, value: str) -> None:
-    """Apply one of the portal's own rules; they bind every version of the API."""
+    """Apply one of the portal's own rules; they bind every version of the API. What is a time is milliseconds."""
     kind, arguments = rule["ruleType"], [str(each) for each in rule.get("ruleArguments", [])]
     first = arguments[0] if arguments else ""
     tests: dict[str, Callable[[], bool]] = {
@@ -223,8 +223,40 @@ def _obey(rule: Mapping[str, Any], name: str, value: str) -> None:
         "MIN_LENGTH": lambda: len(value) >= int(first),
         "MAX_NUMBER": lambda: float(value) <= float(first),
         "MIN_NUMBER": lambda: float(value) >= float(first),
-        "ALPHANUMERIC": lambda: value.isalnum(),
+        "DECIMAL": lambda: len(value.partition(".")[2]) <= int(first),
+        "ALPHANUMERIC": lambda: _LETTERS.get(first, str.isalnum)(value),
         "ALPHA": lambda: value.isalpha(),
+        "SPECIAL_CHARACTERS": lambda: all(each.isalnum() or each.isspace() for each in value),
+        "WHITESPACE": lambda: value == (value.strip() if first == "TRIM" else "".join(value.split())),
+        "FORMAT": lambda: value == _CASES.get(first, str)(value),
+        "START_DATE": lambda: _ms(value) >= _ms(first),
+        "END_DATE": lambda: _ms(value) <= _ms(first),
+        "START_DATETIME": lambda: _ms(value) >= _ms(first),
+        "END_DATETIME": lambda: _ms(value) <= _ms(first),
+        "DAYS_OF_WEEK": lambda: f"{dt.datetime.fromtimestamp(_ms(value) / 1000, dt.UTC):%A}".upper() in arguments,
+        "EMAIL": lambda: _EMAIL.fullmatch(value) is not None,
+        "EMAIL_ALLOWED_DOMAINS": lambda: value.rpartition("@")[2].lower() in arguments,
+        "EMAIL_BLOCKED_DOMAINS": lambda: value.rpartition("@")[2].lower() not in arguments,
+        "DOMAIN": lambda: _HOST.fullmatch(value) is not None,
+        "URL": lambda: _HOST.fullmatch(_host(value)) is not None,
+        "URL_ALLOWED_DOMAINS": lambda: _host(value) in arguments,
+        "URL_BLOCKED_DOMAINS": lambda: _host(value) not in arguments,
+        "PHONE_NUMBER_WITH_EXPLICIT_COUNTRY_CODE": lambda: re.fullmatch(r"\+[0-9][0-9 ]{4,}", value) is not None,
     }
     if kind in tests and not tests[kind]():
         raise BadValue(f"INVALID_{kind}", f"{name} does not follow the rule {kind} {' '.join(arguments)}".rstrip())
+
+
+_LETTERS: dict[str, Callable[[str], bool]] = {"ALPHA_ONLY": str.isalpha, "NUMERIC_ONLY": str.isdigit}
+_CASES: dict[str, Callable[[str], str]] = {"UPPER": str.upper, "LOWER": str.lower, "CAPITALIZATION": str.title}
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*\.[A-Za-z]{2,}")
+
+
+def _host(value: str) -> str:
+    return value.partition("://")[2].partition("/")[0] or value.partition("/")[0]
+
+
+def _ms(value: str) -> int:
+    if _MS.fullmatch(value):
+        return int(value)
+    return round(dt.datetime.fromisoformat(value).replace(tzinfo=dt.UTC).timestamp() * 1000)

@@ -1,5 +1,5 @@
 """
-HubSpot, read: objects of all kinds, the edges between them, owners, pipelines and property definitions.
+HubSpot: objects of all kinds, the edges between them, owners, pipelines and property definitions; read, and written.
 
     paths.py        where the endpoints stand, in two families
     calls.py        requests, whose portal it is, three limits and the day's
@@ -9,36 +9,45 @@ HubSpot, read: objects of all kinds, the edges between them, owners, pipelines a
     associations.py, edges.py, ids.py      the stream of edges
     official.py     `hubspot-api-client`, for what is asked rarely
     definitions.py, personal.py, listed.py      properties as columns; what is listed in full
+    portal.py, shape.py, normal.py, rules.py, choices.py        what a portal takes: asked once, then judged here
+    writing.py, edgewriting.py, refusals.py     records and edges written, and why one was refused
 
 Source: HubSpot's API reference and guides, developers.hubspot.com.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from loguru import logger
 
 from syncer.errors import NotAllowed, RequestError, UnknownName, UsageError
 from syncer.mapping import Field
+from syncer.plan import ASSOCIATE, DISASSOCIATE, MERGE, OF_EDGES, Change
 from syncer.settings import Account
-from syncer.sources import Identity, Key, Needs, Page, Place, Source
-from syncer.sources.hubspot import definitions, listed
+from syncer.sources import Identity, Key, Needs, Page, Place, Record, Source
+from syncer.sources.hubspot import choices, definitions, edgewriting, listed, writing
 from syncer.sources.hubspot.associations import Associations
 from syncer.sources.hubspot.batches import Wanted
 from syncer.sources.hubspot.calls import Calls, place_of
 from syncer.sources.hubspot.definitions import Definition
+from syncer.sources.hubspot.edgewriting import EdgeWriting
 from syncer.sources.hubspot.ids import Ids
 from syncer.sources.hubspot.kinds import MERGED_IDS, ORDER, WITH_PIPELINES, Kind, all_kinds
 from syncer.sources.hubspot.objects import Known, Objects
 from syncer.sources.hubspot.official import Official
 from syncer.sources.hubspot.pairs import Pairs
-from syncer.transport import Doors
+from syncer.sources.hubspot.portal import Portal
+from syncer.sources.hubspot.shape import Described, HubSpotShape, has_owners
+from syncer.target import MOST, EdgeType, Found, Linked, Outcome
+from syncer.transport import Answer, Doors
 
 LISTED = ("owners", "pipelines", "pipeline_stages", "properties")
 DECLARED = ("id", "created_at", "updated_at", "archived_at", "url")  # columns that mappings of objects have anyway
+STANDARD = "STANDARD"  # the type of a portal where people work
 FETCHED_S = 60.0  # so long what was fetched of a record with many edges is believed
 
 NEEDS = Needs(
@@ -52,6 +61,7 @@ NEEDS = Needs(
         "histories": 'properties whose history is read as well, such as ["deals.dealstage"]',
         "daily_reserve": "requests of the day that are left to others (default 5 % of the daily limit)",
         "workers": "requests in flight at once, 1 to 16 (default 4)",
+        "allow_production": "true: a push may write to a portal of the type STANDARD, where people work",
         "limits": '"off": do not hold back requests by the documented limits (default "on")',
     },
     variables=("api", "portal_id"),
@@ -64,7 +74,7 @@ def connect(account: Account, *, doors: Doors, streams: Sequence[str]) -> Source
 
 
 class HubSpot:
-    """One portal, read."""
+    """One portal, read and written."""
 
     name = "hubspot"
 
@@ -74,13 +84,17 @@ class HubSpot:
         histories = account.options.get("histories")
         self._histories = _histories(histories, self._kinds, place=place_of(account, "histories"))
         self._named = place_of(account, "objects")
+        self._allowing = place_of(account, "allow_production")
         self._official = Official(self._calls.rare)
         self._ids = Ids()
         self._shares_ids = "associations" in streams
         self._definitions: dict[str, list[Definition]] = {}
+        self._shapes: dict[str, HubSpotShape] = {}
         self._pipelines: listed.Pipelines | None = None
         self._properties: listed.Properties | None = None
         self._people: list[str] | None = None
+        self._portal = Portal(self._calls, self._official, folder=_folder_of(doors))
+        self._sizes: dict[tuple[str, str], int] = {}  # of batches of edges, by pair of kinds
         self._fetching: tuple[float, Associations] | None = None
         self._opened: int | None = None  # the server's clock at the check, in milliseconds
 
@@ -144,6 +158,124 @@ class HubSpot:
         """Name the kinds that the token may read now: a census does not believe an absence that a scope explains."""
         return self._calls.readable(list(self._kinds.values()))
 
+    # What it is as a target.
+
+    @property
+    def account_type(self) -> str:
+        """The portal's type as the check found it: STANDARD, SANDBOX, DEVELOPER_TEST or APP_DEVELOPER."""
+        if self._calls.account_type is None:
+            self.check()
+        return self._calls.account_type or ""
+
+    @property
+    def is_production(self) -> bool:
+        """Whether people work in this portal."""
+        return self.account_type in ("", STANDARD)
+
+    def guard(self, kind: str, *, to: Sequence[str] = ()) -> None:
+        """
+        Look for what stands in the way of writing. An update of no records at all, which writes nothing, is refused
+        with 403 where the token may not write, and with 400 where it may.
+        """
+        if self.is_production and not self._calls.allows_production:
+            raise UsageError(
+                f"The token in {self._calls.variable('TOKEN')} is of a portal where people work (its type is "
+                f"{self.account_type or 'not told'}), and nothing allows writing there.",
+                hint=f"{self._allowing} allow_production = true, once a dry run was looked at.",
+            )
+        start = self._kind(kind)
+        objects, associations = self._calls.paths.objects, self._calls.paths.associations
+        self._may(objects(start.path, "batch", "update"), self._calls.write)
+        for end in to:
+            self._may(associations(start.path, self._kind(end).path, "batch", "create"), self._calls.write_edges)
+
+    def most(self, action: str) -> int:
+        """Return how many changes of an action one `send` takes."""
+        return {ASSOCIATE: edgewriting.CREATE_MOST, DISASSOCIATE: edgewriting.ARCHIVE_MOST}.get(action, MOST[action])
+
+    def shape(self, kind: str) -> HubSpotShape:
+        """Return what records of a kind look like, by the portal's definitions."""
+        if kind not in self._shapes:
+            self._shapes[kind] = self._shaped(self._kind(kind))
+        return self._shapes[kind]
+
+    def find(self, kind: str, keys: Sequence[str], *, by: str | None, properties: Sequence[str]) -> dict[str, Found]:
+        """Read records by id or by a unique property."""
+        shape = self.shape(kind)
+        return writing.find(self._calls, self._kind(kind), keys, by=by, properties=properties, shape=shape)
+
+    def moved(self, kind: str, ids: Sequence[str], properties: Sequence[str]) -> dict[str, Found]:
+        """Read records with when each property last changed."""
+        return writing.moved(self._calls, self._kind(kind), ids, properties)
+
+    def edge_types(self, kind: str, to: str) -> list[EdgeType]:
+        """Return the types of association from one kind to another."""
+        return self._portal.edge_types(self._kind(kind), self._kind(to))
+
+    def edges(self, kind: str, ids: Sequence[str], to: str) -> dict[str, list[Linked]]:
+        """Return what each record is associated with."""
+        return edgewriting.linked(self._calls, self._kind(kind), self._kind(to), ids, sizes=self._sizes)
+
+    def send(self, changes: Sequence[Change]) -> list[Outcome]:
+        """Send changes of one action and kind, of edges to one kind."""
+        first = changes[0]
+        kind = self._kind(first.kind)
+        if first.action == MERGE:
+            return writing.merge(self._calls, kind, changes, self.shape(kind.name))
+        if first.action not in OF_EDGES:
+            return writing.send(self._calls, kind, changes, self.shape(kind.name))
+        outcomes: dict[int, Outcome] = {}
+        for end in dict.fromkeys(change.edge.kind for change in changes if change.edge is not None):
+            part = [change for change in changes if change.edge is not None and change.edge.kind == end]
+            outcomes.update((each.number, each) for each in self._writing(kind, self._kind(end)).send(part))
+        return [outcomes[change.number] for change in changes]
+
+    def _writing(self, start: Kind, end: Kind) -> EdgeWriting:
+        return EdgeWriting(
+            calls=self._calls,
+            start=start,
+            end=end,
+            types=self._portal.edge_types(start, end),
+            shape=self.shape(start.name),
+            sizes=self._sizes,
+        )
+
+    def _may(self, path: str, write: Callable[[str, object], Answer]) -> None:
+        def ask() -> None:
+            try:
+                write(path, {"inputs": []})
+            except NotAllowed:
+                raise
+            except RequestError as error:
+                if error.status != 400:
+                    raise
+
+        self._portal.once(f"may write:{path}", ask)
+
+    def _shaped(self, kind: Kind) -> HubSpotShape:
+        found = self._definitions.get(kind.name)
+        if found is None:
+            found = self._portal.definitions(kind, lambda: self._records(kind))
+            self._definitions[kind.name] = found
+        pipelines = self._portal.pipelines(kind)
+        return HubSpotShape(
+            Described(
+                kind=kind.name,
+                definitions=found,
+                declared=DECLARED,
+                rules=self._portal.rules(kind),
+                owners=choices.Owners(self._portal.owners()) if has_owners(found) else None,
+                pipelines=choices.Pipelines(pipelines) if pipelines else None,
+                required=self._portal.required(kind),
+                now=self._calls.clock.now,
+            )
+        )
+
+    def _kind(self, name: str) -> Kind:
+        if name not in self._kinds:
+            raise UnknownName("kind of HubSpot's records", name, known=self._kinds)
+        return self._kinds[name]
+
     def close(self) -> None:
         """Let go of connections and temporary files."""
         self._calls.close()
@@ -162,8 +294,11 @@ class HubSpot:
         return self._definitions[kind.name]
 
     def _asked(self, kind: Kind) -> list[Definition]:
+        return [definitions.read(record, kind.path, group_labels={}) for record in self._records(kind)]
+
+    def _records(self, kind: Kind) -> list[Record]:
         try:
-            return definitions.of_type(self._official, kind.path)
+            return definitions.records(self._official, kind.path)
         except RequestError as error:
             if not kind.is_custom or error.status not in (400, 404):
                 raise
@@ -212,6 +347,12 @@ class HubSpot:
             self._properties = listed.Properties(self._official, paths)
             return self._properties
         raise UnknownName("stream of HubSpot", stream, known=[*self._kinds, "associations", *LISTED])
+
+
+def _folder_of(doors: Doors) -> Path | None:
+    """Return the folder that the budget is in, where look-ups are kept as well; None: there is none."""
+    found = getattr(doors.budget, "_directory", None)
+    return found if isinstance(found, Path) else None
 
 
 def _histories(option: Any, kinds: Mapping[str, Kind], *, place: str) -> dict[str, list[str]]:

@@ -70,6 +70,7 @@ class Calls:
         self._reserve = whole(account, "daily_reserve", None, least=0, most=10_000_000)
         self._has_limits = _is_on(account, "limits")
         self._doors = doors
+        self.owner = budget.owner_of("hubspot", self.root, account.token)
         self._lock = threading.Lock()
         self._buckets = {
             GENERAL: Bucket(name=GENERAL, limit=LEAST, window_s=WINDOW_S),
@@ -79,10 +80,11 @@ class Calls:
         self._days: dict[str, Day] = {}
         self._zone = "UTC"
         self._readable: str | None = None
-        self._owner = budget.owner_of("hubspot", self.root, account.token)
+        self.account_type: str | None = None  # as the check found it: STANDARD is where people work
+        self.allows_production = _allows_production(account)
         self.transport = Transport(
             self.root,
-            owner=self._owner,
+            owner=self.owner,
             doors=doors,
             headers={"Authorization": f"Bearer {account.token}"},
             rules=Rules(
@@ -90,6 +92,7 @@ class Calls:
                 first_wait_s=1.0,
                 default_429_s=WINDOW_S,
                 retried=RETRIED | {_LOCKED, _MOVING},
+                undone=frozenset({429, _LOCKED, _MOVING}),
                 told=self._told,
             ),
         )
@@ -111,6 +114,14 @@ class Calls:
     def associated(self, path: str, body: object) -> Answer:
         """Read associations by POST; they have a limit of their own."""
         return self._asked("POST", path, body=body, bucket=ASSOCIATIONS)
+
+    def write(self, path: str, body: object) -> Answer:
+        """Write by POST; asked again only where the answer says that nothing was done."""
+        return self._asked("POST", path, body=body, bucket=GENERAL, is_read=False)
+
+    def write_edges(self, path: str, body: object) -> Answer:
+        """Write associations by POST, which have a limit of their own; asked again as `write` is."""
+        return self._asked("POST", path, body=body, bucket=ASSOCIATIONS, is_read=False)
 
     def rare(self, method: str, path: str, params: Query | None = None) -> Answer:
         """Ask for the official client, which knows its own paths."""
@@ -143,6 +154,7 @@ class Calls:
                 hint="Ids of one portal must never be mixed with those of another: use that portal's token.",
             )
         self._zone = str(details.get("timeZone") or "UTC")
+        self.account_type = str(details.get("accountType") or "")
         theirs = moment_of(answer.headers.get("Date") or "")
         if theirs is None:
             raise AnswerError(
@@ -176,14 +188,21 @@ class Calls:
         self.transport.close()
 
     def _asked(
-        self, method: str, path: str, *, params: Query | None = None, body: object = None, bucket: str
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Query | None = None,
+        body: object = None,
+        bucket: str,
+        is_read: bool = True,
     ) -> Answer:
         self._check_day(ASSOCIATIONS if bucket == ASSOCIATIONS else GENERAL)
         limit = self._buckets[bucket] if self._has_limits else None
         try:
-            answer = self.transport.call(method, path, params=params, body=body, bucket=limit)
+            answer = self.transport.call(method, path, params=params, body=body, bucket=limit, is_read=is_read)
         except NotAllowed as error:
-            raise self._explained(error, f"{method} {path}") from error
+            raise self._explained(error, f"{method} {path}", is_read=is_read) from error
         self._note(answer, bucket)
         return answer
 
@@ -200,7 +219,7 @@ class Calls:
             if daily_left is not None:
                 self._days[name] = Day(left=daily_left, limit=daily or 0)
         if left == 0 and self._has_limits:  # others use the same token
-            self._doors.budget.pause(self._owner, bucket, 1.0)
+            self._doors.budget.pause(self.owner, bucket, 1.0)
 
     def _check_day(self, name: str) -> None:
         """Raise Unavailable where the day's requests are used up but for the reserve."""
@@ -255,13 +274,20 @@ class Calls:
         is_search = "secondly" in str(told.get("message", "")) and "ten_secondly" not in str(told.get("message", ""))
         return float(attempt) if is_search and told.get("policyName") != "TEN_SECONDLY_ROLLING" else WINDOW_S
 
-    def _explained(self, error: NotAllowed, where: str) -> NotAllowed:
+    def _explained(self, error: NotAllowed, where: str, *, is_read: bool) -> NotAllowed:
         """Name the scopes that are missing, where HubSpot tells; a token that is no good is something else."""
         if error.status != 403:
             return error
         scopes = _missing_scopes(error.body)
-        if not scopes:
+        if not scopes and is_read:
             return error
+        if not scopes:
+            return NotAllowed(
+                f"{where} is not allowed (403): the token in {self.variable('TOKEN')} may not write there.",
+                hint="Give the service key the write scope in HubSpot: Development, Keys, Service keys.",
+                status=403,
+                body=error.body,
+            )
         what = f"the scope {scopes[0]}" if len(scopes) == 1 else f"one of these scopes, or all: {', '.join(scopes)}"
         return NotAllowed(
             f"{where} is not allowed (403): the token in {self.variable('TOKEN')} lacks {what}.",
@@ -343,6 +369,14 @@ def _is_on(account: Account, key: str) -> bool:
     if value not in ("on", "off"):
         raise UsageError(f"{place_of(account, key)}: {key} is {value!r}. Choices: on, off.")
     return bool(value == "on")
+
+
+def _allows_production(account: Account) -> bool:
+    value = account.options.get("allow_production", False)
+    if not isinstance(value, bool):
+        place = place_of(account, "allow_production")
+        raise UsageError(f"{place}: allow_production is {value!r}; it is true or false.")
+    return value
 
 
 def _number(answer: Answer, name: str) -> int | None:

@@ -40,6 +40,15 @@ class Paths:
         root = f"/crm/associations/{self.family}" if self._is_dated else "/crm/v4/associations"
         return "/".join((root, *map(_part, (start, end, *tail))))
 
+    def validations(self, type_id: str) -> str:
+        """Return the path of the rules that a portal sets for values; it takes the id of a type."""
+        root = f"/crm/property-validations/{self.family}" if self._is_dated else "/crm/v3/property-validations"
+        return f"{root}/{_part(type_id)}"
+
+    def schema(self, kind: str) -> str:
+        """Return the path of what a custom object is."""
+        return f"/crm-object-schemas/{self.family if self._is_dated else V3}/schemas/{_part(kind)}"
+
     def account(self) -> str:
         """Return the path of the portal's own details."""
         return f"/account-info/{self.family if self._is_dated else V3}/details"

@@ -1,0 +1,275 @@
+"""
+Carry a plan out: the intent is written down, then a batch is sent, then its outcome is written and the snapshot moves.
+
+    read fresh ──► intent (commit) ──► send ──► outcome, snapshot (commit)
+
+Threads read and send; only this one commits, so that who lost the lease sends nothing more. A batch that was refused
+whole is halved until the bad change stands alone; one whose answer was lost is read back. Not here: what reading back
+means (`settling.py`), which plan (`pushing.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+
+import attrs
+from loguru import logger
+
+from syncer import plan, plans, settling, snapshots
+from syncer.ahead import ahead
+from syncer.clock import Clock
+from syncer.errors import SyncerError
+from syncer.plan import ARCHIVE, ASSOCIATE, CREATE, DISASSOCIATE, DONE, MERGE, SENDING, UPDATE, Change
+from syncer.plans import Header
+from syncer.snapshots import Owner
+from syncer.target import BATCH, MISSED, REFUSED, BatchRefused, Outcome, Shape, Target, Uncertain
+from syncer.warehouses import Warehouse
+
+IN_FLIGHT = 3  # writes to one kind of records at once: HubSpot locks a kind that many write to
+FRESH_S = 60.0  # a record that was read longer ago is read again before it is written
+TRIES = 3  # of a batch whose answer was lost, and that reading back showed not to be done
+ROWS_AT_ONCE = 5_000
+ORDER = (CREATE, UPDATE, ASSOCIATE, DISASSOCIATE, MERGE, ARCHIVE)
+OnProgress = Callable[[int, int], None]  # changes that are settled, of how many
+
+
+@attrs.frozen
+class _Sent:
+    """A batch that was sent: its changes as they are now, and what ended the sending, if anything did."""
+
+    changes: Sequence[Change]
+    error: SyncerError | None = None
+
+
+@attrs.define(kw_only=True)
+class Applying:
+    """One plan being carried out by one run, under the lease of its kind of records."""
+
+    header: Header
+    run: str
+    target: Target
+    shape: Shape
+    match_on: str | None
+    warehouse: Warehouse
+    clock: Clock
+    fresh_s: float = FRESH_S
+    on_progress: OnProgress | None = None
+    settled_ones: int = 0
+    _stopped: SyncerError | None = None
+
+    def carry_out(self) -> None:
+        """
+        Send what is open in the plan. Raises: what ended it; what was done before stands in the journal.
+        """
+        self._move_unchanged()
+        self._send_open(first_wave=0)
+
+    def settle(self) -> None:
+        """
+        Settle what an earlier run of the plan left: find out what became of what was in flight, finish groups of
+        changes that were begun, and leave the rest pending.
+        """
+        while True:
+            with self.warehouse.transaction() as t:
+                changes = plans.in_flight(t, self.header.plan)
+            self.warehouse.rest(waiting=True)
+            if not changes:
+                break
+            self._settle_in_flight(changes)
+        self._send_open(first_wave=1)  # what comes after something that was done: else it is not sent
+        with self.warehouse.transaction() as t:
+            plans.leave(t, self.header.plan, states=[plan.PLANNED], as_state=plan.PENDING)
+
+    def _send_open(self, *, first_wave: int) -> None:
+        with self.warehouse.transaction() as t:
+            steps = [step for step in plans.steps(t, self.header.plan) if step[0] >= first_wave]
+        for wave, action in sorted(steps, key=lambda step: (step[0], ORDER.index(step[1]))):
+            self._step(wave, action)
+        self.warehouse.rest(waiting=True)
+
+    def _settle_in_flight(self, changes: Sequence[Change]) -> None:
+        """Find out what became of changes; what was not done is open again."""
+        by_action: dict[str, list[Change]] = {}
+        for change in changes:
+            by_action.setdefault(change.action, []).append(change)
+        for of_action in by_action.values():
+            for at in range(0, len(of_action), BATCH):
+                part = of_action[at : at + BATCH]
+                known = settling.settled(self.target, self.shape, part, match_on=self.match_on)
+                self._write_down(_Sent([_pending(change) for change in known]))
+
+    def _step(self, wave: int, action: str) -> None:
+        batches = self._batches(wave, action)
+        read = ahead(self._read_fresh, batches, workers=2)
+        for sent in ahead(self._send, self._intended(read), workers=IN_FLIGHT):
+            self._write_down(sent)
+            if sent.error is not None:
+                self._stopped = sent.error
+        if self._stopped is not None:
+            raise self._stopped
+
+    def _batches(self, wave: int, action: str) -> Iterator[list[Change]]:
+        """Yield the open changes of a step, a batch at a time; what comes after a change that failed is left out."""
+        after = 0
+        while self._stopped is None:
+            with self.warehouse.transaction() as t:
+                found = plans.next_open(t, self.header.plan, wave=wave, action=action, after=after, limit=BATCH)
+                made = plans.ids_made(t, self.header.plan, (each for change in found for each in change.after))
+            self.warehouse.rest(waiting=True)
+            if not found:
+                return
+            after = found[-1].number
+            resolved = [self._resolved(change, made) for change in found]
+            ready = [change for change in resolved if change.state != plan.LEFT_OUT]
+            if ready:
+                yield ready
+
+    def _resolved(self, change: Change, made: dict[int, tuple[str, str | None]]) -> Change:
+        """Fill in the ids of records that changes of this plan made; LEFT_OUT: what it comes after is still open."""
+        states = {number: made.get(number, ("", None))[0] for number in change.after}
+        if any(state in plan.OPEN_STATES or state == plan.LEFT_OUT for state in states.values()):
+            return attrs.evolve(change, state=plan.LEFT_OUT)
+        failed = [number for number, state in states.items() if state != DONE]
+        if failed:
+            reason = f"It comes after change {failed[0]}, which was not done."
+            return attrs.evolve(change, state=plan.FAILED, reason=reason)
+        if change.id is None and change.action != CREATE and change.after:
+            change = attrs.evolve(change, id=made[change.after[0]][1])
+        edge = change.edge
+        if edge is not None and edge.id is None and edge.made_by is not None:
+            change = attrs.evolve(change, edge=attrs.evolve(edge, id=made[edge.made_by][1]))
+        return change
+
+    def _read_fresh(self, batch: list[Change]) -> list[Change]:
+        """Read the records of a batch again where they were read too long ago."""
+        read_at = self.header.read_at
+        is_fresh = read_at is not None and (self.clock.now() - read_at).total_seconds() <= self.fresh_s
+        asked = [change for change in batch if change.action in (UPDATE, ARCHIVE) and change.state in plan.OPEN_STATES]
+        if is_fresh or not asked:
+            return batch
+        properties = sorted({name for change in asked for name in change.fields})
+        ids = list(dict.fromkeys(change.id or "" for change in asked))
+        found = self.target.find(self.shape.kind, ids, by=None, properties=properties)
+        checked = {
+            change.number: settling.looks_as_planned(change, found.get(change.id or ""), self.shape)
+            for change in asked
+        }
+        return [checked.get(change.number, change) for change in batch]
+
+    def _intended(self, batches: Iterator[list[Change]]) -> Iterator[list[Change]]:
+        """Write down what is about to be sent, and what is not to be sent after all."""
+        for batch in batches:
+            if self._stopped is not None:
+                return
+            now = self.clock.now()
+            intents = [attrs.evolve(each, state=SENDING) for each in batch if each.state in plan.OPEN_STATES]
+            others = [each for each in batch if each.state not in plan.OPEN_STATES]
+            if others:
+                self._write_down(_Sent(others))
+            if intents:
+                with self.warehouse.transaction() as t:
+                    plans.set_states(t, self.header.plan, intents, run=self.run, now=now)
+                self.warehouse.rest(waiting=True)
+                yield intents
+
+    def _send(self, batch: list[Change]) -> _Sent:
+        """Send a batch, in a thread; an error that ends the sending comes back with what is known."""
+        done: list[Change] = []
+        try:
+            self._send_part(batch, done, tries=TRIES)
+        except SyncerError as error:
+            known = {change.number for change in done}
+            return _Sent([*done, *(each for each in batch if each.number not in known)], error)
+        return _Sent(done)
+
+    def _send_part(self, part: Sequence[Change], done: list[Change], *, tries: int) -> None:
+        if not part:
+            return
+        try:
+            outcomes = self.target.send(part)
+        except BatchRefused as refused:
+            self._halve(part, done, refused, tries=tries)
+            return
+        except Uncertain as error:
+            known = settling.settled(self.target, self.shape, part, match_on=self.match_on)
+            again = [change for change in known if change.state == plan.PLANNED]
+            done.extend(change for change in known if change.state != plan.PLANNED)
+            logger.info(
+                "{} {}: an answer was lost; {} of {} were done",
+                part[0].action,
+                self.shape.kind,
+                len(known) - len(again),
+                len(known),
+            )
+            if again and tries <= 1:
+                done.extend(attrs.evolve(change, state=plan.PENDING) for change in again)
+                raise error
+            self._send_part(again, done, tries=tries - 1)
+            return
+        done.extend(_judged(part, outcomes))
+
+    def _halve(self, part: Sequence[Change], done: list[Change], refused: BatchRefused, *, tries: int) -> None:
+        """Find the bad change: one half is sent; where that is refused, the other one waits, and is sent at last."""
+        waiting: list[Change] = []
+        suspects = list(part)
+        while len(suspects) > 1:
+            first, second = suspects[: len(suspects) // 2], suspects[len(suspects) // 2 :]
+            try:
+                outcomes = self.target.send(first)
+            except BatchRefused as error:
+                refused, suspects = error, first
+                waiting += second
+            except Uncertain:
+                self._send_part(first, done, tries=tries)
+                suspects = second
+            else:
+                done.extend(_judged(first, outcomes))
+                suspects = second
+        done.append(attrs.evolve(suspects[0], state=plan.REJECTED, reason=refused.message))
+        self._send_part(waiting, done, tries=tries)
+
+    def _write_down(self, sent: _Sent) -> None:
+        """Commit what became of changes, and move the snapshot by those that were done."""
+        now = self.clock.now()
+        changes = [
+            attrs.evolve(each, state=plan.PENDING) if each.state == plan.PLANNED else each for each in sent.changes
+        ]
+        settled = [each for each in changes if each.state != SENDING]
+        done = [each for each in settled if each.state == DONE]
+        with self.warehouse.transaction() as t:
+            plans.set_states(t, self.header.plan, settled, run=self.run, now=now)
+            snapshots.move_done(t, self._owner(), done, now=now)
+        self.warehouse.rest(waiting=True)
+        self.settled_ones += len(settled)
+        if self.on_progress is not None:
+            self.on_progress(self.settled_ones, self.header.changes)
+
+    def _move_unchanged(self) -> None:
+        now: dt.datetime = self.clock.now()
+        with self.warehouse.transaction() as t:
+            snapshots.move_unchanged(t, self._owner(), ("", "\U0010ffff"), now=now)
+
+    def _owner(self) -> Owner:
+        header = self.header
+        return Owner(mapping=header.mapping, environment=header.environment, plan=header.plan, run=self.run)
+
+
+def _judged(part: Sequence[Change], outcomes: Sequence[Outcome]) -> list[Change]:
+    """Return the changes of a batch with what the target said of each; silence is not success."""
+    told = {outcome.number: outcome for outcome in outcomes}
+    judged = []
+    for change in part:
+        outcome = told.get(change.number)
+        if outcome is None or outcome.state == MISSED:
+            reason = "It was not written, and the API did not say why: its id may be no record's any more."
+            judged.append(attrs.evolve(change, state=plan.MOVED, reason=reason))
+        elif outcome.state == REFUSED:
+            judged.append(attrs.evolve(change, state=plan.REJECTED, reason=outcome.reason))
+        else:
+            judged.append(attrs.evolve(change, state=DONE, id=outcome.id or change.id))
+    return judged
+
+
+def _pending(change: Change) -> Change:
+    return attrs.evolve(change, state=plan.PENDING) if change.state == plan.PLANNED else change

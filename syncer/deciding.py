@@ -1,0 +1,261 @@
+"""
+What becomes of one row of the relation: rejected, left for a person, created, updated, archived, or nothing. Pure.
+
+The row as it was copied, the record as the API has it, and what both sides agreed on go in; a `PlanRow` and the row's
+changes come out. Each field is decided by `compare.py`. Not here: reading either side (`outbound.py`), edges
+(`linking.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import attrs
+
+from syncer import compare, plan
+from syncer.compare import NEVER, Decision, Never, Rule, Verdict
+from syncer.mapping import Outbound
+from syncer.plan import Change, Edit
+from syncer.plans import PlanRow, Problem
+from syncer.snapshots import DECLINED
+from syncer.target import Found, Ours, Shape, Unfit
+
+LEAVE, CLEAR, ARCHIVE = "leave", "clear", "archive"  # on_missing
+REPORT, CREATE = "report", "create"  # on_archived
+SETTLED = "settled"  # of a problem: a conflict that a word of the mapping decided; shown, and kept as such
+
+
+@attrs.frozen(kw_only=True)
+class Row:
+    """
+    One row that differs from the snapshot. key None: it has none. row_hash None: it left the relation.
+
+    known_id: the record by the snapshot; given_id: by a column of the row itself. times: how often the key stands
+    there. agreed: by field, as the snapshot has it; None: it has none.
+    """
+
+    key: str | None
+    row_hash: str | None = None
+    base: str | None = None
+    known_id: str | None = None
+    given_id: str | None = None
+    state: str | None = None
+    times: int = 1
+    values: Mapping[str, Ours] = attrs.field(factory=dict)
+    unfit: Sequence[Unfit] = ()
+    agreed: Mapping[str, str | None] | None = None
+    is_newer: Mapping[str, bool | None] = attrs.field(factory=dict)  # under `newest`, by field
+
+    @property
+    def id(self) -> str | None:
+        """The record's id, as far as one is known before the API is asked; the row's own goes first."""
+        return self.given_id or self.known_id
+
+
+@attrs.frozen
+class Decided:
+    """What one row came to."""
+
+    row: PlanRow
+    changes: Sequence[Change] = ()
+
+
+class Deciding:
+    """Decides row after row; changes are numbered by whoever stores them."""
+
+    def __init__(self, outbound: Outbound, shape: Shape) -> None:
+        self._outbound, self._shape = outbound, shape
+        self._rules: dict[str, Rule] = {}
+
+    def rule(self, field: str) -> Rule:
+        """Return the mapping's words for a field."""
+        if field not in self._rules:
+            words = self._outbound
+            self._rules[field] = Rule(
+                policy=words.policies.get(field, words.policy),
+                adopt=words.adopt,
+                blanks=words.blanks_by_field.get(field, words.blanks),
+            )
+        return self._rules[field]
+
+    def waits_for_times(self, row: Row, found: Found) -> list[str]:
+        """Return the fields whose decision needs to know when their side last changed."""
+        agreed = row.agreed or {}
+        return [
+            name
+            for name, ours in row.values.items()
+            if compare.needs_times(agreed.get(name, NEVER), ours.normal, self._theirs(name, found), self.rule(name))
+        ]
+
+    def decide(self, row: Row, found: Found | None) -> Decided:
+        """Decide about one row; *found* is its record, None where there is none."""
+        rejected = self._rejected(row, found)
+        if rejected:
+            return Decided(self._plan_row(row, found, outcome=plan.REJECTED, problems=rejected))
+        if row.state == DECLINED:
+            return Decided(self._plan_row(row, found, outcome=plan.SKIPPED))
+        if row.row_hash is None:
+            return self._left(row, found)
+        if found is not None and not found.is_archived:
+            return self._compared(row, found)
+        reason = self._why_none(row, found)
+        if reason:
+            problem = Problem(kind=plan.CONFLICT, reason=reason)
+            kept = self._plan_row(row, None, outcome=plan.CONFLICT, problems=[problem], is_settled=False)
+            return Decided(attrs.evolve(kept, id=row.known_id or row.given_id))
+        return self._created(row)
+
+    def _why_none(self, row: Row, found: Found | None) -> str:
+        """Say why a row whose record is not there makes no new one; empty where it does."""
+        if row.id is None:
+            return ""
+        gone = f"Its record {row.id} {'was archived' if found is not None else 'is there no more'} on their side"
+        if self._outbound.on_archived == REPORT:
+            return f'{gone}; on_archived = "create" would make a new one.'
+        if self._outbound.match_on is None:
+            return f"{gone}; a new one would need match_on: a unique property to find it by."
+        if row.given_id is not None and row.known_id not in (None, row.given_id):
+            return f"{gone}; its key is record {row.known_id} by now: the row should name that one, or none."
+        return ""
+
+    def _rejected(self, row: Row, found: Found | None) -> list[Problem]:
+        return [
+            Problem(kind=plan.REJECTED, field=field, reason=reason, ours=ours)
+            for field, reason, ours in self._reasons(row, found)
+        ]
+
+    def _reasons(self, row: Row, found: Found | None) -> Iterator[tuple[str, str, str | None]]:
+        match_on = self._outbound.match_on or ""
+        if row.key is None:
+            yield match_on, f"{row.times} rows have no key." if row.times > 1 else "The row has no key.", None
+            return
+        if row.row_hash is None:
+            return
+        if row.times > 1:
+            yield match_on, f"The key stands in {row.times} rows; none of them is written.", row.key
+        for unfit in row.unfit:
+            yield unfit.property, unfit.reason, None
+        is_read = row.times == 1 and not row.unfit  # else nobody asked for its record
+        if is_read and row.given_id is not None and found is None and row.known_id != row.given_id:
+            yield "", f"There is no record {row.given_id}.", row.given_id
+
+    def _created(self, row: Row) -> Decided:
+        if not self._outbound.creates:
+            return Decided(self._plan_row(row, None, outcome=plan.SKIPPED))
+        values = {name: ours for name, ours in row.values.items() if ours.normal is not None}
+        lacking = self._shape.missing(values)
+        if lacking:
+            problems = [
+                Problem(kind=plan.REJECTED, field=name, reason=f"A new record needs {name}.") for name in lacking
+            ]
+            return Decided(self._plan_row(row, None, outcome=plan.REJECTED, problems=problems))
+        assert row.key is not None
+        change = Change(
+            number=0,
+            action=plan.CREATE,
+            kind=self._outbound.kind,
+            key=row.key,
+            fields={name: Edit(None, ours.sent) for name, ours in sorted(values.items())},
+            row_hash=row.row_hash or "",
+            agreed={name: ours.normal for name, ours in row.values.items()},
+        )
+        kept = self._plan_row(row, None)
+        return Decided(attrs.evolve(kept, agreed={}), [change])
+
+    def _compared(self, row: Row, found: Found) -> Decided:
+        edits: dict[str, Edit] = {}
+        written: dict[str, str | None] = {}
+        agreed = dict(row.agreed or {})
+        problems = []
+        for name, ours in row.values.items():
+            before: str | None | Never = (row.agreed or {}).get(name, NEVER)
+            theirs = self._theirs(name, found)
+            decision = compare.decide(
+                before, ours.normal, theirs, self.rule(name), is_ours_newer=row.is_newer.get(name)
+            )
+            if decision.verdict is Verdict.SAME:
+                agreed[name] = ours.normal
+            elif decision.verdict is Verdict.WRITE:
+                edits[name] = Edit(found.properties.get(name) or None, ours.sent or None, decision.setting)
+                written[name] = ours.normal
+            if decision.verdict is Verdict.CONFLICT or decision.settles:
+                problems.append(_conflict(name, before, ours, found, decision))
+        is_open = any(problem.kind == plan.CONFLICT for problem in problems)
+        outcome = plan.CONFLICT if is_open else "" if edits else plan.UNCHANGED
+        kept = self._plan_row(row, found, outcome=outcome, problems=problems, is_settled=not is_open)
+        kept = attrs.evolve(kept, agreed=agreed)
+        if not edits:
+            return Decided(kept)
+        assert row.key is not None
+        change = Change(
+            number=0,
+            action=plan.UPDATE,
+            kind=self._outbound.kind,
+            key=row.key,
+            id=found.id,
+            fields=dict(sorted(edits.items())),
+            row_hash=row.row_hash or "",
+            agreed=written,
+        )
+        return Decided(kept, [change])
+
+    def _left(self, row: Row, found: Found | None) -> Decided:
+        """Decide about a row that left the relation: never a deletion unless the mapping says so."""
+        on_missing = self._outbound.on_missing
+        assert row.key is not None
+        if on_missing == LEAVE or found is None or found.is_archived:
+            return Decided(self._plan_row(row, found, outcome=plan.UNCHANGED))
+        if on_missing == ARCHIVE:
+            change = Change(number=0, action=plan.ARCHIVE, kind=self._outbound.kind, key=row.key, id=found.id)
+            return Decided(self._plan_row(row, found), [change])
+        blank = Ours(None, "")
+        cleared = {
+            name: blank
+            for name, value in (row.agreed or {}).items()
+            if value is not None and name != self._outbound.match_on and self._is_writable(name)
+        }
+        return self._compared(attrs.evolve(row, values=cleared, row_hash=""), found)
+
+    def _is_writable(self, name: str) -> bool:
+        found = self._shape.properties.get(name)
+        return found is not None and not found.why_not
+
+    def _theirs(self, name: str, found: Found) -> str | None:
+        return self._shape.properties[name].theirs(found.properties.get(name))
+
+    def _plan_row(
+        self,
+        row: Row,
+        found: Found | None,
+        *,
+        outcome: str = "",
+        problems: Sequence[Problem] = (),
+        is_settled: bool = True,
+    ) -> PlanRow:
+        return PlanRow(
+            key=row.key or "",
+            id=found.id if found is not None else row.id,
+            row_hash=(row.row_hash or "") if is_settled else "",
+            base=row.base,
+            agreed=dict(row.agreed or {}),
+            outcome=outcome,
+            problems=problems,
+            times=row.times,
+        )
+
+
+def _conflict(name: str, before: str | None | Never, ours: Ours, found: Found, decision: Decision) -> Problem:
+    """Show a field that both sides moved: open, or settled by the mapping's word."""
+    is_open = decision.verdict is Verdict.CONFLICT
+    never = before is NEVER
+    reason = "The two sides differ and never agreed." if never else "Both sides changed it."
+    return Problem(
+        kind=plan.CONFLICT if is_open else SETTLED,
+        field=name,
+        reason=reason,
+        agreed=None if isinstance(before, Never) else before,
+        has_agreed=not never,
+        ours=ours.sent or None,
+        theirs=found.properties.get(name) or None,
+        setting=decision.setting,
+    )

@@ -1,0 +1,90 @@
+"""
+The rows of `syncer.runs` that pushes write: a run of a plan, with its counts.
+
+Not here: those of pulls, and the table itself (`journal.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import socket
+
+import attrs
+import orjson
+
+from syncer import sql
+from syncer.journal import BROKEN, RUNNING, RUNS
+from syncer.tally import Pushed
+from syncer.warehouses import Transaction
+
+
+def begin(t: Transaction, pushed: Pushed, *, verb: str, now: dt.datetime) -> None:
+    """
+    Write the row of a run that begins; runs of the same mapping and verb that never ended are `broken`: we hold their
+    lease.
+    """
+    t.run(
+        sql.statement(
+            f"UPDATE {sql.table_name(RUNS)} SET status = '{BROKEN}', finished_at = updated_at "
+            f"WHERE mapping = ? AND environment = ? AND verb = ? AND status = '{RUNNING}'"
+        ),
+        [pushed.mapping, pushed.environment, verb],
+    )
+    row = {
+        "run": pushed.run,
+        "mapping": pushed.mapping,
+        "environment": pushed.environment,
+        "verb": verb,
+        "mode": "plan",
+        "status": RUNNING,
+        "started_at": now,
+        "updated_at": now,
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+    }
+    t.run(sql.insert(RUNS), [row.get(column.name) for column in RUNS.columns])
+
+
+def left_open(t: Transaction, *, mapping: str, environment: str, verb: str) -> list[tuple[str, str]]:
+    """Return the plans and runs of a mapping that never ended: their process is gone, since we hold their lease."""
+    query = (
+        f'SELECT "plan", run FROM {sql.table_name(RUNS)} WHERE mapping = ? AND environment = ? AND verb = ? '
+        f"AND status = '{RUNNING}' AND \"plan\" IS NOT NULL ORDER BY started_at"
+    )
+    return [(row[0], row[1]) for row in t.rows(sql.statement(query), [mapping, environment, verb])]
+
+
+def note_plan(t: Transaction, run: str, plan: str) -> None:
+    """Write which plan a run carries out, before it sends anything."""
+    t.run(sql.statement(f'UPDATE {sql.table_name(RUNS)} SET "plan" = ? WHERE run = ?'), [plan, run])
+
+
+def end(t: Transaction, pushed: Pushed, *, now: dt.datetime) -> None:
+    """Write how a run ended, and its counts."""
+    counts = {
+        **attrs.asdict(pushed.counts),
+        "associated": pushed.associated,
+        "disassociated": pushed.disassociated,
+        "trips": list(pushed.trips),
+    }
+    t.run(
+        sql.statement(
+            f"UPDATE {sql.table_name(RUNS)} SET status = ?, updated_at = ?, finished_at = ?, read = ?, updated = ?, "
+            'unchanged = ?, rejected = ?, requests = ?, error = ?, "plan" = ?, counts = ? WHERE run = ?'
+        ),
+        [
+            pushed.status,
+            now,
+            now,
+            pushed.counts.read,
+            pushed.counts.updated,
+            pushed.counts.unchanged,
+            pushed.counts.rejected,
+            pushed.requests,
+            pushed.error,
+            pushed.plan,
+            orjson.dumps(counts).decode(),
+            pushed.run,
+        ],
+    )

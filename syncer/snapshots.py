@@ -1,0 +1,199 @@
+"""
+What both sides last agreed on: one row a record, the base of every comparison.
+
+Tables in schema `syncer`: `snapshots` (key, record id, hash of the row as a plan read it: narrow, since every diff
+reads all of it) and `agreed` (the values by field, in normal form: read for rows that differ only). A field's agreed
+value moves only when both sides were seen equal or we wrote it. Not here: ids that were merged away (`marks.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+
+import attrs
+import orjson
+
+from syncer import sql
+from syncer.plan import DONE, Change
+from syncer.plans import CHANGES, PLAN_ROWS
+from syncer.tables import STATE, Column, Table
+from syncer.values import JSON, TEXT, TIMESTAMP
+from syncer.warehouses import Transaction
+
+LIVE, DECLINED = "live", "declined"  # declined: a create that was reverted; skipped until it is asked for again
+
+SNAPSHOTS = Table(
+    schema=STATE,
+    name="snapshots",
+    columns=(
+        Column("mapping", TEXT),
+        Column("environment", TEXT),
+        Column("key", TEXT),
+        Column("id", TEXT),
+        Column("row_hash", TEXT),  # NULL: look at the row again, whatever it holds
+        Column("state", TEXT),
+        Column("run", TEXT),
+        Column("moved_at", TIMESTAMP),
+    ),
+    key=("mapping", "environment", "key"),
+)
+AGREED = Table(
+    schema=STATE,
+    name="agreed",
+    columns=(
+        Column("mapping", TEXT),
+        Column("environment", TEXT),
+        Column("key", TEXT),
+        Column("fields", JSON),
+    ),
+    key=("mapping", "environment", "key"),
+)
+TABLES = (SNAPSHOTS, AGREED)
+
+
+@attrs.frozen(kw_only=True)
+class Owner:
+    """Whose snapshot it is, and the plan and run that move it."""
+
+    mapping: str
+    environment: str
+    plan: str
+    run: str
+
+
+@attrs.frozen(kw_only=True)
+class _Row:
+    key: str
+    id: str | None
+    row_hash: str | None
+    state: str = LIVE
+    fields: Mapping[str, str | None] = attrs.field(factory=dict)
+
+
+def move_unchanged(t: Transaction, owner: Owner, keys: tuple[str, str], *, now: dt.datetime) -> int:
+    """
+    Carry the rows of a plan that have no change, their keys between *keys* (both included), into the snapshot; each
+    only where its snapshot row is still the one that the plan read. Return how many there were.
+    """
+    t.derive(
+        "rows_now",
+        sql.statement(
+            f"SELECT p.key AS key, p.id AS id, CASE WHEN p.row_hash = '' THEN s.row_hash ELSE p.row_hash END AS "
+            f"row_hash, p.agreed AS agreed FROM {sql.table_name(PLAN_ROWS)} AS p LEFT JOIN "
+            f"{sql.table_name(SNAPSHOTS)} AS s ON s.mapping = ? AND s.environment = ? AND s.key = p.key "
+            "WHERE p.plan = ? AND p.key >= ? AND p.key <= ? AND p.outcome IN ('unchanged', 'conflict') "
+            "AND p.id IS NOT NULL AND p.base IS NOT DISTINCT FROM s.row_hash AND NOT EXISTS (SELECT 1 FROM "
+            f"{sql.table_name(CHANGES)} AS c WHERE c.plan = p.plan AND c.key = p.key)"
+        ),
+        [owner.mapping, owner.environment, owner.plan, *keys],
+    )
+    return _bring(t, owner, now=now)
+
+
+def move_done(t: Transaction, owner: Owner, done: Sequence[Change], *, now: dt.datetime) -> None:
+    """
+    Move the snapshot by changes that were done, whose states stand in the plan already.
+
+    A row's hash moves when all its changes are done, and nothing of it was rejected or in conflict.
+    """
+    keys = sorted({change.key for change in done})
+    if not keys:
+        return
+    marks = ", ".join("?" for _ in keys)
+    of_plan = f"plan = ? AND key IN ({marks})"
+    table = sql.table_name(CHANGES)
+    query = f"SELECT key, state, COALESCE(result, id), agreed FROM {table} WHERE {of_plan} ORDER BY number"
+    fields: dict[str, dict[str, str | None]] = {key: {} for key in keys}
+    ids: dict[str, str | None] = {}
+    is_whole = dict.fromkeys(keys, True)
+    for key, state, id, agreed in t.rows(sql.statement(query), [owner.plan, *keys]):
+        is_whole[key] = is_whole[key] and state == DONE
+        if state == DONE:
+            fields[key].update(orjson.loads(agreed) if agreed else {})
+            ids[key] = id or ids.get(key)
+    rows = {row[0]: row[1:] for row in _plan_rows(t, owner.plan, keys)}
+    now_there = _now_there(t, owner, keys)
+    moved = []
+    for key in keys:
+        planned_id, row_hash, base, seen = rows.get(key, (None, "", None, {}))
+        old_hash, old_fields = now_there.get(key, (None, {}))
+        is_base = base == old_hash
+        known = seen if is_base else old_fields
+        new_hash = row_hash if row_hash and is_whole[key] and is_base else None
+        moved.append(_Row(key=key, id=ids.get(key) or planned_id, row_hash=new_hash, fields={**known, **fields[key]}))
+    _write(t, owner, moved, now=now)
+
+
+def _plan_rows(
+    t: Transaction, plan: str, keys: Sequence[str]
+) -> list[tuple[str, str | None, str, str | None, dict[str, str | None]]]:
+    marks = ", ".join("?" for _ in keys)
+    query = (
+        f"SELECT key, id, row_hash, base, agreed FROM {sql.table_name(PLAN_ROWS)} WHERE plan = ? AND key IN ({marks})"
+    )
+    return [
+        (key, id, row_hash or "", base, orjson.loads(agreed) if agreed else {})
+        for key, id, row_hash, base, agreed in t.rows(sql.statement(query), [plan, *keys])
+    ]
+
+
+def _now_there(
+    t: Transaction, owner: Owner, keys: Sequence[str]
+) -> dict[str, tuple[str | None, dict[str, str | None]]]:
+    marks = ", ".join("?" for _ in keys)
+    query = (
+        f"SELECT s.key, s.row_hash, a.fields FROM {sql.table_name(SNAPSHOTS)} AS s LEFT JOIN {sql.table_name(AGREED)} "
+        "AS a ON a.mapping = s.mapping AND a.environment = s.environment AND a.key = s.key "
+        f"WHERE s.mapping = ? AND s.environment = ? AND s.key IN ({marks})"
+    )
+    found = t.rows(sql.statement(query), [owner.mapping, owner.environment, *keys])
+    return {key: (row_hash, orjson.loads(fields) if fields else {}) for key, row_hash, fields in found}
+
+
+def _write(t: Transaction, owner: Owner, rows: Sequence[_Row], *, now: dt.datetime) -> None:
+    import pyarrow as pa
+
+    staged = pa.table(
+        {
+            "key": pa.array([row.key for row in rows], pa.string()),
+            "id": pa.array([row.id for row in rows], pa.string()),
+            "row_hash": pa.array([row.row_hash for row in rows], pa.string()),
+            "agreed": pa.array(
+                [orjson.dumps(dict(row.fields), option=orjson.OPT_SORT_KEYS).decode() for row in rows], pa.string()
+            ),
+        }
+    )
+    t.stage("rows_now", staged, {"key": TEXT, "id": TEXT, "row_hash": TEXT, "agreed": JSON})
+    _bring(t, owner, now=now)
+
+
+def _bring(t: Transaction, owner: Owner, *, now: dt.datetime) -> int:
+    """Bring the rows of the temporary table `rows_now` into the snapshot; return how many there are."""
+    of_owner = "t.mapping = ? AND t.environment = ? AND t.key = s.key"
+    whose = [owner.mapping, owner.environment]
+    snapshots, agreed = sql.table_name(SNAPSHOTS), sql.table_name(AGREED)
+    t.run(
+        sql.statement(
+            f"UPDATE {snapshots} AS t SET id = s.id, row_hash = s.row_hash, state = '{LIVE}', run = ?, moved_at = ? "
+            f"FROM rows_now AS s WHERE {of_owner}"
+        ),
+        [owner.run, now, *whose],
+    )
+    t.run(sql.statement(f"UPDATE {agreed} AS t SET fields = s.agreed FROM rows_now AS s WHERE {of_owner}"), whose)
+    t.run(
+        sql.statement(
+            f"INSERT INTO {snapshots} (mapping, environment, key, id, row_hash, state, run, moved_at) "
+            f"SELECT ?, ?, s.key, s.id, s.row_hash, '{LIVE}', ?, ? FROM rows_now AS s "
+            f"WHERE NOT EXISTS (SELECT 1 FROM {snapshots} AS t WHERE {of_owner})"
+        ),
+        [*whose, owner.run, now, *whose],
+    )
+    t.run(
+        sql.statement(
+            f"INSERT INTO {agreed} (mapping, environment, key, fields) SELECT ?, ?, s.key, s.agreed FROM rows_now "
+            f"AS s WHERE NOT EXISTS (SELECT 1 FROM {agreed} AS t WHERE {of_owner})"
+        ),
+        [*whose, *whose],
+    )
+    return int(t.rows(sql.statement("SELECT COUNT(*) FROM rows_now"))[0][0])

@@ -1,0 +1,152 @@
+"""
+What a plan's rows came to, each counted once, from what is stored; and what a run of it is told as.
+
+A row counts by the first that applies of `plan.OUTCOMES`; rows whose hash is the snapshot's stand in the plan's header
+only. Not here: writing any of it (`plans.py`, `apply.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from syncer import plan, sql
+from syncer.journal import BROKEN, DONE, FAILED, REFUSED
+from syncer.limits import Size
+from syncer.plans import CHANGES, PLAN_ROWS, Header
+from syncer.warehouses import Transaction
+
+_WRITES = "action IN ('update', 'associate', 'disassociate')"
+_OPEN = "state IN ('planned', 'pending', 'sending', 'left_out')"
+
+
+@attrs.frozen(kw_only=True)
+class Counts:
+    """Rows by what they came to; `read` is their sum. Edges and requests stand beside the sum."""
+
+    rejected: int = 0
+    conflicts: int = 0
+    failed: int = 0
+    created: int = 0
+    updated: int = 0
+    archived: int = 0
+    merged: int = 0
+    pending: int = 0
+    skipped: int = 0
+    unchanged: int = 0
+
+    @property
+    def read(self) -> int:
+        """All rows that were looked at."""
+        return sum(attrs.astuple(self))
+
+
+@attrs.frozen(kw_only=True)
+class Pushed:
+    """
+    What a run of a plan did, or with a dry run would do; `run` is None then.
+
+    status: done, failed, refused, broken. trips: the limits that refused it. associated, disassociated: edges.
+    """
+
+    run: str | None
+    plan: str
+    checksum: str
+    mapping: str
+    environment: str
+    status: str = DONE
+    counts: Counts = attrs.field(factory=Counts)
+    associated: int = 0
+    disassociated: int = 0
+    requests: int = 0
+    trips: tuple[str, ...] = ()
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+    is_partial: bool = False  # `--first`: what is pending was left out on purpose
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether nothing was to be written."""
+        return self.run is None
+
+    @property
+    def exit_code(self) -> int:
+        """1 failed, or rows that failed or are pending; 4 refused by the limits; 3 rejects or conflicts; 0 done."""
+        if self.status in (FAILED, BROKEN) or self.counts.failed:
+            return 1
+        if self.status == REFUSED:
+            return 4
+        if self.counts.pending and not self.is_partial and not self.is_rehearsal:
+            return 1
+        return 3 if self.counts.rejected or self.counts.conflicts else 0
+
+
+def count(t: Transaction, header: Header, *, is_rehearsal: bool = False) -> Counts:
+    """Count the rows of a plan; *is_rehearsal*: as if every change were done."""
+    done = "state IN ('done', 'planned')" if is_rehearsal else "state = 'done'"
+    left = "FALSE" if is_rehearsal else _OPEN
+
+    marks = {
+        "rejected": f"state = '{plan.REJECTED}'",
+        "moved": f"state = '{plan.MOVED}'",
+        "failed": f"state = '{plan.FAILED}'",
+        "created": f"action = '{plan.CREATE}' AND {done}",
+        "updated": f"{_WRITES} AND {done}",
+        "archived": f"action = '{plan.ARCHIVE}' AND {done}",
+        "merged": f"action = '{plan.MERGE}' AND {done}",
+        "pending": left,
+    }
+    marked = ", ".join(f"MAX(CASE WHEN {each} THEN 1 ELSE 0 END) AS {name}" for name, each in marks.items())
+    changed = f"SELECT key, {marked} FROM {sql.table_name(CHANGES)} WHERE plan = ? GROUP BY key"
+    first = "".join(
+        f"WHEN {condition} THEN '{outcome}' "
+        for outcome, condition in (
+            (plan.REJECTED, f"p.outcome = '{plan.REJECTED}' OR c.rejected = 1"),
+            (plan.CONFLICT, f"p.outcome = '{plan.CONFLICT}' OR c.moved = 1"),
+            (plan.ROW_FAILED, "c.failed = 1"),
+            (plan.CREATED, "c.created = 1"),
+            (plan.UPDATED, "c.updated = 1"),
+            (plan.ARCHIVED, "c.archived = 1"),
+            (plan.MERGED, "c.merged = 1"),
+            (plan.ROW_PENDING, "c.pending = 1"),
+            (plan.SKIPPED, f"p.outcome = '{plan.SKIPPED}'"),
+        )
+    )
+    query = (
+        f"SELECT o.outcome, SUM(o.times) FROM (SELECT CASE {first}ELSE '{plan.UNCHANGED}' END AS outcome, "
+        f"p.times AS times FROM {sql.table_name(PLAN_ROWS)} AS p LEFT JOIN ({changed}) AS c ON c.key = p.key "
+        "WHERE p.plan = ?) AS o GROUP BY o.outcome"
+    )
+    found = {outcome: int(number) for outcome, number in t.rows(sql.statement(query), [header.plan, header.plan])}
+    found["conflicts"] = found.pop(plan.CONFLICT, 0)
+    found[plan.UNCHANGED] = found.get(plan.UNCHANGED, 0) + header.unchanged_rows
+    found[plan.REJECTED] = found.get(plan.REJECTED, 0) + header.standing_rejects
+    return Counts(**found)
+
+
+def size(counts: Counts, counted: Mapping[tuple[str, str], int], header: Header) -> Size:
+    """Return how large a plan is, for its limits: of the changes that are not done yet."""
+
+    def open_ones(action: str) -> int:
+        return sum(number for (each, state), number in counted.items() if each == action and state in plan.OPEN_STATES)
+
+    return Size(
+        updates=counts.updated,
+        creates=open_ones(plan.CREATE),
+        archives=open_ones(plan.ARCHIVE),
+        merges=open_ones(plan.MERGE),
+        disassociations=open_ones(plan.DISASSOCIATE),
+        missing=header.missing_rows,
+        found=header.found_rows,
+        known=header.known_rows,
+    )
+
+
+def edges(counted: Mapping[tuple[str, str], int], *, is_rehearsal: bool) -> tuple[int, int]:
+    """Return how many edges were made and taken away, or would be."""
+    states = (plan.DONE, plan.PLANNED) if is_rehearsal else (plan.DONE,)
+    made, taken = (
+        sum(counted.get((action, state), 0) for state in states) for action in (plan.ASSOCIATE, plan.DISASSOCIATE)
+    )
+    return made, taken
