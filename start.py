@@ -32,9 +32,11 @@ NEEDED = (
     ("odbc-postgresql", "PostgreSQL's ODBC driver, by the name PostgreSQL Unicode", lambda: has_driver(POSTGRESQL)),
     ("libsqliteodbc", "the SQLite ODBC driver, by the name SQLite3", lambda: has_driver("SQLite3")),
     ("pgbouncer", "PgBouncer", lambda: has_program("pgbouncer", "/usr/sbin")),
+    ("chromium", "Chromium, in which the tests look at reports", lambda: any(map(has_program, BROWSERS))),
     ("iproute2", "the program ip", lambda: sys.platform != "linux" or has_program("ip", "/sbin", "/usr/sbin")),
 )
 POSTGRESQL = "PostgreSQL Unicode"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 CLUSTERS = Path("/etc/postgresql-common/createcluster.conf")
 POLICY = Path("/usr/sbin/policy-rc.d")
 NAMES = ("python3.13", "python3.12", "python3.11", "python3.14", "python3")

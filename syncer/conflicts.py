@@ -91,16 +91,16 @@ def keep(t: Transaction, seen: Seen, *, now: dt.datetime) -> None:
 
 def _found(t: Transaction, seen: Seen) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
     """Yield conflicts and rejects, some thousand at once: those of rows, and those of changes."""
-    after = ""
+    after: list[str] = []  # the last key; a row without a key has the empty one, which comes first
     while True:
         query = (
-            f"SELECT key, id, row_hash, problems FROM {sql.table_name(PLAN_ROWS)} WHERE plan = ? AND key > ? "
-            f"AND problems IS NOT NULL ORDER BY key LIMIT {AT_ONCE}"
+            f"SELECT key, id, row_hash, problems FROM {sql.table_name(PLAN_ROWS)} WHERE plan = ? "
+            f"{'AND key > ? ' if after else ''}AND problems IS NOT NULL ORDER BY key LIMIT {AT_ONCE}"
         )
-        rows = t.rows(sql.statement(query), [seen.header.plan, after])
+        rows = t.rows(sql.statement(query), [seen.header.plan, *after])
         if not rows:
             break
-        after = rows[-1][0]
+        after = [rows[-1][0]]
         told = [
             {"key": key, "id": id, "row_hash": row_hash, **problem}
             for key, id, row_hash, problems in rows

@@ -232,9 +232,10 @@ def add(
     import pyarrow as pa
 
     if changes:
-        waves = {change.number: 0 for change in changes}
+        mine = {change.number for change in changes}
+        waves = _waves(t, header.plan, {each for change in changes for each in change.after} - mine)
         for change in changes:  # what it comes after has a smaller number, in this batch or an earlier one
-            waves[change.number] = 1 + max((waves.get(each, 0) for each in change.after), default=-1)
+            waves[change.number] = 1 + max((waves[each] for each in change.after), default=-1)
         stored = [_row_of(change, header, wave=waves[change.number], read_at=read_at) for change in changes]
         _append(t, CHANGES, "changes_now", pa.Table.from_pylist(stored, schema=_schema(CHANGES)))
     if rows:
@@ -365,6 +366,16 @@ def _changes(t: Transaction, where: str, order: str, parameters: list[Any], limi
     )
     found = t.rows(sql.statement(query), parameters)
     return [_change(dict(zip(columns, row, strict=True))) for row in found]
+
+
+def _waves(t: Transaction, plan: str, numbers: Iterable[int]) -> dict[int, int]:
+    """Return the waves of changes that were stored with an earlier batch."""
+    wanted = sorted(numbers)
+    if not wanted:
+        return {}
+    marks = ", ".join("?" for _ in wanted)
+    query = f"SELECT number, wave FROM {sql.table_name(CHANGES)} WHERE plan = ? AND number IN ({marks})"
+    return {int(number): int(wave) for number, wave in t.rows(sql.statement(query), [plan, *wanted])}
 
 
 def _append(t: Transaction, table: Table, name: str, rows: Any) -> None:

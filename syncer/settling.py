@@ -2,8 +2,9 @@
 What became of writes whose answer was lost: found out by reading back, never guessed, never by search.
 
 An update is there when every field reads as it was written, and was not done when every field reads as before. A
-create is found by its unique property. Whatever is neither was moved by somebody else: a conflict. Not here: who asks
-(`apply.py`, while it runs and after a kill).
+create is found by its unique property, an edge by the types of its pair, a merge by the record that both ids lead to.
+Whatever is neither was moved by somebody else: a conflict. Not here: who asks (`apply.py`, while it runs and after a
+kill).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from syncer import plan
-from syncer.plan import ARCHIVE, CREATE, UPDATE, Change
+from syncer.plan import ARCHIVE, ASSOCIATE, CREATE, MERGE, UPDATE, Change
 from syncer.target import BATCH, Found, Shape, Target
 
 
@@ -23,6 +24,10 @@ def settled(target: Target, shape: Shape, changes: Sequence[Change], *, match_on
 
     Raises: what the target raises; then nothing is known.
     """
+    if changes[0].action in plan.OF_EDGES:
+        return _settled_edges(target, shape.kind, changes)
+    if changes[0].action == MERGE:
+        return [_settled_merge(target, change) for change in changes]
     found = _read_back(target, shape, changes, match_on=match_on)
     return [_settled(change, found.get(_asked(change)), shape) for change in changes]
 
@@ -36,6 +41,33 @@ def looks_as_planned(change: Change, found: Found | None, shape: Shape) -> Chang
     if found is None or (found.is_archived and change.action != ARCHIVE):
         return attrs.evolve(change, state=plan.MOVED, reason="Its record is there no more.")
     return _settled(change, found, shape)
+
+
+def _settled_edges(target: Target, kind: str, changes: Sequence[Change]) -> list[Change]:
+    """An edge is done where the pair has its type, or has it no more; else it was not."""
+    there: set[tuple[str, str, str, str, int]] = set()
+    for to in dict.fromkeys(change.edge.kind for change in changes if change.edge is not None):
+        ids = list(dict.fromkeys(each.id or "" for each in changes if each.edge is not None and each.edge.kind == to))
+        for id, linked in target.edges(kind, ids, to).items():
+            there |= {(id, to, each.id, type.category, type.type_id) for each in linked for type in each.types}
+    settled = []
+    for change in changes:
+        edge = change.edge
+        assert edge is not None
+        is_there = (change.id, edge.kind, edge.id, edge.category, edge.type_id) in there
+        is_done = is_there is (change.action == ASSOCIATE)
+        settled.append(attrs.evolve(change, state=plan.DONE if is_done else plan.PLANNED))
+    return settled
+
+
+def _settled_merge(target: Target, change: Change) -> Change:
+    """A merge is done where both ids lead to one record: its id is the survivor's."""
+    asked = [change.id or "", change.into or ""]
+    found = target.find(change.kind, asked, by=None, properties=())
+    ids = {found[each].id for each in asked if each in found and not found[each].is_archived}
+    if len(ids) == 1 and all(each in found for each in asked):
+        return attrs.evolve(change, state=plan.DONE, id=ids.pop())
+    return attrs.evolve(change, state=plan.PLANNED)
 
 
 def _read_back(target: Target, shape: Shape, changes: Sequence[Change], *, match_on: str | None) -> dict[str, Found]:

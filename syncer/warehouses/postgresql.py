@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 DBMS = ("PostgreSQL",)
 OLDEST = 140_000
-FREED_S, POLL_S = 2.0, 0.01  # how long the locks of a closed connection may be seen
+FREED_S, POLL_S = 5.0, 0.01  # how long the locks of a closed connection may be seen
 # What a session needs, by the server's names; one that a server does not know is left out. A host that is gone is
 # noticed within a minute (measured: 60 s, with 60,000 ms below), and its locks are free then. Just-in-time compiling
 # costs more than it brings.

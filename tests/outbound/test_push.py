@@ -174,3 +174,11 @@ def test_conflicts_and_rejects_stand_in_tables_until_they_are_settled(home: Push
     assert home.push().exit_code == 0
     assert home.rows(conflicts)[0][:3] == ("1", "phone", "settled")
     assert home.rows(rejects) == []
+
+
+def test_a_row_without_a_key_stands_among_the_rejects(home: PushHome) -> None:
+    """Its key is the empty text, before all others."""
+    home.relation([*rows(1), {"client_id": None, "name": "n", "phone": "p"}])
+    home.push()
+    [(key, reason)] = home.rows("SELECT key, reason FROM syncer.rejects WHERE scope = 'push'")
+    assert (key, reason) == ("", "The row has no key.")
