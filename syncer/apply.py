@@ -10,7 +10,6 @@ means (`settling.py`), which plan (`pushing.py`).
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 
 import attrs
@@ -29,7 +28,6 @@ from syncer.warehouses import Warehouse
 IN_FLIGHT = 3  # writes to one kind of records at once: HubSpot locks a kind that many write to
 FRESH_S = 60.0  # a record that was read longer ago is read again before it is written
 TRIES = 3  # of a batch whose answer was lost, and that reading back showed not to be done
-ROWS_AT_ONCE = 5_000
 ORDER = (CREATE, UPDATE, ASSOCIATE, DISASSOCIATE, MERGE, ARCHIVE)
 OnProgress = Callable[[int, int], None]  # changes that are settled, of how many
 
@@ -97,7 +95,7 @@ class Applying:
             for at in range(0, len(of_action), BATCH):
                 part = of_action[at : at + BATCH]
                 known = settling.settled(self.target, self.shape, part, match_on=self.match_on)
-                self._write_down(_Sent([_pending(change) for change in known]))
+                self._write_down(_Sent(known))
 
     def _step(self, wave: int, action: str) -> None:
         batches = self._batches(wave, action)
@@ -192,22 +190,21 @@ class Applying:
             self._halve(part, done, refused, tries=tries)
             return
         except Uncertain as error:
-            known = settling.settled(self.target, self.shape, part, match_on=self.match_on)
-            again = [change for change in known if change.state == plan.PLANNED]
-            done.extend(change for change in known if change.state != plan.PLANNED)
-            logger.info(
-                "{} {}: an answer was lost; {} of {} were done",
-                part[0].action,
-                self.shape.kind,
-                len(known) - len(again),
-                len(known),
-            )
-            if again and tries <= 1:
-                done.extend(attrs.evolve(change, state=plan.PENDING) for change in again)
-                raise error
-            self._send_part(again, done, tries=tries - 1)
+            self._read_back(part, done, error, tries=tries)
             return
         done.extend(_judged(part, outcomes))
+
+    def _read_back(self, part: Sequence[Change], done: list[Change], lost: Uncertain, *, tries: int) -> None:
+        """Find out what became of a part whose answer was lost, and send again what was not done."""
+        known = settling.settled(self.target, self.shape, part, match_on=self.match_on)
+        again = [change for change in known if change.state == plan.PLANNED]
+        done.extend(change for change in known if change.state != plan.PLANNED)
+        was_done, of = len(known) - len(again), len(known)
+        logger.info("{} {}: an answer was lost; {} of {} were done", part[0].action, self.shape.kind, was_done, of)
+        if again and tries <= 1:
+            done.extend(attrs.evolve(change, state=plan.PENDING) for change in again)
+            raise lost
+        self._send_part(again, done, tries=tries - 1)
 
     def _halve(self, part: Sequence[Change], done: list[Change], refused: BatchRefused, *, tries: int) -> None:
         """Find the bad change: one half is sent; where that is refused, the other one waits, and is sent at last."""
@@ -220,13 +217,19 @@ class Applying:
             except BatchRefused as error:
                 refused, suspects = error, first
                 waiting += second
-            except Uncertain:
-                self._send_part(first, done, tries=tries)
-                suspects = second
+            except Uncertain as error:
+                self._read_back(first, done, error, tries=tries)
+                suspects = []  # whether the bad one was among the first is not known any more
+                waiting += second
             else:
-                done.extend(_judged(first, outcomes))
-                suspects = second
-        done.append(attrs.evolve(suspects[0], state=plan.REJECTED, reason=refused.message))
+                judged = _judged(first, outcomes)
+                done.extend(judged)
+                if any(each.state == plan.REJECTED for each in judged):  # one alone is told of, and not refused whole
+                    suspects = []
+                    waiting += second
+                else:
+                    suspects = second
+        done.extend(attrs.evolve(each, state=plan.REJECTED, reason=refused.message) for each in suspects)
         self._send_part(waiting, done, tries=tries)
 
     def _write_down(self, sent: _Sent) -> None:
@@ -246,9 +249,8 @@ class Applying:
             self.on_progress(self.settled_ones, self.header.changes)
 
     def _move_unchanged(self) -> None:
-        now: dt.datetime = self.clock.now()
         with self.warehouse.transaction() as t:
-            snapshots.move_unchanged(t, self._owner(), ("", "\U0010ffff"), now=now)
+            snapshots.move_unchanged(t, self._owner(), now=self.clock.now())
 
     def _owner(self) -> Owner:
         header = self.header
@@ -269,7 +271,3 @@ def _judged(part: Sequence[Change], outcomes: Sequence[Outcome]) -> list[Change]
         else:
             judged.append(attrs.evolve(change, state=DONE, id=outcome.id or change.id))
     return judged
-
-
-def _pending(change: Change) -> Change:
-    return attrs.evolve(change, state=plan.PENDING) if change.state == plan.PLANNED else change

@@ -21,7 +21,7 @@ from syncer.journal import REJECTS
 from syncer.plans import CHANGES, PLAN_ROWS, Header
 from syncer.relation import PUSHED
 from syncer.tables import STATE, Column, Table
-from syncer.values import TEXT, TIMESTAMP, arrow_type
+from syncer.values import TEXT, TIMESTAMP
 from syncer.warehouses import Transaction
 
 OPEN, SETTLED = "open", "settled"
@@ -175,13 +175,10 @@ def _reject(each: Mapping[str, Any], seen: Seen, now: dt.datetime) -> dict[str, 
 
 def _upsert(t: Transaction, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Bring rows into a table by its key; what stands there keeps when it was first seen."""
-    import pyarrow as pa
-
     if not rows:
         return
     unique = {tuple(row[name] for name in table.key): row for row in rows}
-    schema = pa.schema([(column.name, arrow_type(column.type)) for column in table.columns])
-    t.stage("seen_now", pa.Table.from_pylist(list(unique.values()), schema=schema), table.types())
+    t.stage("seen_now", table.arrow(list(unique.values())), table.types())
     rest = [name for name in table.types() if name not in (*table.key, "first_seen")]
     setting = ", ".join(f"{sql.quoted(name)} = s.{sql.quoted(name)}" for name in rest)
     t.run(

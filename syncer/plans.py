@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -19,7 +19,7 @@ import orjson
 from syncer import sql
 from syncer.errors import UnknownName, UsageError
 from syncer.mapping import Outbound
-from syncer.plan import DONE, SENDING, Change, Edge, Edit
+from syncer.plan import SENDING, Change, Edge, Edit
 from syncer.tables import STATE, Column, Table
 from syncer.values import BIGINT, JSON, TEXT, TIMESTAMP
 from syncer.warehouses import Transaction
@@ -229,18 +229,16 @@ def add(
     t: Transaction, header: Header, *, changes: Sequence[Change], rows: Sequence[PlanRow], read_at: dt.datetime
 ) -> None:
     """Store a batch of changes, and what its rows came to."""
-    import pyarrow as pa
-
     if changes:
         mine = {change.number for change in changes}
         waves = _waves(t, header.plan, {each for change in changes for each in change.after} - mine)
         for change in changes:  # what it comes after has a smaller number, in this batch or an earlier one
             waves[change.number] = 1 + max((waves[each] for each in change.after), default=-1)
         stored = [_row_of(change, header, wave=waves[change.number], read_at=read_at) for change in changes]
-        _append(t, CHANGES, "changes_now", pa.Table.from_pylist(stored, schema=_schema(CHANGES)))
+        _append(t, CHANGES, "changes_now", stored)
     if rows:
         kept = [_row_of_row(row, header) for row in rows]
-        _append(t, PLAN_ROWS, "plan_rows_now", pa.Table.from_pylist(kept, schema=_schema(PLAN_ROWS)))
+        _append(t, PLAN_ROWS, "plan_rows_now", kept)
 
 
 def changes(t: Transaction, plan: str, *, after: int = 0, limit: int = READ_AT_ONCE) -> list[Change]:
@@ -336,14 +334,6 @@ def counts(t: Transaction, plan: str) -> dict[tuple[str, str], int]:
     return {(action, state): int(count) for action, state, count in t.rows(sql.statement(query), [plan])}
 
 
-def all_changes(t: Transaction, plan: str) -> Iterator[Change]:
-    """Yield all changes of a plan, some thousand in memory at once."""
-    after = 0
-    while batch := changes(t, plan, after=after):
-        yield from batch
-        after = batch[-1].number
-
-
 def is_left(t: Transaction, plan: str) -> bool:
     """Tell whether a plan has changes that nobody has begun."""
     query = (
@@ -351,11 +341,6 @@ def is_left(t: Transaction, plan: str) -> bool:
         "AND state IN ('planned', 'pending', 'left_out', 'sending')"
     )
     return int(t.rows(sql.statement(query), [plan])[0][0]) > 0
-
-
-def was_done(counted: Mapping[tuple[str, str], int]) -> int:
-    """Return how many changes were done, of what `counts` returned."""
-    return sum(count for (_, state), count in counted.items() if state == DONE)
 
 
 def _changes(t: Transaction, where: str, order: str, parameters: list[Any], limit: int) -> list[Change]:
@@ -378,22 +363,14 @@ def _waves(t: Transaction, plan: str, numbers: Iterable[int]) -> dict[int, int]:
     return {int(number): int(wave) for number, wave in t.rows(sql.statement(query), [plan, *wanted])}
 
 
-def _append(t: Transaction, table: Table, name: str, rows: Any) -> None:
+def _append(t: Transaction, table: Table, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     columns = [column.name for column in table.columns]
-    t.stage(name, rows, table.types())
+    t.stage(name, table.arrow(rows), table.types())
     t.run(
         sql.statement(
             f"INSERT INTO {sql.table_name(table)} ({sql.names(columns)}) SELECT {sql.names(columns)} FROM {name}"
         )
     )
-
-
-def _schema(table: Table) -> Any:
-    import pyarrow as pa
-
-    from syncer.values import arrow_type
-
-    return pa.schema([(column.name, arrow_type(column.type)) for column in table.columns])
 
 
 def _text(value: Any) -> str:

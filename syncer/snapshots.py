@@ -71,10 +71,10 @@ class _Row:
     fields: Mapping[str, str | None] = attrs.field(factory=dict)
 
 
-def move_unchanged(t: Transaction, owner: Owner, keys: tuple[str, str], *, now: dt.datetime) -> int:
+def move_unchanged(t: Transaction, owner: Owner, *, now: dt.datetime) -> int:
     """
-    Carry the rows of a plan that have no change, their keys between *keys* (both included), into the snapshot; each
-    only where its snapshot row is still the one that the plan read. Return how many there were.
+    Carry the rows of a plan that have no change into the snapshot; each only where its snapshot row is still the one
+    that the plan read. Return how many there were.
     """
     t.derive(
         "rows_now",
@@ -82,11 +82,11 @@ def move_unchanged(t: Transaction, owner: Owner, keys: tuple[str, str], *, now: 
             f"SELECT p.key AS key, p.id AS id, CASE WHEN p.row_hash = '' THEN s.row_hash ELSE p.row_hash END AS "
             f"row_hash, p.agreed AS agreed FROM {sql.table_name(PLAN_ROWS)} AS p LEFT JOIN "
             f"{sql.table_name(SNAPSHOTS)} AS s ON s.mapping = ? AND s.environment = ? AND s.key = p.key "
-            "WHERE p.plan = ? AND p.key >= ? AND p.key <= ? AND p.outcome IN ('unchanged', 'conflict') "
+            "WHERE p.plan = ? AND p.outcome IN ('unchanged', 'conflict') "
             "AND p.id IS NOT NULL AND p.base IS NOT DISTINCT FROM s.row_hash AND NOT EXISTS (SELECT 1 FROM "
             f"{sql.table_name(CHANGES)} AS c WHERE c.plan = p.plan AND c.key = p.key)"
         ),
-        [owner.mapping, owner.environment, owner.plan, *keys],
+        [owner.mapping, owner.environment, owner.plan],
     )
     return _bring(t, owner, now=now)
 

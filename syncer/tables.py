@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 import attrs
 
-from syncer.values import Type
+from syncer.values import Type, arrow_type
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 LOAD, STATE = "load", "syncer"  # what pulls fill, and everything of ours besides
 
@@ -30,3 +36,10 @@ class Table:
     def types(self) -> dict[str, Type]:
         """The type of each column."""
         return {column.name: column.type for column in self.columns}
+
+    def arrow(self, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+        """Make Arrow of rows that have all of its columns, to be staged."""
+        import pyarrow as pa
+
+        schema = pa.schema([(column.name, arrow_type(column.type)) for column in self.columns])
+        return pa.Table.from_pylist(list(rows), schema=schema)

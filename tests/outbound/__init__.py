@@ -104,7 +104,7 @@ class PushHome:
         warehouse = self.warehouse()
         try:
             with warehouse.transaction() as t:
-                return list(plans.all_changes(t, plan))
+                return plans.changes(t, plan)
         finally:
             warehouse.close()
 

@@ -22,6 +22,6 @@ def test_what_comes_after_a_change_of_an_earlier_batch_is_a_wave_later(home: Pus
             for batch in ([first], [second], [third]):
                 plans.add(t, header, changes=batch, rows=[], read_at=START)
             assert plans.steps(t, "p1") == [(0, CREATE), (1, UPDATE), (2, UPDATE)]
-            assert list(plans.all_changes(t, "p1")) == [first, second, third]
+            assert plans.changes(t, "p1") == [first, second, third]
     finally:
         warehouse.close()
