@@ -1,11 +1,12 @@
 """
-The command `python -m bench [records|postgresql|hubspot]`: makes the environments, measures each contender's runs,
-prints one table.
+The command `python -m bench [records|postgresql|hubspot|push]`: makes the environments, measures each contender's
+runs, prints one table.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import os
 import sys
@@ -18,10 +19,19 @@ from bench.hubspot import turns
 from bench.postgresql import server as postgresql_server
 from bench.postgresql import table as postgresql_table
 from bench.postgresql import turns as postgresql_turns
+from bench.push import BACKENDS as PUSH_BACKENDS
+from bench.push import cases as push_cases
+from bench.push import peer as push_peer
+from bench.push import table as push_table
 
-QUICK = {"records": 5_000, "postgresql": 5_000, "hubspot": 2_000}
-USUAL = {"records": table.SMALL, "postgresql": table.SMALL, "hubspot": 20_000}
-KNOWN = {"records": measure.CONTENDERS, "postgresql": postgresql_turns.CONTENDERS, "hubspot": turns.CONTENDERS}
+QUICK = {"records": 5_000, "postgresql": 5_000, "hubspot": 2_000, "push": 0}
+USUAL = {"records": table.SMALL, "postgresql": table.SMALL, "hubspot": 20_000, "push": 0}
+KNOWN = {
+    "records": measure.CONTENDERS,
+    "postgresql": postgresql_turns.CONTENDERS,
+    "hubspot": turns.CONTENDERS,
+    "push": push_cases.CASES,
+}
 WARM = 1_000
 
 
@@ -33,16 +43,23 @@ def main() -> int:
     for name in chosen.only:
         if name not in known:
             parser.error(f"no contender {name} of {chosen.what}; known: {', '.join(known)}")
+    for name in chosen.warehouse:
+        if name not in PUSH_BACKENDS:
+            parser.error(f"no warehouse {name}; known: {', '.join(PUSH_BACKENDS)}")
     if turns.LENT in chosen.only and chosen.dlt_source is None:
         parser.error(f"{turns.LENT} needs --dlt-source")
+    if push_cases.PEER in chosen.only and chosen.drt is None:
+        parser.error(f"{push_cases.PEER} needs --drt: an interpreter in whose environment drt-core[duckdb] is")
+    if chosen.what == "push" and chosen.records:
+        parser.error("push: each case has its own number of rows; --quick takes few")
     if not hasattr(os, "wait4"):
         print("bench: needs os.wait4 to measure a process from outside (Linux, macOS).", file=sys.stderr)
         return 2
-    if chosen.what == "postgresql" and sys.platform != "linux":
+    if _has_server(chosen) and sys.platform != "linux":
         print("bench: the server's CPU is read from /proc, which is Linux's.", file=sys.stderr)
         return 2
     records = QUICK[chosen.what] if chosen.quick else chosen.records or USUAL[chosen.what]
-    measured = {"records": _records, "postgresql": _postgresql, "hubspot": _hubspot}[chosen.what]
+    measured = {"records": _records, "postgresql": _postgresql, "hubspot": _hubspot, "push": _push}[chosen.what]
     try:
         print("\n".join(measured(chosen, records)))
     except (measure.Broken, environments.NoEnvironment) as error:
@@ -57,7 +74,7 @@ def _options() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "what", nargs="?", choices=tuple(USUAL), default="records",
-        help="a made-up API into DuckDB (default) or PostgreSQL, or the companies of a HubSpot portal",
+        help="a made-up API into DuckDB (default) or PostgreSQL, the companies of a HubSpot portal, or pushes to one",
     )  # fmt: skip
     parser.add_argument(
         "--records", type=_positive, metavar="N",
@@ -80,7 +97,19 @@ def _options() -> argparse.ArgumentParser:
         "--dlt-source", type=Path, metavar="FOLDER",
         help="HubSpot: where `dlt init hubspot duckdb` was run; dlt's own source is measured too then",
     )  # fmt: skip
+    parser.add_argument(
+        "--warehouse", type=lambda text: text.split(","), default=list(PUSH_BACKENDS), metavar="NAMES",
+        help=f"push: {','.join(PUSH_BACKENDS)} (default: both)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--drt", type=Path, metavar="PYTHON",
+        help="push: an interpreter in whose environment drt-core[duckdb] is; drt is measured too then",
+    )  # fmt: skip
     return parser
+
+
+def _has_server(chosen: argparse.Namespace) -> bool:
+    return chosen.what == "postgresql" or (chosen.what == "push" and "postgresql" in chosen.warehouse)
 
 
 def _records(chosen: argparse.Namespace, records: int) -> Iterator[str]:
@@ -143,6 +172,29 @@ def _hubspot(chosen: argparse.Namespace, records: int) -> Iterator[str]:
             _tell(f"{contender}: {records:,} companies, {number} of {chosen.repeat}")
             found[contender].append(turns.turn(contender, site, packages))
     return hubspot_table.lines(hubspot_table.Results.of(found), properties=properties, repeat=chosen.repeat)
+
+
+def _push(chosen: argparse.Namespace, _: int) -> Iterator[str]:
+    """Measure the cases of pushes on each warehouse, in turns as well; yield the lines to print."""
+    sizes = push_cases.QUICK if chosen.quick else push_cases.Sizes()
+    if chosen.drt is not None:
+        _tell(f"drt {push_peer.version_of(chosen.drt)}")
+    cases = chosen.only or [name for name in push_cases.USUAL if chosen.drt or name != push_cases.PEER]
+    found: dict[push_cases.Key, list[push_cases.Used]] = {}
+    with contextlib.ExitStack() as opened:
+        server = opened.enter_context(postgresql_server.running()) if _has_server(chosen) else None
+        # The path to an interpreter is not resolved: a link to it is what makes an environment one.
+        bench = push_cases.Bench(
+            packages=chosen.package.resolve(), sizes=sizes, server=server, drt=chosen.drt and chosen.drt.absolute()
+        )
+        for number, case, backend in itertools.product(range(1, chosen.repeat + 1), cases, chosen.warehouse):
+            if case == push_cases.PEER and backend != "duckdb":
+                continue
+            _tell(f"{case}, {backend}: {number} of {chosen.repeat}")
+            for key, used in bench.turn(case, backend).items():
+                found.setdefault(key, []).append(used)
+    medians = {key: push_cases.Used.median(several) for key, several in found.items()}
+    return push_table.lines(medians, sizes=sizes, repeat=chosen.repeat)
 
 
 def _positive(text: str) -> int:

@@ -22,13 +22,13 @@ def main(contender: str, url: str, folder: str, run: str) -> None:
     module: Contender = importlib.import_module(f"bench.contenders.{contender}")
     for name in module.IMPORTED:
         importlib.import_module(name)
-    wall, cpu = time.perf_counter(), _cpu_s()
+    wall, cpu = time.perf_counter(), cpu_s()
     written = module.load(Job(url=url, folder=Path(folder), is_again=run != "first"))
-    inside = {"written": written, "work_wall_s": time.perf_counter() - wall, "work_cpu_s": _cpu_s() - cpu}
+    inside = {"written": written, "work_wall_s": time.perf_counter() - wall, "work_cpu_s": cpu_s() - cpu}
     print(json.dumps(inside))
 
 
-def _cpu_s() -> float:
+def cpu_s() -> float:
     """CPU seconds of this process, user and system, with the children that ended."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(each.ru_utime + each.ru_stime for each in used)

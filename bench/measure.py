@@ -20,6 +20,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench import environments
 
@@ -118,11 +119,29 @@ def process(contender: str, run: str, api: Api, *, folder: Path, packages: Path)
     python = environments.interpreter("dlt" if "dlt" in contender else "syncer")
     api.count()
     command = [str(python), "-m", "bench.child", contender, api.url, str(folder), run]
+    used = whole(command, f"{contender}, {run}", folder=folder, variables=environments.variables(packages, folder))
+    return Measured(
+        cpu_s=used.cpu_s, work_cpu_s=used.said["work_cpu_s"], wall_s=used.wall_s, peak_mb=used.peak_mb,
+        requests=api.count(), written=used.said["written"],
+    )  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Whole:
+    """What a whole process used, and what it said in its last line."""
+
+    cpu_s: float
+    wall_s: float
+    peak_mb: float
+    said: dict[str, Any]
+
+
+def whole(command: Sequence[str], what: str, *, folder: Path, variables: Mapping[str, str]) -> Whole:
+    """Run a process to its end, and measure it. Its last line is an object in JSON. Raises Broken: it failed."""
     said = folder / "stderr"
     started = time.perf_counter()
     with said.open("wb") as errors:
-        variables = dict(environments.variables(packages, folder))
-        child = subprocess.Popen(command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=errors)
+        child = subprocess.Popen(command, cwd=folder, env=dict(variables), stdout=subprocess.PIPE, stderr=errors)
     try:
         assert child.stdout is not None
         output = child.stdout.read()
@@ -135,11 +154,10 @@ def process(contender: str, run: str, api: Api, *, folder: Path, packages: Path)
         if child.stdout is not None:
             child.stdout.close()
     if child.returncode:
-        raise Broken(f"{contender}, {run}: exit {child.returncode}\n{said.read_text(errors='replace')[-3000:]}")
-    inside = json.loads(output.splitlines()[-1])
-    return Measured(
-        cpu_s=used.ru_utime + used.ru_stime, work_cpu_s=inside["work_cpu_s"], wall_s=time.perf_counter() - started,
-        peak_mb=used.ru_maxrss * _RSS_UNIT / 1e6, requests=api.count(), written=inside["written"],
+        raise Broken(f"{what}: exit {child.returncode}\n{said.read_text(errors='replace')[-3000:]}")
+    return Whole(
+        cpu_s=used.ru_utime + used.ru_stime, wall_s=time.perf_counter() - started,
+        peak_mb=used.ru_maxrss * _RSS_UNIT / 1e6, said=json.loads(output.splitlines()[-1]),
     )  # fmt: skip
 
 

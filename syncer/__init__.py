@@ -5,6 +5,7 @@ syncer keeps a company's warehouse and its CRM in agreement, in both directions,
 
     pulled = syncer.pull("jira.issues")
     print(pulled.inserted, pulled.updated)
+    print(syncer.push("hubspot.companies", dry_run=True))  # field by field; nothing is written
 
 The verbs and nouns of this module are the public interface; each is imported when it is first used. What syncer does
 is told to loguru, and kept quiet until the program that imports it says `loguru.logger.enable("syncer")`.
@@ -19,16 +20,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from syncer.api import PullFailed, forget, pull
     from syncer.errors import SyncerError, UsageError
+    from syncer.handles import Plan
     from syncer.inbound import Progress
     from syncer.journal import Pulled
-    from syncer.mapping import EntityMapping, Field, Inbound
+    from syncer.mapping import EntityMapping, Field, Inbound, Outbound
+    from syncer.outward import PushFailed, push, revert, run, verify
     from syncer.settings import Settings
+    from syncer.tally import Pushed
     from syncer.values import Type
 
 _HOMES = {
     "pull": "api",
     "forget": "api",
+    "push": "outward",
+    "run": "outward",
+    "verify": "outward",
+    "revert": "outward",
     "PullFailed": "api",
+    "PushFailed": "outward",
+    "Plan": "handles",
+    "Pushed": "tally",
+    "Outbound": "mapping",
     "SyncerError": "errors",
     "UsageError": "errors",
     "Progress": "inbound",
@@ -43,15 +55,23 @@ __all__ = [
     "EntityMapping",
     "Field",
     "Inbound",
+    "Outbound",
+    "Plan",
     "Progress",
     "PullFailed",
     "Pulled",
+    "PushFailed",
+    "Pushed",
     "Settings",
     "SyncerError",
     "Type",
     "UsageError",
     "forget",
     "pull",
+    "push",
+    "revert",
+    "run",
+    "verify",
 ]
 
 

@@ -80,7 +80,7 @@ def pull(
     Raises: UsageError: nothing was tried. The mapping's own error where one was asked for and failed; PullFailed where
     some of several did. Values that could not be loaded do not raise: look at `rejected`.
     """
-    _check(names, environment, settings)
+    check_given(names, environment, settings)
     if full and census:
         raise UsageError("A pull is full or a census, not both.")
     if isinstance(names, str) and any(letter in names for letter in "*?["):
@@ -110,11 +110,11 @@ def pull(
     return runs[0]
 
 
-def _check(names: object, environment: object, settings: object) -> None:
+def check_given(names: object, environment: object, settings: object) -> None:
     """Say what is wanted where something else was given: a program's variable may hold anything. Raises UsageError."""
     if not isinstance(names, str | list | tuple):
         raise UsageError(
-            f"names is {_kind(names)}.", hint="Give one mapping as a text, or a list of mappings and patterns."
+            f"names is {kind_of(names)}.", hint="Give one mapping as a text, or a list of mappings and patterns."
         )
     wrong = [] if isinstance(names, str) else [each for each in names if not isinstance(each, str)]
     if wrong:
@@ -123,12 +123,12 @@ def _check(names: object, environment: object, settings: object) -> None:
             hint="Each is a mapping or a pattern, as a text.",
         )
     if environment is not None and not isinstance(environment, str):
-        raise UsageError(f"environment is {_kind(environment)}.", hint="Give its name as a text, or None.")
+        raise UsageError(f"environment is {kind_of(environment)}.", hint="Give its name as a text, or None.")
     if settings is not None and not isinstance(settings, Settings):
-        raise UsageError(f"settings is {_kind(settings)}.", hint="Give a syncer.Settings, or None.")
+        raise UsageError(f"settings is {kind_of(settings)}.", hint="Give a syncer.Settings, or None.")
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
     """Say what a value is, not its text: it may be a token."""
     return "None" if value is None else f"of type {type(value).__name__}"
 
@@ -146,7 +146,7 @@ def forget(
     Raises: UsageError: nothing is personal in the mapping, no such record is known, or there is no hash key: nothing
     was changed. LeaseHeld: the mapping is being pulled.
     """
-    _check(name, environment, settings)
+    check_given(name, environment, settings)
     found = settings or settings_module.load(environment=environment)
     doors = engine.doors_of(found, SystemClock())
     warehouse = warehouses.find(found, clock=doors.clock)

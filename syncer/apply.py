@@ -10,12 +10,12 @@ means (`settling.py`), which plan (`pushing.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
 from loguru import logger
 
-from syncer import plan, plans, settling, snapshots
+from syncer import linking, moving, plan, plans, settling
 from syncer.ahead import ahead
 from syncer.clock import Clock
 from syncer.errors import SyncerError
@@ -30,6 +30,14 @@ FRESH_S = 60.0  # a record that was read longer ago is read again before it is w
 TRIES = 3  # of a batch whose answer was lost, and that reading back showed not to be done
 ORDER = (CREATE, UPDATE, ASSOCIATE, DISASSOCIATE, MERGE, ARCHIVE)
 OnProgress = Callable[[int, int], None]  # changes that are settled, of how many
+
+
+@attrs.frozen
+class _Batch:
+    """Changes of one action that may be sent; of edges, what other columns of their rows are linked to, by number."""
+
+    changes: list[Change]
+    beside: Mapping[int, set[str]]
 
 
 @attrs.frozen
@@ -93,9 +101,18 @@ class Applying:
             by_action.setdefault(change.action, []).append(change)
         for of_action in by_action.values():
             for at in range(0, len(of_action), BATCH):
-                part = of_action[at : at + BATCH]
+                part = self._with_ids(of_action[at : at + BATCH])
                 known = settling.settled(self.target, self.shape, part, match_on=self.match_on)
                 self._write_down(_Sent(known))
+
+    def _with_ids(self, changes: Sequence[Change]) -> list[Change]:
+        """Fill in the ids of records that changes of this plan made, in changes that were in flight."""
+        if not any(change.after for change in changes):
+            return list(changes)
+        with self.warehouse.transaction() as t:
+            made = plans.ids_made(t, self.header.plan, (each for change in changes for each in change.after))
+        self.warehouse.rest(waiting=True)
+        return [_filled(change, made) for change in changes]
 
     def _step(self, wave: int, action: str) -> None:
         batches = self._batches(wave, action)
@@ -107,13 +124,15 @@ class Applying:
         if self._stopped is not None:
             raise self._stopped
 
-    def _batches(self, wave: int, action: str) -> Iterator[list[Change]]:
+    def _batches(self, wave: int, action: str) -> Iterator[_Batch]:
         """Yield the open changes of a step, a batch at a time; what comes after a change that failed is left out."""
+        has_beside = action == ASSOCIATE and linking.has_several(self.header)
         after = 0
         while self._stopped is None:
             with self.warehouse.transaction() as t:
                 found = plans.next_open(t, self.header.plan, wave=wave, action=action, after=after, limit=BATCH)
                 made = plans.ids_made(t, self.header.plan, (each for change in found for each in change.after))
+                beside = linking.beside(t, self.header.plan, found) if has_beside else {}
             self.warehouse.rest(waiting=True)
             if not found:
                 return
@@ -121,7 +140,7 @@ class Applying:
             resolved = [self._resolved(change, made) for change in found]
             ready = [change for change in resolved if change.state != plan.LEFT_OUT]
             if ready:
-                yield ready
+                yield _Batch(ready, beside)
 
     def _resolved(self, change: Change, made: dict[int, tuple[str, str | None]]) -> Change:
         """Fill in the ids of records that changes of this plan made; LEFT_OUT: what it comes after is still open."""
@@ -132,18 +151,20 @@ class Applying:
         if failed:
             reason = f"It comes after change {failed[0]}, which was not done."
             return attrs.evolve(change, state=plan.FAILED, reason=reason)
-        if change.id is None and change.action != CREATE and change.after:
-            change = attrs.evolve(change, id=made[change.after[0]][1])
-        edge = change.edge
-        if edge is not None and edge.id is None and edge.made_by is not None:
-            change = attrs.evolve(change, edge=attrs.evolve(edge, id=made[edge.made_by][1]))
-        return change
+        return _filled(change, made)
 
-    def _read_fresh(self, batch: list[Change]) -> list[Change]:
+    def _read_fresh(self, drawn: _Batch) -> list[Change]:
         """Read the records of a batch again where they were read too long ago."""
+        batch = drawn.changes
         read_at = self.header.read_at
         is_fresh = read_at is not None and (self.clock.now() - read_at).total_seconds() <= self.fresh_s
-        asked = [change for change in batch if change.action in (UPDATE, ARCHIVE) and change.state in plan.OPEN_STATES]
+        open_ones = [change for change in batch if change.state in plan.OPEN_STATES]
+        edges = [change for change in open_ones if change.action in plan.OF_EDGES]
+        if edges and not is_fresh:
+            now = settling.edges_as_planned(self.target, self.shape.kind, edges, beside=drawn.beside)
+            known = {change.number: change for change in now}
+            return [known.get(change.number, change) for change in batch]
+        asked = [change for change in open_ones if change.action in (UPDATE, ARCHIVE)]
         if is_fresh or not asked:
             return batch
         properties = sorted({name for change in asked for name in change.fields})
@@ -242,7 +263,8 @@ class Applying:
         done = [each for each in settled if each.state == DONE]
         with self.warehouse.transaction() as t:
             plans.set_states(t, self.header.plan, settled, run=self.run, now=now)
-            snapshots.move_done(t, self._owner(), done, now=now)
+            linking.note_made(t, self.header.plan, done)
+            moving.done(t, self.header, self._owner(), done, now=now)
         self.warehouse.rest(waiting=True)
         self.settled_ones += len(settled)
         if self.on_progress is not None:
@@ -250,11 +272,27 @@ class Applying:
 
     def _move_unchanged(self) -> None:
         with self.warehouse.transaction() as t:
-            snapshots.move_unchanged(t, self._owner(), now=self.clock.now())
+            moving.unchanged(t, self.header, self._owner(), now=self.clock.now())
+        after, is_more = "", bool(self.header.settings.get("edges"))
+        while is_more:  # what was seen equal of rows of which an edge is rejected
+            with self.warehouse.transaction() as t:
+                seen, after = linking.seen(t, self.header, after)
+                moving.done(t, self.header, self._owner(), seen, now=self.clock.now())
+            is_more = bool(after)
 
     def _owner(self) -> Owner:
         header = self.header
         return Owner(mapping=header.mapping, environment=header.environment, plan=header.plan, run=self.run)
+
+
+def _filled(change: Change, made: Mapping[int, tuple[str, str | None]]) -> Change:
+    """Return a change with the ids of records that changes of its plan *made*, by number."""
+    if change.id is None and change.action != CREATE and change.after:
+        change = attrs.evolve(change, id=made[change.after[0]][1])
+    edge = change.edge
+    if edge is not None and edge.id is None and edge.made_by is not None:
+        change = attrs.evolve(change, edge=attrs.evolve(edge, id=made[edge.made_by][1]))
+    return change
 
 
 def _judged(part: Sequence[Change], outcomes: Sequence[Outcome]) -> list[Change]:

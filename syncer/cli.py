@@ -28,7 +28,12 @@ except KeyboardInterrupt:  # it takes a tenth of a second, before `main` can cat
 # Where each verb is, in `verbs/`, and what it does.
 VERBS = {
     "pull": ("pull", "Bring records in: what changed since the last time."),
+    "push": ("push", "Bring rows out: what changed, as a plan that can be read first."),
+    "verify": ("verify", "Compare both sides whole; write nothing."),
+    "run": ("run", "Run a maintenance operation, as a plan that can be read first."),
+    "revert": ("revert", "Put back what a run changed, as a plan that can be read first."),
     "list": ("listing", "List the mappings, their tables and keys."),
+    "clean": ("clean", "Delete what the journal need not keep any more."),
     "forget": ("forget", "Erase a person from the warehouse."),
     "status": ("status", "Show how things stand, also while a pull runs."),
     "check": ("check", "Try everything, and say what does not work."),
@@ -73,7 +78,7 @@ def application(wanted: Iterable[str] = VERBS) -> typer.Typer:
         rich_markup_mode=None,  # help in plain text
         pretty_exceptions_enable=False,  # they would show the values of variables
         context_settings={"help_option_names": HELP_NAMES},
-        epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done with rejects left.",
+        epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done with rejects or conflicts, 4 refused by limits.",
     )
     app.callback()(_syncer)
     for name, (module, summary) in VERBS.items():

@@ -16,13 +16,13 @@ from typing import Any
 
 import attrs
 
-from syncer import privacy
+from syncer import privacy, words
 from syncer.errors import UnknownName, UsageError
 from syncer.mapping import TREATMENTS
 
 ENVIRONMENT = re.compile(r"[a-z][a-z0-9_]*")
 ACCOUNT_KEYS = ("url", "token", "user")
-TABLES = ("warehouse", "syncer", "environments")
+TABLES = ("warehouse", "syncer", "journal", "environments")
 SECRETS = frozenset({"password", "hash_key"})  # of `[warehouse]` and `[syncer]`; an account's is its token
 _AT_LINE = re.compile(r"(.+) \(at line (\d+), column (\d+)\)$", re.DOTALL)
 _KEY = re.compile(r"""\s*([\w."'-]+)\s*=""")
@@ -31,6 +31,7 @@ _MEMORY = re.compile(r"\d+(\.\d+)? ?([KMGT]i?B?|B|%)", re.IGNORECASE)
 LONGEST_WAIT_S = 86_400  # a day
 LONGEST_LOOKBACK_S = 3_660 * 86_400  # ten years: before that no API has anything, and dates end somewhere
 LONGEST_REOFFER_DAYS = 3_660
+LONGEST_KEEP_DAYS = 36_600
 
 Check = Callable[[Any], bool]
 
@@ -41,6 +42,11 @@ def _is_share(value: Any) -> bool:
 
 def _is_number(value: Any, most: int) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
+
+
+def _is_keep_days(value: Any) -> bool:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return value == "off" or (is_whole and 1 <= value <= LONGEST_KEEP_DAYS)
 
 
 def _is_text(value: Any) -> bool:
@@ -79,6 +85,9 @@ SYNCER_KEYS: Mapping[str, tuple[str, Check]] = {
     ),
     "known_names": ("a list of names", _is_list_of_texts),
 }
+JOURNAL_KEYS: Mapping[str, tuple[str, Check]] = {
+    "keep_days": (f'days, a whole number from 1 to {LONGEST_KEEP_DAYS}, or "off"', _is_keep_days),
+}
 MAPPING_KEYS: Mapping[str, tuple[str, Check]] = {
     "max_gone_share": ('a share between 0 and 1, or "off"', _is_share),
     "lookback_s": (
@@ -95,6 +104,7 @@ MAPPING_KEYS: Mapping[str, tuple[str, Check]] = {
         _is_personal,
     ),
     "erase_gone": ("true or false", lambda value: isinstance(value, bool)),
+    **words.KEYS,
 }
 
 
@@ -148,7 +158,7 @@ class Checker:
 
     def check(self, tables: Mapping[str, Any]) -> None:
         """Refuse a table, key or value that is not known. Raises UsageError."""
-        choices = "warehouse, syncer, environments, a source, or a mapping in quotes"
+        choices = "warehouse, syncer, journal, environments, a source, or a mapping in quotes"
         for name, table in tables.items():
             if not isinstance(table, dict):
                 self.fail((name,), f"{name} stands outside a table", choices)
@@ -156,6 +166,8 @@ class Checker:
                 self._keys((name,), table, WAREHOUSE_KEYS)
             elif name == "syncer":
                 self._keys((name,), table, SYNCER_KEYS)
+            elif name == "journal":
+                self._keys((name,), table, JOURNAL_KEYS)
             elif name == "environments":
                 self._environments(name, table)
             elif "." in name:

@@ -17,9 +17,8 @@ import attrs
 import orjson
 
 from syncer import plan, sql
-from syncer.journal import REJECTS
+from syncer.journal import PUSHED, REJECTS
 from syncer.plans import CHANGES, PLAN_ROWS, Header
-from syncer.relation import PUSHED
 from syncer.tables import STATE, Column, Table
 from syncer.values import TEXT, TIMESTAMP
 from syncer.warehouses import Transaction
@@ -69,7 +68,12 @@ class Seen:
 
 
 def keep(t: Transaction, seen: Seen, *, now: dt.datetime) -> None:
-    """Bring both tables in line with what a run of a plan saw."""
+    """
+    Bring both tables in line with what a run of a plan saw. A revert changes neither: what it left stands with its
+    plan, and says nothing about what a push of the same rows would do.
+    """
+    if seen.header.reverts is not None:
+        return
     for conflicts, rejects in _found(t, seen):
         _upsert(t, CONFLICTS, [_conflict(each, seen, now) for each in conflicts])
         _upsert(t, REJECTS, [_reject(each, seen, now) for each in rejects])

@@ -8,7 +8,9 @@ changes come out. Each field is decided by `compare.py`. Not here: reading eithe
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import attrs
 
@@ -17,7 +19,7 @@ from syncer.compare import NEVER, Decision, Never, Rule, Verdict
 from syncer.mapping import Outbound
 from syncer.plan import Change, Edit
 from syncer.plans import PlanRow, Problem
-from syncer.snapshots import DECLINED
+from syncer.snapshots import DECLINED, IS_LEFT, LIVE
 from syncer.target import Found, Ours, Shape, Unfit
 
 LEAVE, CLEAR, ARCHIVE = "leave", "clear", "archive"  # on_missing
@@ -31,7 +33,9 @@ class Row:
     One row that differs from the snapshot. key None: it has none. row_hash None: it left the relation.
 
     known_id: the record by the snapshot; given_id: by a column of the row itself. times: how often the key stands
-    there. agreed: by field, as the snapshot has it; None: it has none.
+    there. agreed: by field, as the snapshot has it; None: it has none. links: the raw values of edge columns.
+    changed_at: the row's own time; None: it has none, or none that can be read. is_renamed: its record is known under
+    another key.
     """
 
     key: str | None
@@ -43,8 +47,11 @@ class Row:
     times: int = 1
     values: Mapping[str, Ours] = attrs.field(factory=dict)
     unfit: Sequence[Unfit] = ()
+    links: Mapping[str, Any] = attrs.field(factory=dict)
     agreed: Mapping[str, str | None] | None = None
+    changed_at: dt.datetime | None = None
     is_newer: Mapping[str, bool | None] = attrs.field(factory=dict)  # under `newest`, by field
+    is_renamed: bool = False
 
     @property
     def id(self) -> str | None:
@@ -78,6 +85,44 @@ class Deciding:
             )
         return self._rules[field]
 
+    def is_as_agreed(self, row: Row) -> bool:
+        """
+        Tell whether a row holds in each field what both sides agreed on: nothing is written then, whatever they have.
+
+        Such a row differs by its hash only: its columns became others, or the texts of its values.
+        """
+        if row.state != LIVE or row.base is None or row.known_id is None or row.is_renamed or row.unfit:
+            return False
+        agreed = row.agreed or {}
+        return (
+            row.key is not None
+            and row.row_hash is not None
+            and row.times == 1
+            and row.given_id in (None, row.known_id)
+            and not row.links
+            and all(
+                ours.normal == agreed[name]
+                if name in agreed
+                else ours.normal is None and self.rule(name).blanks != compare.CLEAR
+                for name, ours in row.values.items()
+            )
+        )
+
+    def unasked(self, row: Row) -> Decided:
+        """Return what a row comes to whose record need not be read."""
+        if row.row_hash is None:
+            return self._left(row, None)
+        return Decided(self._plan_row(row, None, outcome=plan.UNCHANGED))
+
+    def asks_for_key(self, row: Row, found: Found | None) -> bool:
+        """Tell whether a row that names its record must be looked for by its key too: it may lead to another one."""
+        match_on = self._outbound.match_on
+        if match_on is None or row.row_hash is None or row.state == DECLINED or row.id is None:
+            return False
+        if found is None or found.is_archived:
+            return True
+        return match_on in row.values and row.values[match_on].normal != self._theirs(match_on, found)
+
     def waits_for_times(self, row: Row, found: Found) -> list[str]:
         """Return the fields whose decision needs to know when their side last changed."""
         agreed = row.agreed or {}
@@ -87,44 +132,64 @@ class Deciding:
             if compare.needs_times(agreed.get(name, NEVER), ours.normal, self._theirs(name, found), self.rule(name))
         ]
 
-    def decide(self, row: Row, found: Found | None) -> Decided:
-        """Decide about one row; *found* is its record, None where there is none."""
-        rejected = self._rejected(row, found)
+    def decide(
+        self, row: Row, found: Found | None, *, known: Found | None = None, by_key: Found | None = None
+    ) -> Decided:
+        """
+        Decide about one row; *found* is its record, None where there is none.
+
+        known: the record that the snapshot knows, where the row names another one. by_key: what the row's key leads
+        to, where that was asked for beside its id (`asks_for_key`).
+        """
+        rejected = self._rejected(row, found, by_key)
         if rejected:
-            return Decided(self._plan_row(row, found, outcome=plan.REJECTED, problems=rejected))
+            is_settled = bool(row.unfit) and len(rejected) == len(row.unfit)  # by the row and the definitions alone
+            return Decided(self._plan_row(row, found, outcome=plan.REJECTED, problems=rejected, is_settled=is_settled))
         if row.state == DECLINED:
             return Decided(self._plan_row(row, found, outcome=plan.SKIPPED))
         if row.row_hash is None:
             return self._left(row, found)
+        row = self.of_its_record(row, found, known=known)
         if found is not None and not found.is_archived:
             return self._compared(row, found)
-        reason = self._why_none(row, found)
+        reason = self._why_none(row, found, by_key)
         if reason:
             problem = Problem(kind=plan.CONFLICT, reason=reason)
             kept = self._plan_row(row, None, outcome=plan.CONFLICT, problems=[problem], is_settled=False)
             return Decided(attrs.evolve(kept, id=row.known_id or row.given_id))
+        if by_key is not None:  # it was made anew already
+            return self._compared(attrs.evolve(row, agreed=None), by_key)
         return self._created(row)
 
-    def _why_none(self, row: Row, found: Found | None) -> str:
+    def of_its_record(self, row: Row, found: Found | None, *, known: Found | None) -> Row:
+        """Return a row with what was agreed on with just its record: nothing, where it names another one by now."""
+        if found is None or row.known_id is None or row.given_id in (None, row.known_id):
+            return row
+        is_same = known is not None and known.id == found.id  # the one was merged into the other
+        return row if is_same else attrs.evolve(row, agreed=None)
+
+    def _why_none(self, row: Row, found: Found | None, by_key: Found | None) -> str:
         """Say why a row whose record is not there makes no new one; empty where it does."""
         if row.id is None:
             return ""
         gone = f"Its record {row.id} {'was archived' if found is not None else 'is there no more'} on their side"
         if self._outbound.on_archived == REPORT:
-            return f'{gone}; on_archived = "create" would make a new one.'
+            leads = f", and its {self._outbound.match_on} finds record {by_key.id}" if by_key is not None else ""
+            what = "write that one" if by_key is not None else "make a new one"
+            return f'{gone}{leads}; on_archived = "create" would {what}.'
         if self._outbound.match_on is None:
             return f"{gone}; a new one would need match_on: a unique property to find it by."
         if row.given_id is not None and row.known_id not in (None, row.given_id):
             return f"{gone}; its key is record {row.known_id} by now: the row should name that one, or none."
         return ""
 
-    def _rejected(self, row: Row, found: Found | None) -> list[Problem]:
+    def _rejected(self, row: Row, found: Found | None, by_key: Found | None) -> list[Problem]:
         return [
             Problem(kind=plan.REJECTED, field=field, reason=reason, ours=ours)
-            for field, reason, ours in self._reasons(row, found)
+            for field, reason, ours in self._reasons(row, found, by_key)
         ]
 
-    def _reasons(self, row: Row, found: Found | None) -> Iterator[tuple[str, str, str | None]]:
+    def _reasons(self, row: Row, found: Found | None, by_key: Found | None) -> Iterator[tuple[str, str, str | None]]:
         match_on = self._outbound.match_on or ""
         if row.key is None:
             yield match_on, f"{row.times} rows have no key." if row.times > 1 else "The row has no key.", None
@@ -138,6 +203,13 @@ class Deciding:
         is_read = row.times == 1 and not row.unfit  # else nobody asked for its record
         if is_read and row.given_id is not None and found is None and row.known_id != row.given_id:
             yield "", f"There is no record {row.given_id}.", row.given_id
+        elif by_key is not None and found is not None and by_key.id != found.id and self._is_named(row, found):
+            archived = ", which was archived" if found.is_archived else ""
+            yield match_on, f"The id finds record {found.id}{archived}, its {match_on} record {by_key.id}.", row.key
+
+    def _is_named(self, row: Row, found: Found) -> bool:
+        """Tell whether a row stands by its record's id: of an archived one the snapshot's word alone is not enough."""
+        return not found.is_archived or row.given_id is not None
 
     def _created(self, row: Row) -> Decided:
         if not self._outbound.creates:
@@ -202,9 +274,10 @@ class Deciding:
     def _left(self, row: Row, found: Found | None) -> Decided:
         """Decide about a row that left the relation: never a deletion unless the mapping says so."""
         on_missing = self._outbound.on_missing
-        assert row.key is not None
+        row = attrs.evolve(row, row_hash=IS_LEFT)
         if on_missing == LEAVE or found is None or found.is_archived:
             return Decided(self._plan_row(row, found, outcome=plan.UNCHANGED))
+        assert row.key is not None
         if on_missing == ARCHIVE:
             change = Change(number=0, action=plan.ARCHIVE, kind=self._outbound.kind, key=row.key, id=found.id)
             return Decided(self._plan_row(row, found), [change])
@@ -214,7 +287,7 @@ class Deciding:
             for name, value in (row.agreed or {}).items()
             if value is not None and name != self._outbound.match_on and self._is_writable(name)
         }
-        return self._compared(attrs.evolve(row, values=cleared, row_hash=""), found)
+        return self._compared(attrs.evolve(row, values=cleared), found)
 
     def _is_writable(self, name: str) -> bool:
         found = self._shape.properties.get(name)

@@ -44,7 +44,7 @@ def tell(
     gone = {column: GONE for column in missing if column in shaped.others}
     _forget(t, [column for column in missing if column not in gone], pulled=pulled)
     renamed = _relabelled(t, mapping, shaped.table, labels, pulled=pulled)
-    _remember(t, mapping, known, pulled=pulled, now=now)
+    _remember(t, mapping, shaped.table, known, pulled=pulled, now=now)
     retyped = _retyped(mapping, shaped)
     told = {
         kind: journal.stand(t, kind, details, pulled=pulled, now=now)
@@ -97,7 +97,7 @@ def _relabelled(
         return {}
     comments = t.comments(table)
     for column in changed:
-        if comments.get(column.name, "") in ("", labels[column.name]):
+        if _is_ours(comments.get(column.name, ""), labels[column.name]):
             t.comment(table, column)
     fields = {field.column for field in mapping.fields}
     return {
@@ -105,6 +105,11 @@ def _relabelled(
         for column in changed
         if labels[column.name] and column.name in fields
     }
+
+
+def _is_ours(said: str, label: str) -> bool:
+    """Tell whether a comment is the label that we gave; one that a warehouse cut ends with an ellipsis."""
+    return said in ("", label) or (said.endswith("…") and label.startswith(said[:-1]))
 
 
 def _known(t: Transaction, pulled: Pulled) -> dict[str, str]:
@@ -123,21 +128,22 @@ def _unrecorded(t: Transaction, mapping: EntityMapping, shaped: Shaped, known: M
 
 
 def _remember(
-    t: Transaction, mapping: EntityMapping, known: Mapping[str, str], *, pulled: Pulled, now: dt.datetime
+    t: Transaction, mapping: EntityMapping, table: Table, known: Mapping[str, str], *, pulled: Pulled, now: dt.datetime
 ) -> None:
     """Record new columns and new labels; a field without a label leaves the one that is known."""
     import pyarrow as pa
 
+    labels = {column.name: column.comment for column in table.columns}  # of a field, as a warehouse holds it
     rows = [
         {
             "mapping": pulled.mapping,
             "environment": pulled.environment,
             "column": field.column,
-            "label": field.comment,
+            "label": labels[field.column],
             "first_seen": now,
         }
         for field in mapping.fields
-        if field.column not in known or (field.comment and known[field.column] != field.comment)
+        if field.column not in known or (labels[field.column] and known[field.column] != labels[field.column])
     ]
     if not rows:
         return

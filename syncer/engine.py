@@ -20,9 +20,10 @@ from syncer import cache, census, drift, forgetting, journal, mappings, marks, s
 from syncer import settings as settings_module
 from syncer.budget import Budget
 from syncer.clock import Clock, SystemClock
-from syncer.errors import LeaseHeld, SyncerError, WarehouseBusy, WarehouseError, WarehouseLost
+from syncer.errors import LeaseHeld, SyncerError, UsageError, WarehouseBusy, WarehouseError, WarehouseLost
 from syncer.inbound import Inbound, OnProgress
 from syncer.journal import Pulled
+from syncer.leases import Holder, held_by, told
 from syncer.loading import Context, Loading
 from syncer.mapping import EntityMapping
 from syncer.mirror import Mirror
@@ -31,11 +32,25 @@ from syncer.privacy import Privacy
 from syncer.rows import Typing, key_values
 from syncer.settings import Settings
 from syncer.sources import Source
+from syncer.tables import LOAD, STATE, Column, Table
 from syncer.transport import Doors
+from syncer.values import BIGINT, TEXT, TIMESTAMP
 from syncer.warehouses import Warehouse
 
 INCREMENTAL, FULL, CENSUS = journal.INCREMENTAL, journal.FULL, journal.CENSUS
+DEMO = "demo"  # the mode of each pull of a demo, and of no other
+MADE_BY_DEMO = Table(
+    schema=STATE,
+    name="demo",
+    columns=(
+        Column("made_at", TIMESTAMP),
+        Column("ended_at", TIMESTAMP),
+        Column("pid", BIGINT),
+        Column("host", TEXT),
+    ),
+)
 FAILED_TRIES = 3  # to write down a failure over a connection that is lost again
+TOLD_S = 10.0  # how often it is looked anew who holds what is waited for
 OnRun = Callable[[Pulled], None]  # called with each run as it ends
 OnFailure = Callable[[Pulled, SyncerError], None]  # called with each run that failed, and why
 
@@ -90,7 +105,7 @@ def pull(
     for mapping in chosen:
         by_source.setdefault(mapping.source, []).append(settings.applied_to(mapping))
     done: list[Pulled] = []
-    is_gone = False
+    is_gone = is_looked_at = False
     with contextlib.ExitStack() as opened:
         opened.callback(warehouse.close)
         connected = [
@@ -99,9 +114,26 @@ def pull(
         ]
         for source, of_source in zip(connected, by_source.values(), strict=True):
             verb = _Verb(settings=settings, request=request, doors=doors, warehouse=warehouse, source=source)
-            done += verb.untried(of_source) if is_gone else verb.pull(of_source)
-            is_gone = is_gone or verb.is_gone
+            verb.is_looked_at = is_looked_at
+            done += verb.untried(of_source) if is_gone else verb.pull(of_source, is_first=not done)
+            is_gone, is_looked_at = is_gone or verb.is_gone, verb.is_looked_at
     return done
+
+
+def is_of_demo(t: warehouses.Transaction) -> bool:
+    """Tell whether a demo's mark is there: a table with its columns, and not one that only has its name."""
+    return set(t.columns(MADE_BY_DEMO)) == set(MADE_BY_DEMO.types())
+
+
+def _refuse_demo(t: warehouses.Transaction, warehouse: Warehouse) -> None:
+    """Raise UsageError where a demo filled the warehouse: its places would be taken for those of a true account."""
+    if is_of_demo(t):
+        is_file = warehouse.dialect == "duckdb"
+        clear = "delete that file" if is_file else f"drop the tables of its schemas {LOAD} and {STATE}"
+        raise UsageError(
+            f"{warehouse.name} holds the made-up records of a demo: nothing else is pulled into it.",
+            hint=f"Name another one in SYNCER_WAREHOUSE; or {clear}, where nothing else is in it.",
+        )
 
 
 @contextlib.contextmanager
@@ -133,10 +165,15 @@ class _Verb:
     source: Source
     _identity: sources.Identity = sources.Identity(account="", user="", clock_skew_s=0.0)
     is_gone: bool = False  # the warehouse was there, and is not any more
+    is_looked_at: bool = False  # that no demo filled the warehouse was seen
     _told_requests: int = 0  # those that a run has counted; what the source asked at the start is the first run's
 
-    def pull(self, chosen: Sequence[EntityMapping]) -> list[Pulled]:
-        """Pull each mapping; one that fails does not keep the others from running."""
+    def pull(self, chosen: Sequence[EntityMapping], *, is_first: bool = True) -> list[Pulled]:
+        """
+        Pull each mapping; one that fails does not keep the others from running, but where the warehouse has gone.
+
+        is_first: no mapping was pulled before these: what the warehouse refuses then is told of itself, and of no run.
+        """
         try:
             self._identity = self.source.check()
         except SyncerError as error:
@@ -148,16 +185,25 @@ class _Verb:
                 done.append(self._one(mapping))
             except WarehouseError as error:
                 is_lost = isinstance(error, WarehouseLost) or isinstance(error.__cause__, WarehouseLost)
-                if not done and not (isinstance(error, _Unwritten) and is_lost):  # it is not there, or not ours
+                if is_first and not done and not (isinstance(error, _Unwritten) and is_lost):  # not there, or not ours
                     if isinstance(error, _Unwritten):
                         raise WarehouseError(error.message, hint=error.hint) from error.__cause__
                     raise
-                self.is_gone = True
                 pulled = error.pulled if isinstance(error, _Unwritten) else self._new(mapping)
                 failed = attrs.evolve(pulled, status=journal.FAILED, error=str(error))
                 done.append(self._told(self._explained(failed, error)))
-                return done + self.untried(chosen[at + 1 :])
+                self.is_gone = is_lost or not self._answers()
+                if self.is_gone:
+                    return done + self.untried(chosen[at + 1 :])
         return done
+
+    def _answers(self) -> bool:
+        """Tell whether the warehouse is still there: what it refused may be a matter of one mapping."""
+        try:
+            self.warehouse.exists()
+        except WarehouseError:
+            return False
+        return True
 
     def untried(self, chosen: Sequence[EntityMapping]) -> list[Pulled]:
         """Tell of each mapping that it was not tried, since the warehouse has gone."""
@@ -176,7 +222,7 @@ class _Verb:
         log = logger.bind(run=pulled.run, mapping=mapping.name)
         self._waits(f"{self.warehouse.name}, and for its lease")
         try:
-            lease = self.warehouse.lease(lease_name, run=pulled.run, wait_s=self.request.wait_s)
+            lease = self._lease(lease_name, pulled.run)
         except (LeaseHeld, WarehouseLost, WarehouseBusy) as error:
             refused = attrs.evolve(pulled, status=journal.FAILED, error=str(error))
             return self._told(self._explained(refused, error))
@@ -188,6 +234,28 @@ class _Verb:
             lease.release()
         log.debug("{}", attrs.evolve(done, notes=()))
         return self._told(done)
+
+    def _lease(self, name: str, run: str) -> warehouses.Lease:
+        """Take a lease; while another process has it, say who: in a long wait that may become another one."""
+        left, wait_s = self.request.wait_s, 0.0
+        holder: Holder | None = None
+        while True:
+            try:
+                return self.warehouse.lease(name, run=run, wait_s=wait_s)
+            except LeaseHeld:
+                left -= wait_s
+                if not self.request.wait_s:
+                    raise
+                with contextlib.suppress(WarehouseLost):
+                    holder = self.warehouse.leases().get(name, holder)
+                if left <= 0:
+                    raise held_by(holder, name, self.request.wait_s) from None
+                self._waits(f"the lease of {name}, held by {told(holder)}")
+            except WarehouseLost:  # who waits goes on over a lost connection
+                left -= wait_s
+                if left <= 0:
+                    raise
+            wait_s = min(left, TOLD_S)
 
     def _waits(self, what: str) -> None:
         if self.request.on_wait is not None:
@@ -204,7 +272,13 @@ class _Verb:
                 self._read_again(inbound, mapping, again)
             done = self._read(inbound, mapping, places)
             if self._erases_gone(mapping):
-                forgetting.erase_gone(self.warehouse, privacy, environment=pulled.environment, clock=self.doors.clock)
+                forgetting.erase_gone(
+                    self.warehouse,
+                    privacy,
+                    environment=pulled.environment,
+                    clock=self.doors.clock,
+                    settings=self.settings,
+                )
             return done
         except SyncerError as error:
             latest = inbound.pulled if inbound is not None else pulled
@@ -285,8 +359,7 @@ class _Verb:
         """Make the tables of state, and keep whose records these are; another process may do both at this moment."""
         for is_last in (False, True):
             try:
-                with self.warehouse.transaction() as t:
-                    shape.ensure_state(t)
+                with self._with_state() as t:
                     marks.admit(t, source, self.settings.environment, self._identity.account, now=now)
                 return
             except (WarehouseLost, WarehouseBusy):
@@ -294,6 +367,21 @@ class _Verb:
             except WarehouseError:
                 if is_last:
                     raise
+
+    @contextlib.contextmanager
+    def _with_state(self) -> Iterator[warehouses.Transaction]:
+        """
+        Open a transaction in which the tables of state are there.
+
+        Raises: UsageError: a demo filled this warehouse. The first of a verb asks; nothing is written there, no failed
+        run either, or the demo could not be made anew.
+        """
+        with self.warehouse.transaction() as t:
+            if not self.is_looked_at and self.request.mode != DEMO:
+                _refuse_demo(t, self.warehouse)
+            shape.ensure_state(t)
+            yield t
+        self.is_looked_at = True
 
     def _base(self, context: Context, t: warehouses.Transaction, now: dt.datetime, shaped: shape.Shaped) -> Delta:
         """Compare with what was seen; the open offers are put back first."""
@@ -357,8 +445,7 @@ class _Verb:
 
     def _write_down(self, failed: Pulled, *, is_ended: bool) -> None:
         now = self.doors.clock.now()
-        with self.warehouse.transaction() as t:
-            shape.ensure_state(t)
+        with self._with_state() as t:
             if not journal.fail(t, failed, is_ended=is_ended, now=now):
                 journal.insert(t, failed, verb="pull", now=now)
 
@@ -367,8 +454,7 @@ class _Verb:
         pulled = self._new(mapping)
         failed = attrs.evolve(pulled, status=journal.FAILED, error=str(error))
         now = self.doors.clock.now()
-        with self.warehouse.transaction() as t:
-            shape.ensure_state(t)
+        with self._with_state() as t:
             journal.insert(t, failed, verb="pull", now=now)
         self.warehouse.rest(waiting=True)
         return self._told(self._explained(failed, error))

@@ -9,21 +9,29 @@ that no byte is left where it can: another run of it finishes what a killed one 
 
 Where the key is personal itself, the row is deleted, and what comes in under that key later is left out.
 
-Not here: how a file is rewritten (`rewriting.py`), what a field's treatment is (`privacy.py`).
+What pushes keep of them goes in the same transaction (`forgetting_pushed.py`). Not here: how a file is rewritten
+(`rewriting.py`), what a field's treatment is (`privacy.py`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import attrs
 from loguru import logger
 
-from syncer import journal, mappings, marks, privacy, shape, sources, sql
+from syncer import forgotten, journal, mappings, marks, privacy, shape, sources, sql
 from syncer.clock import Clock
-from syncer.errors import UnknownName, UsageError
+from syncer.errors import LeaseHeld, UnknownName, UsageError
+from syncer.forgetting_pushed import InFlight, Pushed, WayOut
+from syncer.forgotten import FORGOTTEN as FORGOTTEN
+from syncer.forgotten import Touched as Touched
+from syncer.forgotten import merged_pairs
+from syncer.forgotten import recalled as recalled
+from syncer.journal import PUSHED
 from syncer.loading import LOAD_DATE, RECORD_STATE
 from syncer.mapping import EntityMapping, Field
 from syncer.offers import offers_table
@@ -31,38 +39,15 @@ from syncer.privacy import Privacy
 from syncer.rows import key_text, key_values
 from syncer.settings import Settings
 from syncer.sources import GONE
-from syncer.tables import STATE, Column, Table
+from syncer.tables import Table
 from syncer.transport import Doors
-from syncer.values import TEXT, TIMESTAMP
 from syncer.warehouses import Rewritten, Transaction, Warehouse
 
-FORGOTTEN = Table(
-    schema=STATE,
-    name="forgotten",
-    columns=(
-        Column("mapping", TEXT),
-        Column("environment", TEXT),
-        Column("key_hash", TEXT, "keyed hash (HMAC-SHA256) of the key of a record that was erased"),
-        Column("key_mark", TEXT, "tells which key hashed it"),
-        Column("forgotten_at", TIMESTAMP),
-        Column("rewritten_at", TIMESTAMP, "when the warehouse was rewritten after it; NULL: not yet"),
-    ),
-    key=("mapping", "environment", "key_hash"),
-)
 # What else of ours has rows of a record, by its key as one text; such rows are deleted whole.
 HOLDERS = ((journal.REJECTS, "key"), (journal.FINDINGS, "key"))
 # Keys alone: deleted only where the key itself is personal.
 KEY_HOLDERS = ((marks.SEEN, "key"), (marks.WALKS, "key"), (marks.ALIASES, "old_id"))
 KEYS_A_STATEMENT = 500
-
-
-@attrs.frozen(kw_only=True)
-class Touched:
-    """Rows of one table that held something of a person."""
-
-    table: str
-    rows: int
-    what: str  # "blanked", "deleted" or "treated"
 
 
 @attrs.frozen(kw_only=True)
@@ -101,6 +86,7 @@ class _Erasing:
     privacy: Privacy
     environment: str
     now: dt.datetime
+    pushed: Pushed | None = None  # what the way out keeps, where rows name their record by the key
 
     @property
     def mapping(self) -> EntityMapping:
@@ -124,8 +110,8 @@ class _Erasing:
         return tuple(column for column in found if column not in self.mapping.key)
 
     def known(self, keys: Sequence[str]) -> set[str]:
-        """Return which of *keys* stand in the load table, among the offers, in `seen` or among the rejects."""
-        found: set[str] = set()
+        """Return which of *keys* stand in the load table, among the offers, in `seen`, among the rejects, in plans."""
+        found: set[str] = set() if self.pushed is None else self.pushed.known(keys)
         for table in (self.table, offers_table(self.table)):
             if self.t.columns(table):
                 found.update(self._texts(f"SELECT {self._key_of(table)} FROM {sql.table_name(table)} AS b", keys))
@@ -182,7 +168,7 @@ class _Erasing:
             found.update(row[0] for row in self.t.rows(sql.statement(query), [GONE]))
         done = {row[0] for row in self.t.rows(sql.statement(f"SELECT b.key_hash FROM {self._owned(FORGOTTEN)}"))}
         into = dict(merged_pairs(self.t, self.mapping, self.environment))
-        lasting = {key for key in found if found.isdisjoint([*_survivors(key, into)][-1:]) and key in into}
+        lasting = {key for key in found if found.isdisjoint([*forgotten.survivors(key, into)][-1:]) and key in into}
         return sorted(key for key in found - lasting if self.hash_of(key) not in done)
 
     def is_pending(self) -> bool:
@@ -192,29 +178,15 @@ class _Erasing:
 
     def erase(self, keys: Sequence[str]) -> list[Touched]:
         """Blank and delete; return what was there."""
-        touched: list[Touched] = []
+        touched: list[Touched] = self.pushed.erase(keys) if self.pushed is not None and keys else []
         for start in range(0, len(keys), KEYS_A_STATEMENT):
             touched += self._erase(keys[start : start + KEYS_A_STATEMENT])
         return _added(touched)
 
     def remember(self, keys: Sequence[str]) -> None:
         """Keep hashes of the keys."""
-        import pyarrow as pa
-
-        rows = [
-            {
-                "mapping": self.mapping.name,
-                "environment": self.environment,
-                "key_hash": each,
-                "key_mark": privacy.key_mark(self.privacy.key),
-                "forgotten_at": self.now,
-                "rewritten_at": None,
-            }
-            for each in dict.fromkeys(map(self.hash_of, keys))
-        ]
-        if rows:
-            self.t.stage("forgotten_now", pa.Table.from_pylist(rows), FORGOTTEN.types())
-            self.t.run(sql.insert_new(FORGOTTEN, "forgotten_now", list(FORGOTTEN.types())))
+        hashes = [(self.mapping.name, self.privacy.hash_of_key(key)) for key in keys]
+        forgotten.remember(self.t, hashes, key=self.privacy.key, environment=self.environment, now=self.now)
 
     def hash_of(self, key: str) -> str:
         return self.privacy.hash_of_key(key).hex()
@@ -255,9 +227,10 @@ class _Erasing:
 
     def _owned(self, table: Table) -> str:
         """A state table's rows of this mapping and environment, which are names that were checked."""
+        also = f" AND b.scope <> '{PUSHED}'" if table is journal.REJECTS else ""  # those have keys of the way out
         return (
             f"{sql.table_name(table)} AS b WHERE b.mapping = '{self.mapping.name}' "
-            f"AND b.environment = '{self.environment}'"
+            f"AND b.environment = '{self.environment}'{also}"
         )
 
     def _key_of(self, table: Table) -> str:
@@ -275,50 +248,6 @@ class _Erasing:
 
 class _Rehearsed(Exception):
     """Inside this module: the transaction is to be rolled back; nothing went wrong."""
-
-
-def recalled(t: Transaction, found: Privacy, *, environment: str) -> Privacy:
-    """
-    Return the privacy of a mapping with the hashes of who was erased.
-
-    Raises: UsageError: somebody was, and the hash key is missing or another one: the person would come back.
-    """
-    if not t.columns(FORGOTTEN):
-        return found
-    query = f"SELECT key_hash, key_mark FROM {sql.table_name(FORGOTTEN)} WHERE mapping = ? AND environment = ?"
-    rows = t.rows(sql.statement(query), [found.mapping.name, environment])
-    if not rows:
-        return found
-    if not found.key:
-        raise privacy.no_key()
-    if {mark for _, mark in rows} != {privacy.key_mark(found.key)}:
-        raise UsageError(
-            f"{len(rows):,} records of {found.mapping.name} were forgotten under another hash key, "
-            "and would come back.",
-            hint="Set SYNCER_HASH_KEY to the key that was used then.",
-        )
-    found = attrs.evolve(found, forgotten=frozenset(bytes.fromhex(each) for each, _ in rows))
-    # Whom somebody erased was merged into holds their values, also where that is not told again beside the record.
-    into = dict(merged_pairs(t, found.mapping, environment))
-    heirs = {found.hash_of_key(heir) for old in into if found.is_forgotten(old) for heir in _survivors(old, into)}
-    return attrs.evolve(found, forgotten=found.forgotten | heirs)
-
-
-def merged_pairs(t: Transaction, mapping: EntityMapping, environment: str) -> list[tuple[str, str]]:
-    """Return the ids that were merged away, and what they were merged into."""
-    if not t.columns(marks.ALIASES):
-        return []
-    query = f"SELECT old_id, new_id FROM {sql.table_name(marks.ALIASES)} WHERE mapping = ? AND environment = ?"
-    return [(old, new) for old, new in t.rows(sql.statement(query), [mapping.name, environment])]
-
-
-def _survivors(old: str, into: Mapping[str, str]) -> Iterator[str]:
-    """Yield what a record was merged into, and what that was merged into."""
-    seen = {old}
-    while (new := into.get(old)) is not None and new not in seen:
-        yield new
-        seen.add(new)
-        old = new
 
 
 def forget(
@@ -339,12 +268,12 @@ def forget(
     key = _key_of(mapping, record)
     if not warehouse.exists():
         raise UsageError(f"Nothing was ever pulled into {warehouse.name}.")
-    lease = warehouse.lease(f"{name}@{settings.environment}", run=journal.new_run(), wait_s=0)
-    try:
-        touched, columns, count = _erased(warehouse, found, [key], settings.environment, doors.clock, is_rehearsal)
-        rewritten = None if is_rehearsal else _rewritten(warehouse, mapping, settings.environment, doors.clock)
-    finally:
-        lease.release()
+    way_out = WayOut.of(mapping, settings, environment=settings.environment)
+    with contextlib.ExitStack() as held:
+        for lease in (f"{name}@{settings.environment}", *way_out.leases()):
+            held.callback(warehouse.lease(lease, run=journal.new_run(), wait_s=0).release)
+        touched, columns, count, left = _erased(warehouse, found, way_out, [key], doors.clock, is_rehearsal)
+        rewritten = None if is_rehearsal else _rewritten(warehouse, way_out, doors.clock)
     logger.info("{}: {} record(s) forgotten{}", name, count, " (rehearsed)" if is_rehearsal else "")
     return Forgotten(
         mapping=name,
@@ -354,23 +283,39 @@ def forget(
         columns=columns,
         touched=tuple(touched),
         is_rewritten=not is_rehearsal,
-        left=(*LEFT, *(rewritten.left if rewritten else ())),
+        left=(*left, *LEFT, *(rewritten.left if rewritten else ())),
     )
 
 
-def erase_gone(warehouse: Warehouse, found: Privacy, *, environment: str, clock: Clock) -> Forgotten | None:
+def erase_gone(
+    warehouse: Warehouse, found: Privacy, *, environment: str, clock: Clock, settings: Settings | None = None
+) -> Forgotten | None:
     """
-    Erase the records of a mapping that are `gone`, with one rewriting for all; None where there is none.
+    Erase the records of a mapping that are `gone`, with one rewriting for all; None where there is none, or where a
+    push is under way, or has left a change in flight to one of them: the next census does it then.
 
-    The caller holds the mapping's lease. Raises: UsageError: there is no hash key.
+    The caller holds the mapping's lease. settings: without them, only the mapping's own way out is known. Raises:
+    UsageError: there is no hash key.
     """
     if not found.key:
         raise privacy.no_key()
     if not found.personal_columns:
         return None
+    way_out = WayOut.of(found.mapping, settings, environment=environment)
+    try:
+        with contextlib.ExitStack() as held:
+            for lease in way_out.leases():
+                held.callback(warehouse.lease(lease, run=journal.new_run(), wait_s=0).release)
+            return _erased_gone(warehouse, found, way_out, clock)
+    except (LeaseHeld, InFlight) as error:
+        logger.warning("{}: who is gone is not forgotten this time. {}", found.mapping.name, error)
+        return None
+
+
+def _erased_gone(warehouse: Warehouse, found: Privacy, way_out: WayOut, clock: Clock) -> Forgotten | None:
     with warehouse.transaction() as t:
         shape.ensure(t, FORGOTTEN)
-        erasing = _Erasing(t=t, privacy=found, environment=environment, now=clock.now())
+        erasing = _erasing(t, found, way_out, clock)
         gone = erasing.gone()
         keys = erasing.family(gone, with_survivors=False)
         is_pending = erasing.is_pending()
@@ -379,11 +324,11 @@ def erase_gone(warehouse: Warehouse, found: Privacy, *, environment: str, clock:
         erasing.remember(keys)
     if not keys and not is_pending:
         return None
-    rewritten = _rewritten(warehouse, found.mapping, environment, clock)
+    rewritten = _rewritten(warehouse, way_out, clock)
     logger.info("{}: {} records that were gone are forgotten", found.mapping.name, len(keys))
     return Forgotten(
         mapping=found.mapping.name,
-        environment=environment,
+        environment=way_out.environment,
         records=len(keys),
         others=len(keys) - len(gone),
         columns=columns,
@@ -391,6 +336,12 @@ def erase_gone(warehouse: Warehouse, found: Privacy, *, environment: str, clock:
         is_rewritten=True,
         left=(*LEFT, *rewritten.left),
     )
+
+
+def _erasing(t: Transaction, found: Privacy, way_out: WayOut, clock: Clock) -> _Erasing:
+    now = clock.now()
+    pushed = way_out.pushed(t, found, now=now) if way_out.goes_out else None
+    return _Erasing(t=t, privacy=found, environment=way_out.environment, now=now, pushed=pushed)
 
 
 LEFT = (
@@ -401,48 +352,56 @@ LEFT = (
 
 
 def _erased(
-    warehouse: Warehouse, found: Privacy, keys: Sequence[str], environment: str, clock: Clock, is_rehearsal: bool
-) -> tuple[list[Touched], tuple[str, ...], int]:
-    """Erase in one transaction; a rehearsal does the same, and rolls back. Return what, and how many records."""
+    warehouse: Warehouse, found: Privacy, way_out: WayOut, keys: Sequence[str], clock: Clock, is_rehearsal: bool
+) -> tuple[list[Touched], tuple[str, ...], int, list[str]]:
+    """
+    Erase in one transaction; a rehearsal does the same, and rolls back.
+
+    Return what was touched, the columns, how many records, and what a person should know besides.
+    """
     touched: list[Touched] = []
     columns: tuple[str, ...] = ()
+    left: list[str] = []
     try:
         with warehouse.transaction() as t:
             shape.ensure_state(t)
             shape.ensure(t, FORGOTTEN)
-            recalled(t, found, environment=environment)
-            erasing = _Erasing(t=t, privacy=found, environment=environment, now=clock.now())
+            recalled(t, found, environment=way_out.environment)
+            erasing = _erasing(t, found, way_out, clock)
             missing = [key for key in keys if key not in erasing.known(keys)]
             if missing:
                 raise UsageError(
-                    f"{found.mapping.name} has no record with this key in environment {environment}; "
+                    f"{found.mapping.name} has no record with this key in environment {way_out.environment}; "
                     "nothing was changed.",
                     hint="Give the key as the load table has it: "
-                    f"{'/'.join(found.mapping.key)} of {erasing.table.schema}.{erasing.table.name}.",
+                    f"{'/'.join(erasing.mapping.key)} of {erasing.table.schema}.{erasing.table.name}.",
                 )
             columns = erasing.columns()
             keys = erasing.family(keys)  # all that is one person
             touched = erasing.erase(keys)
             erasing.remember(keys)
+            left = erasing.pushed.left() if erasing.pushed is not None else []
             if is_rehearsal:
                 raise _Rehearsed
     except _Rehearsed:
         pass
     finally:
         warehouse.rest(waiting=True)
-    return touched, columns, len(keys)
+    return touched, columns, len(keys), left
 
 
-def _rewritten(warehouse: Warehouse, mapping: EntityMapping, environment: str, clock: Clock) -> Rewritten:
+def _rewritten(warehouse: Warehouse, way_out: WayOut, clock: Clock) -> Rewritten:
     """Rewrite the warehouse, then note that it was: what was not noted is done again by the next one."""
     done = warehouse.rewrite()
+    owners = [way_out.mapping.name, *way_out.owners()]
+    marks_of = ", ".join("?" for _ in owners)
     with warehouse.transaction() as t:
         t.run(
             sql.statement(
-                f"UPDATE {sql.table_name(FORGOTTEN)} SET rewritten_at = ? WHERE mapping = ? AND environment = ? "
-                "AND rewritten_at IS NULL"
+                f"UPDATE {sql.table_name(FORGOTTEN)} SET rewritten_at = ? WHERE mapping IN ({marks_of}) "
+                "AND environment = ? AND rewritten_at IS NULL"
             ),
-            [clock.now(), mapping.name, environment],
+            [clock.now(), *owners, way_out.environment],
         )
     warehouse.rest(waiting=True)
     return done

@@ -64,6 +64,7 @@ class Inbound:
     pages: int = 0
     records: int = 0
     _open_walks: set[str] = attrs.field(factory=set)  # walks that began in an earlier group
+    _told_of_full: str | None = None  # what is to be told of a --full that did not end; None: not looked at yet
 
     def load(self, pages: Iterator[Page], *, ends_run: bool = True) -> Pulled:
         """
@@ -115,7 +116,7 @@ class Inbound:
 
     def _is_written(self, group: Group, rows: pa.Table, *, ends_run: bool) -> bool:
         """Write a group; False where it must be tried again with more memory. What was not kept is not counted."""
-        before, walks = self.pulled, set(self._open_walks)
+        before, walks, told = self.pulled, set(self._open_walks), self._told_of_full
         is_kept = False
         try:
             self._write(group, rows, ends_run=ends_run)
@@ -125,12 +126,13 @@ class Inbound:
                 raise
         finally:
             if not is_kept:
-                self.pulled, self._open_walks = before, walks
+                self.pulled, self._open_walks, self._told_of_full = before, walks, told
         return is_kept
 
     def _write(self, group: Group, rows: pa.Table, *, ends_run: bool) -> None:
         now = self.clock.now()
         with self.warehouse.transaction() as t:
+            self._look_for_full(t, now)
             endings = self._endings(group)
             loaded = self.loading.load(t, rows, states=group.states, endings=endings, is_last=ends_run, now=now)
             self._keep_walks(t, group)
@@ -144,10 +146,21 @@ class Inbound:
             self._count(group, loaded.fresh, loaded.inserted, loaded.updated, loaded.gone)
             if ends_run and self.context.is_full:
                 marks.forget_places_of_others(t, owner=self.context.owner)
+                journal.settle(t, marks.FULL_UNFINISHED, pulled=self.pulled)
             if ends_run:
                 marks.end_walks(t, "run:", owner=self.context.owner)
-                self.pulled = attrs.evolve(self.pulled, status=journal.DONE)
+                notes = (*self.pulled.notes, *([self._told_of_full] if self._told_of_full else []))
+                self.pulled = attrs.evolve(self.pulled, status=journal.DONE, notes=notes)
             journal.update(t, self.pulled, now=now)
+
+    def _look_for_full(self, t: Transaction, now: dt.datetime) -> None:
+        """Find out, once and before the first place is put, whether a --full before this plain pull did not end."""
+        if self._told_of_full is not None or self.pulled.mode != journal.INCREMENTAL:
+            return
+        inbound = self.context.mapping.inbound
+        self._told_of_full = marks.meet_unfinished_full(
+            t, owner=self.context.owner, pulled=self.pulled, version=inbound.version if inbound else None, now=now
+        )
 
     def _wait(self, reader: Reader) -> None:
         """Wait for a group. The warehouse is let go while no page comes, and now and then for others."""

@@ -58,6 +58,7 @@ RUNS = Table(
     ),
     key=("run",),
 )
+PUSHED = "push"  # the scope under which rows that a push does not write stand in `syncer.rejects`
 REJECTS = Table(
     schema=STATE,
     name="rejects",

@@ -23,6 +23,7 @@ PROBE_S = (
     0.5  # `held` takes a free lock for a moment to see that it is free; a newcomer must not take that for a holder
 )
 POLL_S = 0.05
+NAMED_TRIES, NAMED_S = 5, 0.2  # how often, and how far apart, a holder is looked for who has not said yet who it is
 GATE_POLL_S = 0.01
 
 
@@ -62,9 +63,10 @@ def take(folder: Path, name: str, *, run: str, wait_s: float, clock: Clock) -> F
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(str(folder / f"{name}.lock"), thread_local=False)
-        lock.acquire(timeout=max(wait_s, PROBE_S), poll_interval=POLL_S)
-    except filelock.Timeout:
-        raise held_by(_read(note), name, wait_s) from None
+        if not _locked(lock, max(wait_s, PROBE_S)):
+            holder = _holder(lock, note)
+            if not lock.is_locked:
+                raise held_by(holder, name, wait_s)
     except (OSError, NotImplementedError) as error:  # NotImplementedError: a file system without locks
         raise _impossible(folder, error) from error
     holder = Holder(pid=os.getpid(), host=socket.gethostname(), since=iso(clock.now()), run=run)
@@ -74,6 +76,28 @@ def take(folder: Path, name: str, *, run: str, wait_s: float, clock: Clock) -> F
         lock.release()
         raise _impossible(folder, error) from error
     return FileLease(lock, note)
+
+
+def _locked(lock: filelock.BaseFileLock, wait_s: float) -> bool:
+    """Take a lock, waiting at most *wait_s*; False where it is held for as long."""
+    try:
+        lock.acquire(timeout=wait_s, poll_interval=POLL_S)
+    except filelock.Timeout:
+        return False
+    return True
+
+
+def _holder(lock: filelock.BaseFileLock, note: Path) -> Holder | None:
+    """
+    Read who holds a lock: whoever has just taken it, or is giving it back, has no note for a moment. Where it is free
+    then, it is taken, and there is no holder.
+    """
+    for _ in range(NAMED_TRIES):
+        if holder := _read(note):
+            return holder
+        if _locked(lock, NAMED_S):
+            return None
+    return _read(note)
 
 
 class Gate:
@@ -142,8 +166,16 @@ def _read(note: Path) -> Holder | None:
         return None
 
 
+def told(holder: Holder | None) -> str:
+    """Say who holds a lease; what is not known is left out."""
+    if holder is None or not holder.pid:
+        return "another process"
+    return f"process {holder.pid} on {holder.host} since {holder.since}"
+
+
 def held_by(holder: Holder | None, name: str, wait_s: float) -> LeaseHeld:
-    who = f"process {holder.pid} on {holder.host} since {holder.since}" if holder else "another process"
+    """Tell that a lease is held, by whom, and how long was waited for it."""
+    who = told(holder)
     if wait_s > 0:
         return LeaseHeld(
             f"{name} is being run by {who}; waited {wait_s:g} s.",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 from syncer import marks, sql
-from syncer.journal import REJECTS
+from syncer.journal import PUSHED, REJECTS
 from syncer.mapping import EntityMapping
 from syncer.rows import key_text
 from syncer.sources import LIVE, State, Whole
@@ -225,6 +225,7 @@ class Loading:
         t.run(
             sql.statement(
                 f"DELETE FROM {sql.table_name(REJECTS)} AS t WHERE {self._context.owned('t')} "
+                f"AND (t.scope IS NULL OR t.scope <> '{PUSHED}') "  # a push has keys of its own
                 f"AND EXISTS (SELECT 1 FROM {BATCH} AS s WHERE t.key = {self._context.key_of('s')})"
             )
         )

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 import orjson
 
-from syncer import sql
+from syncer import journal, sql
 from syncer.errors import WrongAccount
 from syncer.sources import Place
 from syncer.tables import STATE, Column, Table
@@ -153,6 +153,134 @@ def forget_places_of_others(t: Transaction, *, owner: Owner) -> None:
         sql.statement(f"DELETE FROM {sql.table_name(MARKS)} WHERE mapping = ? AND environment = ? AND run <> ?"),
         [owner.mapping, owner.environment, owner.run],
     )
+
+
+FULL_UNFINISHED = "full_unfinished"  # a finding
+
+
+@attrs.frozen(kw_only=True)
+class UnfinishedFull:
+    """
+    A pull `--full` that did not end, and behind which no other pull, plain or full, was done.
+
+    reached: of the *scopes* that have a place, those whose place is the full's, or of a plain pull since: a plain pull
+    goes on there with what the full had begun. The others stand where they stood before it.
+    times: how many such runs there are of the mapping, one after the other.
+    """
+
+    mapping: str
+    environment: str
+    run: str
+    started_at: dt.datetime
+    updated_at: dt.datetime
+    status: str
+    scopes: int
+    reached: int
+    times: int
+
+    def told(self, *, version: str | None, is_past: bool) -> str:
+        """
+        Say what a plain pull makes of it (*is_past*: this one has made of it), and what then is to do.
+
+        version: the column that protects a row from all but a full.
+        """
+        goes = "this pull went on" if is_past else "a plain pull goes on"
+        reads = "this pull read everything" if is_past else "a plain pull reads everything"
+        rest = "what else there is was compared only where it changed" if is_past else "else it reads what changes"
+        guarded = f"rows whose {version} is later here than at the source {'were' if is_past else 'are'} left"
+        if not self.scopes:
+            parts = [reads]
+        elif not self.reached:
+            parts = [f"it had left no place, and {goes} from the older {'one' if self.scopes == 1 else 'ones'}"]
+        elif self.reached < self.scopes:
+            parts = [f"{goes} with it in {self.reached:,} of {self.scopes:,} scopes", rest]
+        else:
+            parts = [f"{goes} with it, to its end"]
+        if version is not None and self.scopes:
+            parts.append(guarded)
+        if not self.is_finished_by_plain(version):
+            other = "" if self.environment == "default" else f" --environment {self.environment}"
+            parts.append(f"`syncer pull {self.mapping} --full{other}` does it anew")
+        began = f"{self.started_at.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
+        return f"the --full of {began} did not end (run {self.run}): {'; '.join(parts)}"
+
+    def is_finished_by_plain(self, version: str | None) -> bool:
+        """Tell whether a plain pull reads all that the full had not read."""
+        return self.reached == self.scopes and (version is None or not self.scopes)
+
+
+def unfinished_fulls(t: Transaction, owner: Owner | None = None) -> list[UnfinishedFull]:
+    """Find fulls that did not end, the newest of each mapping; with an *owner*, of its mapping, but for its run."""
+    runs, places = sql.table_name(journal.RUNS), sql.table_name(MARKS)
+    same = "{0}.mapping = {1}.mapping AND {0}.environment = {1}.environment"
+    only = "" if owner is None else " AND r.mapping = ? AND r.environment = ? AND r.run <> ?"
+    begun = (
+        f"FROM {runs} AS r WHERE r.verb = 'pull' AND r.mode = '{journal.FULL}' AND r.status <> '{journal.DONE}'{only} "
+        f"AND NOT EXISTS (SELECT 1 FROM {runs} AS d WHERE {same.format('d', 'r')} AND d.verb = 'pull' "
+        f"AND d.mode <> '{journal.CENSUS}' AND d.status = '{journal.DONE}' AND d.started_at > r.started_at)"
+    )
+    parameters = [] if owner is None else [owner.mapping, owner.environment, owner.run]
+    query = (
+        f"SELECT r.mapping, r.environment, r.run, r.started_at, r.updated_at, r.status {begun} ORDER BY r.started_at"
+    )
+    found = t.rows(sql.statement(query), parameters)
+    newest = {(mapping, environment): rest for mapping, environment, *rest in found}
+    counts = [(mapping, environment) for mapping, environment, *_ in found]
+    known = f"SELECT COUNT(*) FROM {places} AS m WHERE m.mapping = ? AND m.environment = ?"
+    gone_on = (
+        f"{known} AND EXISTS (SELECT 1 FROM {runs} AS r WHERE r.run = m.run AND {same.format('r', 'm')} AND "
+        f"((r.mode = '{journal.FULL}' AND r.started_at >= ?) OR "
+        f"(r.mode = '{journal.INCREMENTAL}' AND r.started_at > ?)))"
+    )
+    fulls = []
+    for (mapping, environment), (run, started_at, updated_at, status) in newest.items():
+        first = next(row[3] for row in found if row[:2] == (mapping, environment))
+        ((scopes,),) = t.rows(sql.statement(known), [mapping, environment])
+        ((reached,),) = t.rows(sql.statement(gone_on), [mapping, environment, first, started_at])
+        fulls.append(
+            UnfinishedFull(
+                mapping=mapping,
+                environment=environment,
+                run=run,
+                started_at=started_at,
+                updated_at=updated_at,
+                status=status,
+                scopes=int(scopes),
+                reached=int(reached),
+                times=counts.count((mapping, environment)),
+            )
+        )
+    return fulls
+
+
+def meet_unfinished_full(
+    t: Transaction, *, owner: Owner, pulled: journal.Pulled, version: str | None, now: dt.datetime
+) -> str:
+    """
+    Return what a plain pull is to tell of a full that did not end before it; empty: nothing.
+
+    What this pull will not finish stands as a finding from its first group on: where it fails behind that, its own
+    places look like those of the full. Call it before a place is put.
+    """
+    fulls = unfinished_fulls(t, owner)
+    if not fulls:
+        if not places(t, owner):  # the load table was dropped: this pull reads everything
+            journal.settle(t, FULL_UNFINISHED, pulled=pulled)
+        return ""
+    (full,) = fulls
+    query = (
+        f"SELECT detail FROM {sql.table_name(journal.FINDINGS)} WHERE mapping = ? AND environment = ? AND kind = ? "
+        "AND last_seen >= ?"
+    )
+    met = t.rows(sql.statement(query), [owner.mapping, owner.environment, FULL_UNFINISHED, full.started_at])
+    if met and full.scopes:
+        return str(met[0][0])
+    told = full.told(version=version, is_past=True)
+    if full.is_finished_by_plain(version):
+        journal.settle(t, FULL_UNFINISHED, pulled=pulled)
+    else:
+        journal.find(t, FULL_UNFINISHED, "", told, pulled=pulled, now=now)
+    return told
 
 
 def has_lost_its_base(t: Transaction, owner: Owner, *, is_delta: bool, is_new: bool) -> bool:

@@ -66,7 +66,8 @@ class Edit:
 class Edge:
     """
     The other end of an association and its type. `id` is None where a change of the same plan makes that record:
-    *made_by* is its number, and *key* what it is found by.
+    *made_by* is its number, and *key* what it is found by. is_whole: the pair was not associated before an associate,
+    and is not any more after a disassociate, whatever its type.
     """
 
     kind: str
@@ -76,6 +77,7 @@ class Edge:
     label: str = ""
     key: str = ""
     made_by: int | None = None
+    is_whole: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -107,6 +109,8 @@ class Change:
     def digest(self, mapping: str, environment: str) -> int:
         """Return 128 bits of what this change would do: not of its number, its state, or when it was made."""
         edge = self.edge and [self.edge.kind, self.edge.id or "", self.edge.key, self.edge.category, self.edge.type_id]
+        if edge and self.edge and self.edge.is_whole and self.action == DISASSOCIATE:
+            edge = [*edge, "whole"]
         fields = {name: [edit.before, edit.after] for name, edit in self.fields.items()}
         what = [mapping, environment, self.action, self.kind, self.key, self.id, fields, edge, self.into]
         text = orjson.dumps(what, option=orjson.OPT_SORT_KEYS)

@@ -188,6 +188,11 @@ def header_of(t: Transaction, plan: str) -> Header:
     return _header(dict(zip(columns, found[0], strict=True)))
 
 
+def is_there(t: Transaction, plan: str) -> bool:
+    """Tell whether the header of a plan stands there, by its whole id."""
+    return bool(t.rows(sql.statement(f"SELECT plan FROM {sql.table_name(PLANS)} WHERE plan = ?"), [plan]))
+
+
 def insert(t: Transaction, header: Header) -> None:
     """Write the header of a plan that begins."""
     t.run(sql.insert(PLANS), [_stored(header, column.name) for column in PLANS.columns])

@@ -9,20 +9,22 @@ and a view may change under us. Not here: what becomes of such a row (`deciding.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
-from syncer import sql
+from syncer import snapshots, sql
 from syncer.errors import UsageError
-from syncer.journal import REJECTS
-from syncer.snapshots import DECLINED, SNAPSHOTS
+from syncer.journal import PUSHED, REJECTS
+from syncer.plan import UNCHANGED
+from syncer.plans import PLAN_ROWS
+from syncer.snapshots import LEFT, LIVE, SNAPSHOTS, Hashes
 from syncer.tables import STATE, Table
 from syncer.values import Type
 from syncer.warehouses import Transaction
 
-KEY, HASH, BASE, ID, STATE_THEN, WAS, NUMBER, IS_TWICE = (
+KEY, HASH, BASE, ID, STATE_THEN, WAS, NUMBER = (
     "dss_key",  # the row's key as one text; NULL: it has none
     "dss_hash",  # of the row; NULL: there is no such row any more
     "dss_base",  # the snapshot's hash; NULL: it has none
@@ -30,10 +32,9 @@ KEY, HASH, BASE, ID, STATE_THEN, WAS, NUMBER, IS_TWICE = (
     "dss_state",
     "dss_was",  # the key that the same record had before
     "dss_number",
-    "dss_is_twice",
 )
-OWN = (KEY, HASH, BASE, ID, STATE_THEN, WAS, NUMBER, IS_TWICE)
-PUSHED = "push"  # the scope under which rows that are not written stand in `syncer.rejects`
+OWN = (KEY, HASH, BASE, ID, STATE_THEN, WAS, NUMBER)
+CONFLICTS = "conflicts"  # of `conflicts.py`
 _NAME = re.compile(r'(?:"[^"]+"|[A-Za-z_]\w*)(?:\.(?:"[^"]+"|[A-Za-z_]\w*)){0,2}')
 _QUERY = re.compile(r"\s*(?:select|with)\b", re.IGNORECASE)
 
@@ -41,25 +42,40 @@ _QUERY = re.compile(r"\s*(?:select|with)\b", re.IGNORECASE)
 @attrs.frozen(kw_only=True)
 class Wanted:
     """
-    What is compared. columns: those that are pushed, in a fixed order. key: the column that finds a row; id: the one
-    with the record's id, empty where there is none. is_lower: the key's letters do not count as large or small.
+    What is compared. columns: those that are pushed, in a fixed order; properties: what each is pushed under. key: the
+    column that finds a row; id: the one with the record's id, empty where there is none. links: columns whose value is
+    a record at the other end of an edge. clears: columns whose blanks are written though nothing was agreed.
+    is_lower: the key's letters do not count as large or small.
     """
 
     reference: str
     columns: Sequence[str]
+    properties: Sequence[str]
     key: str
     id: str = ""
     is_lower: bool = False
+    links: Sequence[str] = ()
+    clears: Sequence[str] = ()
     extra: Sequence[str] = ()  # read, and not compared: the row's own time
     version: str = ""  # of the definitions, as standing rejects have it
+
+    @property
+    def hashed(self) -> list[str]:
+        """The columns that make a row differ: not the row's own time, which moves by itself."""
+        named = dict.fromkeys((*self.columns, self.id, *self.links))
+        return [each for each in named if each]
 
 
 @attrs.frozen(kw_only=True)
 class Differing:
-    """How many rows there are, by what they are to the snapshot; `copied` stand in the plan's own table."""
+    """
+    How many rows there are, by what they are to the snapshot; `copied` stand in the plan's own table, numbered up to
+    `last`. known, missing: of the rows that were there at the last run.
+    """
 
     rows: int
     copied: int
+    last: int
     equal: int
     known: int
     missing: int
@@ -68,7 +84,7 @@ class Differing:
 
 def columns_of(t: Transaction, reference: str) -> dict[str, Type]:
     """Return the relation's columns. Raises UsageError: *reference* is neither a name nor a query."""
-    return t.query_columns(sql.statement(f"SELECT * FROM {_from(reference)} AS r"))
+    return t.query_columns(sql.statement(f"SELECT * FROM {read_from(reference)} AS r"))
 
 
 def copy_table(plan: str) -> Table:
@@ -81,14 +97,17 @@ def find(
 ) -> Differing:
     """Copy the rows that differ from the snapshot, and say how many there are of each sort."""
     copy, whose = copy_table(plan), [mapping, environment]
-    copied = _copied(t, wanted, types, copy, whose, twice="FALSE")
+    hashes = snapshots.hashes(t, wanted.hashed, mapping=mapping, environment=environment)
+    which = differs(t, wanted, hashes)
+    copied = _copied(t, wanted, types, copy, whose, differs=which)
     name = sql.table_name(copy)
-    rows = _count(t, f"SELECT COUNT(*) FROM {_from(wanted.reference)} AS r")
-    known = _count(t, f"SELECT COUNT(*) FROM {sql.table_name(SNAPSHOTS)} WHERE mapping = ? AND environment = ?", whose)
+    rows = _count(t, f"SELECT COUNT(*) FROM {read_from(wanted.reference)} AS r")
+    of_live = f"FROM {sql.table_name(SNAPSHOTS)} WHERE mapping = ? AND environment = ? AND state = '{LIVE}'"
+    known = _count(t, f"SELECT COUNT(*) {of_live}", whose)
     ours, missing, met = t.rows(
         sql.statement(
             f"SELECT COUNT({HASH}), COUNT(*) - COUNT({HASH}), "
-            f"COUNT(DISTINCT CASE WHEN {HASH} IS NOT NULL AND {STATE_THEN} IS NOT NULL THEN {KEY} END) FROM {name}"
+            f"COUNT(DISTINCT CASE WHEN {HASH} IS NOT NULL AND {STATE_THEN} = '{LIVE}' THEN {KEY} END) FROM {name}"
         )
     )[0]
     keys = _count(t, f"SELECT COUNT(DISTINCT {KEY}) FROM {name} WHERE {HASH} IS NOT NULL AND {KEY} IS NOT NULL")
@@ -96,15 +115,17 @@ def find(
     if keys < with_key or rows - ours > known - missing - met:
         twice = _twice(t, wanted, types)
         if twice:
-            listed = f"SELECT key FROM {twice}"
-            copied = _copied(t, wanted, types, copy, whose, twice=f"r.{KEY} IN ({listed})")
+            listed = f"r.{KEY} IN (SELECT key FROM {twice})"
+            copied = _copied(t, wanted, types, copy, whose, differs=which, twice=listed)
             ours, missing = t.rows(sql.statement(f"SELECT COUNT({HASH}), COUNT(*) - COUNT({HASH}) FROM {name}"))[0]
+    _note_settled(t, copy, plan, whose)
     standing = _drop_standing(t, wanted, copy, whose)
     if wanted.id:
-        missing -= _join_by_id(t, wanted, copy, whose)
+        missing -= join_by_id(t, wanted, copy, whose, types)
     return Differing(
         rows=rows,
         copied=copied - standing,
+        last=_count(t, f"SELECT COALESCE(MAX({NUMBER}), 0) FROM {name}"),
         equal=rows - ours,
         known=known,
         missing=missing,
@@ -129,42 +150,74 @@ def batch(
 
 def key_text(alias: str, wanted: Wanted, types: dict[str, Type]) -> str:
     """Write the key of a row as one text, in SQL, as snapshots have it: `rows.key_text` of one column, normalised."""
-    column = f"{alias}.{sql.quoted(wanted.key)}"
-    text = f"CAST({column} AS TEXT)"
-    if types.get(wanted.key) in (Type.DECIMAL, Type.DOUBLE):  # 17.000000000 is 17
-        text = f"CASE WHEN {text} LIKE '%.%' THEN RTRIM(RTRIM({text}, '0'), '.') ELSE {text} END"
-    text = f"NULLIF(TRIM({text}), '')"
+    text = _text(alias, wanted.key, types)
     return f"LOWER({text})" if wanted.is_lower else text
 
 
+def _text(alias: str, column: str, types: Mapping[str, Type]) -> str:
+    text = f"CAST({alias}.{sql.quoted(column)} AS TEXT)"
+    if types.get(column) in (Type.DECIMAL, Type.DOUBLE):  # 17.000000000 is 17
+        text = f"CASE WHEN {text} LIKE '%.%' THEN RTRIM(RTRIM({text}, '0'), '.') ELSE {text} END"
+    return f"NULLIF(TRIM({text}), '')"
+
+
 def _others(wanted: Wanted) -> list[str]:
-    named = dict.fromkeys((wanted.key, wanted.id, *wanted.extra))
+    named = dict.fromkeys((wanted.key, wanted.id, *wanted.links, *wanted.extra))
     return [each for each in named if each and each not in wanted.columns]
 
 
-def _hashed(wanted: Wanted) -> list[str]:
-    """What a change of makes a row differ: not the row's own time, which moves by itself."""
-    return [*wanted.columns, *([wanted.id] if wanted.id and wanted.id not in wanted.columns else [])]
+def differs(t: Transaction, wanted: Wanted, hashes: Hashes) -> str:
+    """
+    Write when a row `r` differs from its snapshot `s`.
+
+    A hash that stands there over fewer columns is made again over just those: then a row differs by them, or where a
+    column that came since holds something. A blank one does not, unless the mapping would write it. Over columns of
+    which one is gone it cannot be made: such rows are read, and no record is asked for (`deciding.py`).
+    """
+    plain = f"s.row_hash IS DISTINCT FROM r.{HASH}"
+    cases = []
+    for name, columns in hashes.older.items():
+        if not set(columns) <= set(wanted.hashed):
+            continue
+        came = [each for each in wanted.hashed if each not in columns]
+        if any(each in wanted.clears for each in came):
+            continue
+        is_other = f"s.row_hash <> {named_hash(t, 'r', name, columns)}"
+        holds = [f"COALESCE(CAST(r.{sql.quoted(each)} AS TEXT), '') <> ''" for each in came]
+        cases.append(f"WHEN '{name}' THEN {' OR '.join([is_other, *holds])} ")
+    if not cases:
+        return plain
+    return f"CASE SUBSTR(s.row_hash, 1, {snapshots.NAME_LENGTH}) {''.join(cases)}ELSE {plain} END"
+
+
+def named_hash(t: Transaction, alias: str, name: str, columns: Sequence[str]) -> str:
+    """Write a hash with the name of what made it before it."""
+    return f"'{name}' || {t.row_hash(alias, columns)}"
 
 
 def _copied(
-    t: Transaction, wanted: Wanted, types: dict[str, Type], copy: Table, whose: Sequence[str], *, twice: str
+    t: Transaction,
+    wanted: Wanted,
+    types: dict[str, Type],
+    copy: Table,
+    whose: Sequence[str],
+    *,
+    differs: str = "TRUE",
+    twice: str = "FALSE",
 ) -> int:
+    """Copy the rows that are new, gone or differ, and those that are *twice*, whatever they are."""
     taken = [*wanted.columns, *_others(wanted)]
-    hashed = t.row_hash(
-        "b", [*wanted.columns, *([wanted.id] if wanted.id and wanted.id not in wanted.columns else [])]
-    )
+    hashed = named_hash(t, "b", snapshots.hash_name(t, wanted.hashed), wanted.hashed)
     query = (
         f"SELECT COALESCE(r.{KEY}, s.key) AS {KEY}, r.{HASH} AS {HASH}, s.row_hash AS {BASE}, s.id AS {ID}, "
         f"s.state AS {STATE_THEN}, CAST(NULL AS TEXT) AS {WAS}, "
-        f"ROW_NUMBER() OVER (ORDER BY COALESCE(r.{KEY}, s.key)) AS {NUMBER}, "
-        f"CASE WHEN {twice} THEN TRUE ELSE FALSE END AS {IS_TWICE}, {sql.names(taken, of='r')} "
+        f"ROW_NUMBER() OVER (ORDER BY COALESCE(r.{KEY}, s.key)) AS {NUMBER}, {sql.names(taken, of='r')} "
         f"FROM (SELECT {key_text('b', wanted, types)} AS {KEY}, {hashed} AS {HASH}, {sql.names(taken, of='b')} "
-        f"FROM {_from(wanted.reference)} AS b) AS r "
+        f"FROM {read_from(wanted.reference)} AS b) AS r "
         f"FULL JOIN (SELECT key, id, row_hash, state FROM {sql.table_name(SNAPSHOTS)} WHERE mapping = ? AND "
         f"environment = ?) AS s ON s.key = r.{KEY} "
-        f"WHERE s.key IS NULL OR (r.{HASH} IS NULL AND s.state <> '{DECLINED}') OR s.row_hash IS DISTINCT FROM "
-        f"r.{HASH} OR (s.state = '{DECLINED}' AND r.{HASH} IS NOT NULL) OR {twice}"
+        f"WHERE s.key IS NULL OR (r.{HASH} IS NULL AND s.state = '{LIVE}') OR (r.{HASH} IS NOT NULL AND "
+        f"(s.state <> '{LIVE}' OR {differs})) OR {twice}"
     )
     return t.save(copy, sql.statement(query), whose)
 
@@ -173,7 +226,7 @@ def _twice(t: Transaction, wanted: Wanted, types: dict[str, Type]) -> str:
     """Find the keys that stand in more than one row; return the temporary table they are in, empty for none."""
     query = (
         f"SELECT k.key AS key, COUNT(*) AS times FROM (SELECT {key_text('b', wanted, types)} AS key FROM "
-        f"{_from(wanted.reference)} AS b) AS k WHERE k.key IS NOT NULL GROUP BY k.key HAVING COUNT(*) > 1"
+        f"{read_from(wanted.reference)} AS b) AS k WHERE k.key IS NOT NULL GROUP BY k.key HAVING COUNT(*) > 1"
     )
     return "keys_twice" if t.derive("keys_twice", sql.statement(query)) else ""
 
@@ -192,17 +245,44 @@ def _drop_standing(t: Transaction, wanted: Wanted, copy: Table, whose: Sequence[
     return standing
 
 
-def _join_by_id(t: Transaction, wanted: Wanted, copy: Table, whose: Sequence[str]) -> int:
-    """A row with a new key and a record that is known is the same row under another key; return how many."""
-    name, id_text = sql.table_name(copy), f"CAST(t.{sql.quoted(wanted.id)} AS TEXT)"
-    same = (
-        f"t.{STATE_THEN} IS NULL AND t.{HASH} IS NOT NULL AND s.mapping = ? AND s.environment = ? AND s.id = {id_text}"
+def _note_settled(t: Transaction, copy: Table, plan: str, whose: Sequence[str]) -> None:
+    """
+    Put what a reject or an open conflict stands for, and what no row differs by any more, among the rows of the plan.
+
+    Such a row is gone, or is again as both sides agreed: it counts as none, and a run of the plan lets go of it.
+    """
+    # The reject of somebody who was forgotten stands under a hash, and comes with its row again.
+    left = {REJECTS.name: f"j.scope = '{PUSHED}' AND SUBSTR(j.key, 1, 10) <> 'forgotten '"}
+    if t.columns(Table(schema=STATE, name=CONFLICTS, columns=())):
+        left[CONFLICTS] = "j.state = 'open'"
+    told = " UNION ".join(
+        f"SELECT j.key AS key FROM {sql.state_table(table)} AS j WHERE j.mapping = ? AND j.environment = ? AND {which}"
+        for table, which in left.items()
     )
     t.run(
         sql.statement(
+            f"INSERT INTO {sql.table_name(PLAN_ROWS)} (plan, key, row_hash, outcome, times) "
+            f"SELECT CAST(? AS TEXT), j.key, '', '{UNCHANGED}', 0 FROM ({told}) AS j WHERE NOT EXISTS "
+            f"(SELECT 1 FROM {sql.table_name(copy)} AS c WHERE COALESCE(c.{KEY}, '') = j.key)"
+        ),
+        [plan, *(list(whose) * len(left))],
+    )
+
+
+def join_by_id(
+    t: Transaction, wanted: Wanted, copy: Table, whose: Sequence[str], types: Mapping[str, Type] | None = None
+) -> int:
+    """A row with a new key and a record that is known is the same row under another key; return how many were gone."""
+    name, id_text = sql.table_name(copy), _text("t", wanted.id, types or {})
+    same = (
+        f"t.{STATE_THEN} IS NULL AND t.{HASH} IS NOT NULL AND s.mapping = ? AND s.environment = ? AND s.id = {id_text}"
+    )
+    is_gone = f"EXISTS (SELECT 1 FROM {name} AS m WHERE m.{KEY} = s.key AND m.{HASH} IS NULL)"
+    is_away = f"(s.state = '{LEFT}' AND NOT EXISTS (SELECT 1 FROM {name} AS m WHERE m.{KEY} = s.key))"
+    t.run(
+        sql.statement(
             f"UPDATE {name} AS t SET {WAS} = s.key, {BASE} = s.row_hash, {ID} = s.id, {STATE_THEN} = s.state "
-            f"FROM {sql.table_name(SNAPSHOTS)} AS s WHERE {same} AND EXISTS (SELECT 1 FROM {name} AS m "
-            f"WHERE m.{KEY} = s.key AND m.{HASH} IS NULL)"
+            f"FROM {sql.table_name(SNAPSHOTS)} AS s WHERE {same} AND ({is_gone} OR {is_away})"
         ),
         list(whose),
     )
@@ -217,10 +297,10 @@ def _count(t: Transaction, query: str, parameters: Sequence[Any] = ()) -> int:
     return int(t.rows(sql.statement(query), parameters)[0][0])
 
 
-def _from(reference: str) -> str:
+def read_from(reference: str) -> str:
     """Write what a query reads from: a name, its parts quoted, or a query in brackets."""
     if _QUERY.match(reference):
-        return f"({reference.strip().rstrip(';')})"
+        return f"({sql.bare(reference)})"
     if not _NAME.fullmatch(reference.strip()):
         raise UsageError(
             f"The relation {_shown(reference)} is neither a name nor a query.",

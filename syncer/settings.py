@@ -25,6 +25,7 @@ from syncer.mapping import EntityMapping
 from syncer.masking import REGIONS, Mask, Names
 
 DEFAULT_ENVIRONMENT = "default"
+KEEP_DAYS = 90
 _OF_ENVIRONMENT = re.compile(r"SYNCER_[A-Z0-9_]*?[A-Z0-9]__([A-Z][A-Z0-9_]*)_(?:URL|TOKEN|USER)")
 
 
@@ -152,6 +153,12 @@ class Settings:
         found = self.for_mapping(mapping.name)
         if mapping.outbound is not None:
             mapping = attrs.evolve(mapping, outbound=words.applied_to(mapping.outbound, found))
+        elif of_push := sorted(set(found) & set(words.KEYS)):
+            raise UsageError(
+                f"{self._place_of(mapping.name, of_push[0])}: {mapping.name} only comes in, and {of_push[0]} is about "
+                "what goes out.",
+                hint="`syncer list` says what goes out.",
+            )
         if mapping.inbound is None:
             return mapping
         inbound = mapping.inbound
@@ -181,6 +188,12 @@ class Settings:
         names = Names.of([*people, *own.get("known_names", ())])
         mask = Mask(regions=tuple(own.get("phone_regions", REGIONS)), names=names)
         return privacy.Privacy(mapping=mapping, key=self.hash_key() if self.has_hash_key else b"", mask=mask)
+
+    @property
+    def keep_days(self) -> int | None:
+        """How many days the journal keeps what was written and what it replaced; None: for good."""
+        found = self.tables.get("journal", {}).get("keep_days", KEEP_DAYS)
+        return None if found == "off" else int(found)
 
     @property
     def has_hash_key(self) -> bool:
@@ -214,13 +227,13 @@ class Settings:
                     if f"{name}.{key}" in known_mappings and isinstance(table[key], dict):
                         checker.fail((name, key), f"table [{name}.{key}]", f'["{name}.{key}"], a mapping, in quotes')
 
-    def _place_of(self, mapping: str, key: str, column: str) -> str:
-        """Say where a mapping's key for a column stands: file, line and table."""
+    def _place_of(self, mapping: str, key: str, column: str = "") -> str:
+        """Say where a mapping's key, or that for a column, stands: file, line and table."""
         if self.file is None:
             return f'{key} in ["{mapping}"]'
         named = self.tables.get(mapping, {}).get("environments", {}).get(self.environment, {})
         path = (mapping, "environments", self.environment) if key in named else (mapping,)
-        line = Checker(self.file, text_of(self.file)).line((*path, key, column))
+        line = Checker(self.file, text_of(self.file)).line((*path, key, *([column] if column else [])))
         return f'{self.file}, line {line}, {key} in ["{mapping}"]'
 
     def _places(self, source: str, options: Mapping[str, Any]) -> dict[str, str]:

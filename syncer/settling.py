@@ -9,13 +9,15 @@ kill).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import attrs
 
 from syncer import plan
 from syncer.plan import ARCHIVE, ASSOCIATE, CREATE, MERGE, UPDATE, Change
 from syncer.target import BATCH, Found, Shape, Target
+
+_Type = tuple[str, str, str, int]  # a record's id, the kind at the other end, category and type id
 
 
 def settled(target: Target, shape: Shape, changes: Sequence[Change], *, match_on: str | None) -> list[Change]:
@@ -40,24 +42,69 @@ def looks_as_planned(change: Change, found: Found | None, shape: Shape) -> Chang
         return change
     if found is None or (found.is_archived and change.action != ARCHIVE):
         return attrs.evolve(change, state=plan.MOVED, reason="Its record is there no more.")
+    if change.action == ARCHIVE and change.fields and not found.is_archived:  # what a run made, and nobody touched
+        before = _normal(change, shape, of_before=True)
+        now = {name: shape.properties[name].theirs(found.properties.get(name)) for name in before}
+        moved = sorted(name for name, value in before.items() if now[name] != value)
+        if moved or found.id != change.id:
+            why = f"Changed on their side since the plan: {', '.join(moved)}." if moved else "It was merged since."
+            return attrs.evolve(change, state=plan.MOVED, reason=why)
     return _settled(change, found, shape)
 
 
+def edges_as_planned(
+    target: Target, kind: str, changes: Sequence[Change], *, beside: Mapping[int, Container[str]]
+) -> list[Change]:
+    """
+    Return changes of edges that are about to be sent as their records are associated now: planned still, done
+    already, or moved: an edge that is made finds another one in the place of what stood there when it was planned.
+
+    beside: by number of a change, what other columns of its row are linked to: that moved nothing.
+    """
+    there = _linked(target, kind, changes)
+    checked = []
+    for change in _by_edges(changes, there):
+        now = there.get(_type_of(change), set())
+        befores = [edit.before for edit in change.fields.values()]
+        if change.state == plan.PLANNED and change.action == ASSOCIATE and befores:
+            others = {id for id in now if id not in beside.get(change.number, ())}
+            if befores[0] not in now if befores[0] is not None else others:
+                reason = f"Associated otherwise on their side since the plan: {', '.join(change.fields)}."
+                change = attrs.evolve(change, state=plan.MOVED, reason=reason)
+        checked.append(change)
+    return checked
+
+
 def _settled_edges(target: Target, kind: str, changes: Sequence[Change]) -> list[Change]:
+    return _by_edges(changes, _linked(target, kind, changes))
+
+
+def _by_edges(changes: Sequence[Change], there: Mapping[_Type, Container[str | None]]) -> list[Change]:
     """An edge is done where the pair has its type, or has it no more; else it was not."""
-    there: set[tuple[str, str, str, str, int]] = set()
-    for to in dict.fromkeys(change.edge.kind for change in changes if change.edge is not None):
-        ids = list(dict.fromkeys(each.id or "" for each in changes if each.edge is not None and each.edge.kind == to))
-        for id, linked in target.edges(kind, ids, to).items():
-            there |= {(id, to, each.id, type.category, type.type_id) for each in linked for type in each.types}
     settled = []
     for change in changes:
-        edge = change.edge
-        assert edge is not None
-        is_there = (change.id, edge.kind, edge.id, edge.category, edge.type_id) in there
+        assert change.edge is not None
+        is_there = change.edge.id in there.get(_type_of(change), ())
         is_done = is_there is (change.action == ASSOCIATE)
         settled.append(attrs.evolve(change, state=plan.DONE if is_done else plan.PLANNED))
     return settled
+
+
+def _linked(target: Target, kind: str, changes: Sequence[Change]) -> dict[_Type, set[str]]:
+    """Return the ids at the other ends of records' edges, by record, kind and type."""
+    there: dict[_Type, set[str]] = {}
+    for to in dict.fromkeys(change.edge.kind for change in changes if change.edge is not None):
+        ids = list(dict.fromkeys(each.id or "" for each in changes if each.edge is not None and each.edge.kind == to))
+        for id, linked in target.edges(kind, ids, to).items():
+            for each in linked:
+                for type in each.types:
+                    there.setdefault((id, to, type.category, type.type_id), set()).add(each.id)
+    return there
+
+
+def _type_of(change: Change) -> _Type:
+    assert change.edge is not None
+    return change.id or "", change.edge.kind, change.edge.category, change.edge.type_id
 
 
 def _settled_merge(target: Target, change: Change) -> Change:

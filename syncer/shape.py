@@ -17,7 +17,7 @@ from syncer.errors import WarehouseError
 from syncer.loading import LOAD_DATE, MERGED_INTO, RECORD_SOURCE, RECORD_STATE
 from syncer.mapping import EntityMapping
 from syncer.tables import LOAD, Column, Table
-from syncer.values import TEXT, TIMESTAMP, WIDER, Type
+from syncer.values import NUL_REPLACED, TEXT, TIMESTAMP, WIDER, Type
 from syncer.warehouses import Transaction
 
 _MEMBERS = re.compile(r"\((?![\d, ]+\)).*")  # of a type such as ENUM('a', 'b'): they may be values of records
@@ -49,9 +49,21 @@ class Shaped:
 
 
 def load_table(mapping: EntityMapping, environment: str) -> Table:
-    """Return the load table that a mapping wants."""
-    columns = (*(Column(field.column, field.type, field.comment) for field in mapping.fields), *OWN_COLUMNS)
+    """Return the load table that a mapping wants; its comments are the fields' labels as any warehouse holds them."""
+    labelled = (Column(field.column, field.type, label_of(field.comment)) for field in mapping.fields)
+    columns = (*labelled, *OWN_COLUMNS)
     return Table(schema=LOAD, name=mapping.table(environment), columns=columns, key=mapping.key)
+
+
+def label_of(text: str) -> str:
+    """
+    Write a label as a warehouse holds it: half of a surrogate pair, and NUL, become U+FFFD, as in records' texts.
+
+    NUL does so everywhere: a catalogue's comment is part of a statement, and no record's value.
+    """
+    if not text.isascii():
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text.replace("\0", NUL_REPLACED)
 
 
 def ensure_state(t: Transaction) -> None:

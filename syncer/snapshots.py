@@ -9,19 +9,24 @@ value moves only when both sides were seen equal or we wrote it. Not here: ids t
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from collections.abc import Mapping, Sequence
 
 import attrs
 import orjson
 
 from syncer import sql
-from syncer.plan import DONE, Change
+from syncer.plan import DONE, REJECTED, Change
 from syncer.plans import CHANGES, PLAN_ROWS
 from syncer.tables import STATE, Column, Table
 from syncer.values import JSON, TEXT, TIMESTAMP
 from syncer.warehouses import Transaction
 
-LIVE, DECLINED = "live", "declined"  # declined: a create that was reverted; skipped until it is asked for again
+# declined: a create that was reverted; skipped until it is asked for again. left: its row left the relation, and what
+# the mapping says about that is done: it is looked at again when the row comes back.
+LIVE, DECLINED, LEFT = "live", "declined", "left"
+IS_LEFT = "left"  # in place of a row's hash: there is no row
+NAME_LENGTH = 9  # of what stands before a hash: which hash made it
 
 SNAPSHOTS = Table(
     schema=STATE,
@@ -31,7 +36,7 @@ SNAPSHOTS = Table(
         Column("environment", TEXT),
         Column("key", TEXT),
         Column("id", TEXT),
-        Column("row_hash", TEXT),  # NULL: look at the row again, whatever it holds
+        Column("row_hash", TEXT),  # behind the name of what made it; NULL: look at the row again, whatever it holds
         Column("state", TEXT),
         Column("run", TEXT),
         Column("moved_at", TIMESTAMP),
@@ -49,7 +54,31 @@ AGREED = Table(
     ),
     key=("mapping", "environment", "key"),
 )
-TABLES = (SNAPSHOTS, AGREED)
+HASHES = Table(
+    schema=STATE,
+    name="hashes",
+    columns=(
+        Column("mapping", TEXT),
+        Column("environment", TEXT),
+        Column("name", TEXT),  # a digest of the other two
+        Column("engine", TEXT),  # what the warehouse's hash makes of a row that is always the same
+        Column("columns", JSON),
+    ),
+    key=("mapping", "environment", "name"),
+)
+TABLES = (SNAPSHOTS, AGREED, HASHES)
+_SAMPLE = (
+    "SELECT CAST('a' AS TEXT) AS t, CAST(NULL AS TEXT) AS n, CAST(42 AS BIGINT) AS i, CAST(1.5 AS DECIMAL(38, 9)) AS d"
+    ", CAST('2026-03-01' AS DATE) AS y, CAST('2026-03-01 12:00:00+00' AS TIMESTAMP WITH TIME ZONE) AS z, TRUE AS b"
+)
+
+
+@attrs.frozen
+class Hashes:
+    """What makes the hash of a row now, by its name, and the columns of those that snapshots may hold beside it."""
+
+    now: str
+    older: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -71,11 +100,88 @@ class _Row:
     fields: Mapping[str, str | None] = attrs.field(factory=dict)
 
 
+def hash_name(t: Transaction, columns: Sequence[str]) -> str:
+    """Name the hash of a row over *columns*: another name for other columns, and where the engine's hash changed."""
+    return _hash_name(_engine(t), columns)
+
+
+def hashes(t: Transaction, columns: Sequence[str], *, mapping: str, environment: str) -> Hashes:
+    """
+    Write down what makes the hash of a row now; return it, with the older ones that this engine can still make.
+
+    An older one that no snapshot holds any more is forgotten.
+    """
+    engine, whose = _engine(t), [mapping, environment]
+    now = _hash_name(engine, columns)
+    query = f"SELECT name, engine, columns FROM {sql.table_name(HASHES)} WHERE mapping = ? AND environment = ?"
+    known = {name: (made_by, orjson.loads(listed)) for name, made_by, listed in t.rows(sql.statement(query), whose)}
+    if now not in known:
+        t.run(sql.insert(HASHES), [*whose, now, engine, orjson.dumps(list(columns)).decode()])
+    if not set(known) - {now}:
+        return Hashes(now)
+    query = (
+        f"SELECT DISTINCT SUBSTR(row_hash, 1, {NAME_LENGTH}) FROM {sql.table_name(SNAPSHOTS)} "
+        "WHERE mapping = ? AND environment = ? AND row_hash IS NOT NULL"
+    )
+    held = {row[0] for row in t.rows(sql.statement(query), whose)}
+    for name in sorted(set(known) - held - {now}):
+        delete = f"DELETE FROM {sql.table_name(HASHES)} WHERE mapping = ? AND environment = ? AND name = ?"
+        t.run(sql.statement(delete), [*whose, name])
+    older = {name: listed for name, (made_by, listed) in known.items() if name in held - {now} and made_by == engine}
+    return Hashes(now, older)
+
+
+def _engine(t: Transaction) -> str:
+    made = t.row_hash("c", ["t", "n", "i", "d", "y", "z", "b"])
+    return str(t.rows(sql.statement(f"SELECT {made} FROM ({_SAMPLE}) AS c"))[0][0])
+
+
+def _hash_name(engine: str, columns: Sequence[str]) -> str:
+    text = orjson.dumps([engine, list(columns)])
+    return f"{hashlib.blake2b(text, digest_size=(NAME_LENGTH - 1) // 2).hexdigest()}-"
+
+
+def rename(t: Transaction, owner: Owner) -> int:
+    """
+    Give snapshots the keys that their rows have in a plan: of rows that name their record, and have a new key. Return
+    how many there were.
+    """
+    whose = [owner.mapping, owner.environment]
+    snapshots_, agreed = sql.table_name(SNAPSHOTS), sql.table_name(AGREED)
+    count = t.derive(
+        "keys_new",
+        sql.statement(
+            f"SELECT p.key AS key, p.id AS id, p.base AS base FROM {sql.table_name(PLAN_ROWS)} AS p WHERE p.plan = ? "
+            f"AND p.id IS NOT NULL AND p.outcome <> '{REJECTED}' AND NOT EXISTS (SELECT 1 FROM {snapshots_} AS s "
+            "WHERE s.mapping = ? AND s.environment = ? AND s.key = p.key)"
+        ),
+        [owner.plan, *whose],
+    )
+    if not count:
+        return 0
+    count = t.derive(
+        "keys_now",
+        sql.statement(
+            f"SELECT MIN(n.key) AS key, s.key AS was FROM keys_new AS n JOIN {snapshots_} AS s ON s.id = n.id "
+            "AND s.mapping = ? AND s.environment = ? AND s.row_hash IS NOT DISTINCT FROM n.base AND NOT EXISTS "
+            f"(SELECT 1 FROM {sql.table_name(PLAN_ROWS)} AS p WHERE p.plan = ? AND p.key = s.key) "
+            "GROUP BY s.key HAVING COUNT(*) = 1"
+        ),
+        [*whose, owner.plan],
+    )
+    if count:
+        of_owner = "t.mapping = ? AND t.environment = ? AND t.key = s.was"
+        for table in (snapshots_, agreed):
+            t.run(sql.statement(f"UPDATE {table} AS t SET key = s.key FROM keys_now AS s WHERE {of_owner}"), whose)
+    return count
+
+
 def move_unchanged(t: Transaction, owner: Owner, *, now: dt.datetime) -> int:
     """
     Carry the rows of a plan that have no change into the snapshot; each only where its snapshot row is still the one
     that the plan read. Return how many there were.
     """
+    rename(t, owner)
     t.derive(
         "rows_now",
         sql.statement(
@@ -117,8 +223,10 @@ def move_done(t: Transaction, owner: Owner, done: Sequence[Change], *, now: dt.d
     moved = []
     for key in keys:
         planned_id, row_hash, base, seen = rows.get(key, (None, "", None, {}))
-        old_hash, old_fields = now_there.get(key, (None, {}))
-        is_base = base == old_hash
+        old_hash, old_run, old_fields = now_there.get(key, (None, None, {}))
+        is_base = base == old_hash or (
+            old_hash is None and old_run == owner.run
+        )  # another change of this row moved it
         known = seen if is_base else old_fields
         new_hash = row_hash if row_hash and is_whole[key] and is_base else None
         moved.append(_Row(key=key, id=ids.get(key) or planned_id, row_hash=new_hash, fields={**known, **fields[key]}))
@@ -140,15 +248,16 @@ def _plan_rows(
 
 def _now_there(
     t: Transaction, owner: Owner, keys: Sequence[str]
-) -> dict[str, tuple[str | None, dict[str, str | None]]]:
+) -> dict[str, tuple[str | None, str | None, dict[str, str | None]]]:
     marks = ", ".join("?" for _ in keys)
     query = (
-        f"SELECT s.key, s.row_hash, a.fields FROM {sql.table_name(SNAPSHOTS)} AS s LEFT JOIN {sql.table_name(AGREED)} "
-        "AS a ON a.mapping = s.mapping AND a.environment = s.environment AND a.key = s.key "
+        f"SELECT s.key, s.row_hash, s.run, a.fields FROM {sql.table_name(SNAPSHOTS)} AS s "
+        f"LEFT JOIN {sql.table_name(AGREED)} AS a ON a.mapping = s.mapping AND a.environment = s.environment "
+        f"AND a.key = s.key "
         f"WHERE s.mapping = ? AND s.environment = ? AND s.key IN ({marks})"
     )
     found = t.rows(sql.statement(query), [owner.mapping, owner.environment, *keys])
-    return {key: (row_hash, orjson.loads(fields) if fields else {}) for key, row_hash, fields in found}
+    return {key: (row_hash, run, orjson.loads(fields) if fields else {}) for key, row_hash, run, fields in found}
 
 
 def _write(t: Transaction, owner: Owner, rows: Sequence[_Row], *, now: dt.datetime) -> None:
@@ -173,9 +282,10 @@ def _bring(t: Transaction, owner: Owner, *, now: dt.datetime) -> int:
     of_owner = "t.mapping = ? AND t.environment = ? AND t.key = s.key"
     whose = [owner.mapping, owner.environment]
     snapshots, agreed = sql.table_name(SNAPSHOTS), sql.table_name(AGREED)
+    state = f"CASE WHEN s.row_hash = '{IS_LEFT}' THEN '{LEFT}' ELSE '{LIVE}' END"
     t.run(
         sql.statement(
-            f"UPDATE {snapshots} AS t SET id = s.id, row_hash = s.row_hash, state = '{LIVE}', run = ?, moved_at = ? "
+            f"UPDATE {snapshots} AS t SET id = s.id, row_hash = s.row_hash, state = {state}, run = ?, moved_at = ? "
             f"FROM rows_now AS s WHERE {of_owner}"
         ),
         [owner.run, now, *whose],
@@ -184,7 +294,7 @@ def _bring(t: Transaction, owner: Owner, *, now: dt.datetime) -> int:
     t.run(
         sql.statement(
             f"INSERT INTO {snapshots} (mapping, environment, key, id, row_hash, state, run, moved_at) "
-            f"SELECT ?, ?, s.key, s.id, s.row_hash, '{LIVE}', ?, ? FROM rows_now AS s "
+            f"SELECT ?, ?, s.key, s.id, s.row_hash, {state}, ?, ? FROM rows_now AS s "
             f"WHERE NOT EXISTS (SELECT 1 FROM {snapshots} AS t WHERE {of_owner})"
         ),
         [*whose, owner.run, now, *whose],

@@ -1,6 +1,6 @@
 """
-How things stand: the last run of each mapping, places, rejects, findings, who holds which lease, and what is used of
-the request budget.
+How things stand: the last runs of each mapping, places, rejects, conflicts, findings, who holds which lease, and what
+is used of the request budget.
 
 Everything that stands in the warehouse is read in one short transaction, so that it fits together and a pull that is
 under way hardly notices. Nothing is written, and no warehouse is made where there is none.
@@ -13,15 +13,17 @@ import contextlib
 import datetime as dt
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
+import orjson
 
-from syncer import budget, cache, journal, mappings, marks, sql, warehouses
+from syncer import budget, cache, journal, mappings, marks, outstanding, sql, warehouses
 from syncer.clock import Clock, SystemClock
 from syncer.errors import UnknownName, UsageError
-from syncer.journal import BROKEN, DONE, RUNNING
+from syncer.journal import BROKEN, DONE, PUSHED, RUNNING
+from syncer.outstanding import Conflict, ConflictCount, Reject, RejectCount
 from syncer.settings import DEFAULT_ENVIRONMENT, Settings
 from syncer.tables import Table
 from syncer.warehouses import Holder, Transaction, Warehouse
@@ -29,7 +31,11 @@ from syncer.warehouses import Holder, Transaction, Warehouse
 Entry = TypeVar("Entry")
 
 FIRST_REJECTS = 20  # how many of a mapping are shown
-_CAME_LATER = ("keys", "braked")  # columns of `syncer.runs` that an older warehouse lacks
+PULL, PUSH = "pull", "push"  # the verbs that are run again and again: each has a last run, and may be too old
+WRITE = "write "  # what the lease of a kind that is written begins with
+_COUNTS = ("read", "inserted", "updated", "unchanged", "gone", "rejected", "requests", "keys", "braked")
+EMAIL = "email"  # a key that is personal wherever it is one
+HIDDEN = "(personal)"
 RUN_ID = re.compile(r"[0-9a-f]{4,12}")
 
 
@@ -59,7 +65,9 @@ class Run:
     error: str | None
     keys: int  # that a census walked
     braked: int  # rows that would have ended and did not
-    last_done: dt.datetime | None = None  # when a run of this mapping last ended as done
+    plan: str | None = None  # that it carried out
+    counts: Mapping[str, Any] | None = None  # of a push: its rows by what they came to, as `tally.Counts` has them
+    last_done: dt.datetime | None = None  # when a run of this mapping and verb last ended as done
 
 
 @attrs.frozen(kw_only=True)
@@ -72,34 +80,6 @@ class Places:
     oldest: str | None
     newest: str | None
     moved_at: dt.datetime
-
-
-@attrs.frozen(kw_only=True)
-class RejectCount:
-    """How many rejects a mapping has, and how many of its scopes failed."""
-
-    mapping: str
-    environment: str
-    rejects: int
-    scopes: int
-    last_seen: dt.datetime
-
-
-@attrs.frozen(kw_only=True)
-class Reject:
-    """One reject: a value, a record without a key, or (no key) a scope that failed."""
-
-    mapping: str
-    environment: str
-    key: str
-    column: str
-    scope: str
-    reason: str
-    declared: str | None
-    found: str | None
-    run: str
-    first_seen: dt.datetime
-    last_seen: dt.datetime
 
 
 @attrs.frozen(kw_only=True)
@@ -119,7 +99,7 @@ class Finding:
 
 @attrs.frozen(kw_only=True)
 class Held:
-    """A lease that a process holds now; `mapping` and `environment` are what it may run."""
+    """A lease that a process holds now; `mapping` and `environment` are what it may run, `kind` what it may write."""
 
     mapping: str
     environment: str
@@ -127,16 +107,18 @@ class Held:
     host: str
     since: str
     run: str
+    kind: str = ""
 
 
 @attrs.frozen(kw_only=True)
 class Stale:
-    """A mapping that has not finished a run for too long. `last_done` is None where it never did."""
+    """A mapping that has not finished a run of a verb for too long. `last_done` is None where it never did."""
 
     mapping: str
     environment: str
     last_done: dt.datetime | None
     last_status: str | None
+    verb: str = PULL
 
 
 @attrs.frozen(kw_only=True)
@@ -144,9 +126,10 @@ class Question:
     """
     What is asked. `names` are mappings (patterns may be among them) or the beginning of a run's id; none: everything.
 
-    max_age: a mapping that was ever pulled, or is named, and has not finished a run for so long is stale.
+    max_age: a mapping that was ever pulled, or is named, and has not finished a run for so long is stale; one that was
+    ever pushed, too.
     environment: None: all of them.
-    with_rejects: the first rejects of each mapping too.
+    with_rejects: the first rejects and open conflicts of each mapping too.
     """
 
     names: tuple[str, ...] = ()
@@ -166,6 +149,8 @@ class Standing:
     places: tuple[Places, ...] = ()
     reject_counts: tuple[RejectCount, ...] = ()
     rejects: tuple[Reject, ...] = ()
+    conflict_counts: tuple[ConflictCount, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
     findings: tuple[Finding, ...] = ()
     leases: tuple[Held, ...] = ()
     budget: tuple[budget.Usage, ...] = ()
@@ -205,33 +190,73 @@ class _Reading:
 
     def take(self, bare: Standing) -> Standing:
         """Read the warehouse and its leases."""
+        hidden = self._with_personal_keys()
         with self.warehouse.transaction() as t:
+            runs = self._runs(t)
             found = attrs.evolve(
                 bare,
                 has_warehouse=True,
-                runs=self._runs(t),
+                runs=runs,
                 places=_entries(t, marks.MARKS, Places, _PLACES),
-                reject_counts=_entries(t, journal.REJECTS, RejectCount, _REJECT_COUNTS),
-                rejects=self._rejects(t),
+                reject_counts=outstanding.reject_counts(t),
+                rejects=self._rejects(t, hidden),
+                conflict_counts=outstanding.conflict_counts(t),
+                conflicts=self._conflicts(t, runs, hidden),
                 findings=_entries(t, journal.FINDINGS, Finding, _FINDINGS),
             )
+            fulls = marks.unfinished_fulls(t) if t.columns(journal.RUNS) and t.columns(marks.MARKS) else []
+            writing = _writing(t)
         self.warehouse.rest(waiting=True)
-        held = tuple(_held(name, holder) for name, holder in sorted(self.warehouse.leases().items()))
-        return attrs.evolve(found, leases=held, runs=self._told_broken(found.runs, held))
+        held = tuple(_held(name, holder, writing) for name, holder in sorted(self.warehouse.leases().items()))
+        findings = self._with_fulls(found.findings, fulls, held)
+        return attrs.evolve(found, leases=held, runs=self._told_broken(found.runs, held), findings=findings)
+
+    def _with_fulls(
+        self, findings: Sequence[Finding], fulls: Sequence[marks.UnfinishedFull], held: Sequence[Held]
+    ) -> tuple[Finding, ...]:
+        """
+        Tell of each --full that did not end what the next plain pull makes of it. Once one was done, what is left
+        stands in `syncer.findings`.
+        """
+        holding = {(lease.mapping, lease.environment) for lease in held if not lease.kind}
+        known = mappings.known(folders=self.settings.folders, objects=self.settings.objects())
+        told: dict[tuple[str, str], Finding] = {}
+        for full in fulls:
+            name = (full.mapping, full.environment)
+            if full.status == RUNNING and name in holding:
+                continue
+            inbound = known[full.mapping].inbound if full.mapping in known else None
+            told[name] = Finding(
+                mapping=full.mapping,
+                environment=full.environment,
+                kind=marks.FULL_UNFINISHED,
+                key="",
+                detail=full.told(version=inbound.version if inbound else None, is_past=False),
+                run=full.run,
+                first_seen=full.started_at,
+                last_seen=full.updated_at,
+                times=full.times,
+            )
+        others = [
+            each
+            for each in findings
+            if each.kind != marks.FULL_UNFINISHED or (each.mapping, each.environment) not in told
+        ]
+        return tuple(sorted([*others, *told.values()], key=lambda each: (each.mapping, each.environment)))
 
     def stale(self, found: Standing) -> tuple[Stale, ...]:
         """Find what has no finished run since `max_age`; a mapping that is named counts even if never pulled."""
         if self.question.max_age is None:
             return ()
-        last: dict[tuple[str, str], Run | None] = {(run.mapping, run.environment): run for run in found.runs}
+        last: dict[tuple[str, str, str], Run | None] = {
+            (run.mapping, run.environment, run.verb): run for run in found.runs if run.verb in (PULL, PUSH)
+        }
         environment = self.question.environment or DEFAULT_ENVIRONMENT
-        pulled = {mapping for mapping, _ in last}
-        named = [
-            name
-            for name in mappings.known(folders=self.settings.folders, objects=self.settings.objects())
-            if name in self.question.names
-        ]
-        last.update({(name, environment): None for name in named if name not in pulled})
+        ever = {mapping for mapping, _, _ in last}
+        known = mappings.known(folders=self.settings.folders, objects=self.settings.objects())
+        for name in self.question.names:
+            if name in known and name not in ever:
+                last[name, environment, PULL if known[name].inbound is not None else PUSH] = None
         oldest = found.now - self.question.max_age
         return tuple(
             Stale(
@@ -239,29 +264,55 @@ class _Reading:
                 environment=where,
                 last_done=run.last_done if run else None,
                 last_status=run.status if run else None,
+                verb=verb,
             )
-            for (name, where), run in last.items()
+            for (name, where, verb), run in last.items()
             if run is None or run.last_done is None or run.last_done < oldest
         )
 
     def _runs(self, t: Transaction) -> tuple[Run, ...]:
-        """The last run of each mapping and environment, or the runs that are asked for by id."""
+        """The last run of each mapping, environment and verb, or the runs that are asked for by id."""
         last = _run_entries(t, _LAST_RUNS)
         if not self.ids:
-            return last
-        done = {(run.mapping, run.environment): run.last_done for run in last}
+            return tuple(run for run in last if run.verb in (PULL, PUSH) or not _is_followed(run, last))
+        done = {(run.mapping, run.environment, run.verb): run.last_done for run in last}
         chosen = []
         for beginning in self.ids:
             found = _run_entries(t, _RUNS_BY_ID, beginning)
             if len(found) != 1:
                 raise _no_run(beginning, [run.run for run in found])
-            chosen.append(attrs.evolve(found[0], last_done=done.get((found[0].mapping, found[0].environment))))
+            last_done = done.get((found[0].mapping, found[0].environment, found[0].verb))
+            chosen.append(attrs.evolve(found[0], last_done=last_done))
         return tuple(chosen)
 
-    def _rejects(self, t: Transaction) -> tuple[Reject, ...]:
+    def _rejects(self, t: Transaction, hidden: set[str]) -> tuple[Reject, ...]:
         if not self.question.with_rejects and not self.ids:
             return ()
-        return _entries(t, journal.REJECTS, Reject, _FIRST_REJECTS, [FIRST_REJECTS])
+        return tuple(
+            attrs.evolve(each, key=HIDDEN) if each.mapping in hidden and each.scope == PUSHED and each.key else each
+            for each in outstanding.first_rejects(t, FIRST_REJECTS)
+        )
+
+    def _conflicts(self, t: Transaction, runs: Sequence[Run], hidden: set[str]) -> tuple[Conflict, ...]:
+        if self.ids:
+            found = outstanding.conflicts_of(t, [run.run for run in runs], FIRST_REJECTS)
+        else:
+            found = outstanding.first_conflicts(t, FIRST_REJECTS) if self.question.with_rejects else ()
+        return tuple(attrs.evolve(each, key=HIDDEN) if each.mapping in hidden else each for each in found)
+
+    def _with_personal_keys(self) -> set[str]:
+        """Return the mappings whose rows go out under a key that is personal."""
+        found = set()
+        for mapping in mappings.known(folders=self.settings.folders, objects=self.settings.objects()).values():
+            own = self.settings.for_mapping(mapping.name)
+            match_on = own.get("match_on") or (mapping.outbound.match_on if mapping.outbound is not None else None)
+            rules = own.get("personal", {})
+            named = {field.column for field in mapping.fields if field.personal} | set(
+                () if isinstance(rules, str) else rules
+            )
+            if match_on == EMAIL or match_on in named:
+                found.add(mapping.name)
+        return found
 
     def _told_broken(self, runs: Sequence[Run], held: Sequence[Held]) -> tuple[Run, ...]:
         """
@@ -270,8 +321,18 @@ class _Reading:
         A run may have ended between the reading of its row and of the leases. It writes its end before it lets go, so
         its row, read again after the lease was seen free, tells.
         """
-        holding = {(lease.mapping, lease.environment) for lease in held}
-        doubtful = [run for run in runs if run.status == RUNNING and (run.mapping, run.environment) not in holding]
+        pulling = {(lease.mapping, lease.environment) for lease in held if not lease.kind}
+        writing = {lease.run for lease in held if lease.kind}  # a kind's lease may be another mapping's
+        doubtful = [
+            run
+            for run in runs
+            if run.status == RUNNING
+            and (
+                run.run not in writing
+                if run.plan or run.verb == PUSH
+                else (run.mapping, run.environment) not in pulling
+            )
+        ]
         if not doubtful:
             return tuple(runs)
         with self.warehouse.transaction() as t:
@@ -310,6 +371,8 @@ class _Reading:
             places=tuple(filter(is_kept, found.places)),
             reject_counts=tuple(filter(is_kept, found.reject_counts)),
             rejects=tuple(filter(is_kept, found.rejects)),
+            conflict_counts=tuple(filter(is_kept, found.conflict_counts)),
+            conflicts=tuple(filter(is_kept, found.conflicts)),
             findings=tuple(filter(is_kept, found.findings)),
             leases=tuple(filter(is_kept, found.leases)),
             budget=tuple(use for use in found.budget if not wanted or use.owner.partition(":")[0] in wanted),
@@ -328,18 +391,35 @@ def _entries(
 
 
 def _run_entries(t: Transaction, query: str, *parameters: str) -> tuple[Run, ...]:
-    """Read runs; a column that the warehouse does not have yet, or a run from before it, counts nothing."""
+    """Read runs; what the warehouse has no column for yet, or a run that is not over has not counted, is nothing."""
     present = t.columns(journal.RUNS)
     names = [field.name for field in attrs.fields(Run) if field.name != "last_done"]
     columns = [
-        f"r.{sql.quoted(name)}"
-        if name not in _CAME_LATER
-        else f"COALESCE(r.{sql.quoted(name)}, 0)"
-        if name in present
+        f"COALESCE(r.{sql.quoted(name)}, 0)"
+        if name in _COUNTS and name in present
         else "0"
+        if name in _COUNTS
+        else f"r.{sql.quoted(name)}"
+        if name in present
+        else "CAST(NULL AS TEXT)"
         for name in names
     ]
-    return _entries(t, journal.RUNS, Run, query.replace("{columns}", ", ".join(columns)), parameters)
+    found = _entries(t, journal.RUNS, Run, query.replace("{columns}", ", ".join(columns)), parameters)
+    return tuple(attrs.evolve(run, counts=orjson.loads(str(run.counts)) if run.counts else None) for run in found)
+
+
+def _is_followed(run: Run, others: Sequence[Run]) -> bool:
+    """Tell whether a push, or another run of a plan, began after this one."""
+    same = [each for each in others if (each.mapping, each.environment) == (run.mapping, run.environment)]
+    return any(each.started_at > run.started_at for each in same if each.verb != PULL)
+
+
+def _writing(t: Transaction) -> dict[str, str]:
+    """Return the mappings of the runs that say they are under way, by run."""
+    if not t.columns(journal.RUNS):
+        return {}
+    query = f"SELECT run, mapping FROM {sql.table_name(journal.RUNS)} WHERE status = '{RUNNING}'"
+    return dict(t.rows(sql.statement(query)))
 
 
 def told(run: Run, again: Sequence[Run]) -> Run:
@@ -370,10 +450,12 @@ def _no_run(beginning: str, found: Sequence[str]) -> UsageError:
     )
 
 
-def _held(name: str, holder: Holder) -> Held:
-    mapping, _, environment = name.partition("@")
+def _held(name: str, holder: Holder, writing: Mapping[str, str]) -> Held:
+    what, _, environment = name.partition("@")
+    kind = what.removeprefix(WRITE) if what.startswith(WRITE) else ""
     return Held(
-        mapping=mapping,
+        mapping=writing.get(holder.run, kind) if kind else what,
+        kind=kind,
         environment=environment or DEFAULT_ENVIRONMENT,
         pid=holder.pid,
         host=holder.host,
@@ -385,15 +467,15 @@ def _held(name: str, holder: Holder) -> Held:
 _LAST_RUNS = f"""
 SELECT {{columns}}, d.last_done
 FROM (
-    SELECT *, ROW_NUMBER() OVER (PARTITION BY mapping, environment ORDER BY started_at DESC, run DESC) AS from_last
-    FROM {{table}}
+    SELECT *, ROW_NUMBER() OVER (PARTITION BY mapping, environment, verb ORDER BY started_at DESC, run DESC)
+    AS from_last FROM {{table}}
 ) AS r
 LEFT JOIN (
-    SELECT mapping, environment, MAX(finished_at) AS last_done FROM {{table}} WHERE status = '{DONE}'
-    GROUP BY mapping, environment
-) AS d ON d.mapping = r.mapping AND d.environment = r.environment
+    SELECT mapping, environment, verb, MAX(finished_at) AS last_done FROM {{table}} WHERE status = '{DONE}'
+    GROUP BY mapping, environment, verb
+) AS d ON d.mapping = r.mapping AND d.environment = r.environment AND d.verb = r.verb
 WHERE r.from_last = 1
-ORDER BY r.mapping, r.environment
+ORDER BY r.mapping, r.environment, r.verb
 """
 _RUNS_BY_ID = """
 SELECT {columns}, NULL FROM {table} AS r WHERE r.run LIKE ? || '%' ORDER BY r.started_at
@@ -401,19 +483,6 @@ SELECT {columns}, NULL FROM {table} AS r WHERE r.run LIKE ? || '%' ORDER BY r.st
 _PLACES = """
 SELECT mapping, environment, COUNT(*), MIN(mark), MAX(mark), MAX(updated_at)
 FROM {table} GROUP BY mapping, environment ORDER BY mapping, environment
-"""
-_REJECT_COUNTS = """
-SELECT mapping, environment, COUNT(*), SUM(CASE WHEN key = '' AND scope <> '' THEN 1 ELSE 0 END), MAX(last_seen)
-FROM {table} GROUP BY mapping, environment ORDER BY mapping, environment
-"""
-_FIRST_REJECTS = """
-SELECT mapping, environment, key, "column", scope, reason, declared, found, run, first_seen, last_seen
-FROM (
-    SELECT *, ROW_NUMBER() OVER (
-        PARTITION BY mapping, environment ORDER BY last_seen DESC, key, "column", scope
-    ) AS from_last FROM {table}
-) AS r
-WHERE r.from_last <= ? ORDER BY mapping, environment, r.from_last
 """
 _FINDINGS = """
 SELECT mapping, environment, kind, key, detail, run, first_seen, last_seen, times

@@ -17,6 +17,19 @@ from syncer.limits import Size
 from syncer.plans import CHANGES, PLAN_ROWS, Header
 from syncer.warehouses import Transaction
 
+COUNTS = (  # the name in a run's counts, what is told of a plan, and of a run
+    ("created", "to create", "created"),
+    ("updated", "to update", "updated"),
+    ("archived", "to archive", "archived"),
+    ("merged", "to merge", "merged"),
+    ("conflicts", "in conflict", "in conflict"),
+    ("rejected", "rejected", "rejected"),
+    ("failed", "failed", "failed"),
+    ("pending", "pending", "pending"),
+    ("skipped", "skipped", "skipped"),
+    ("unchanged", "unchanged", "unchanged"),
+)
+BEHIND_KEY = " change #"  # of a revert's row, before its number, where its key has several
 _WRITES = "action IN ('update', 'associate', 'disassociate')"
 _OPEN = "state IN ('planned', 'pending', 'sending', 'left_out')"
 
@@ -55,6 +68,7 @@ class Pushed:
     checksum: str
     mapping: str
     environment: str
+    verb: str = "push"
     status: str = DONE
     counts: Counts = attrs.field(factory=Counts)
     associated: int = 0
@@ -70,6 +84,39 @@ class Pushed:
         """Whether nothing was to be written."""
         return self.run is None
 
+    def __str__(self) -> str:
+        """Write the run in a line: `push hubspot.companies: 1 created, 3 unchanged of 4 read; 5 requests`."""
+        requests = f"{self.requests:,} {'request' if self.requests == 1 else 'requests'}"
+        refused = "".join(f"; refused: {trip}" for trip in self.trips)
+        failed = f"; failed: {self.error}" if self.error else ""
+        return f"{'plan' if self.is_rehearsal else self.verb} {self.mapping}: {self.told}; {requests}{refused}{failed}"
+
+    @property
+    def told(self) -> str:
+        """The counts in words: `3 to create, 1 in conflict of 4,815 read`; edges beside them."""
+        parts = [f"{number:,} {words}" for _, number, words in self.outcomes() if number]
+        text = f"{', '.join(parts) or 'nothing to do'} of {self.counts.read:,} read"
+        return "; ".join([text, *(f"{number:,} {words}" for _, number, words in self.edges())])
+
+    def outcomes(self) -> list[tuple[str, int, str]]:
+        """Return name, number and words of what the rows came to, or would; those of which there are none, too."""
+        is_plan = self._is_plan
+        return [(name, getattr(self.counts, name), would if is_plan else did) for name, would, did in COUNTS]
+
+    def edges(self) -> list[tuple[str, int, str]]:
+        """Return name, number and words of the edges that are made and taken away, where there are any."""
+        found = (
+            ("associated", self.associated, "to make" if self._is_plan else "made"),
+            ("disassociated", self.disassociated, "to take away" if self._is_plan else "taken away"),
+        )
+        return [
+            (name, number, f"{'edge' if number == 1 else 'edges'} {what}") for name, number, what in found if number
+        ]
+
+    @property
+    def _is_plan(self) -> bool:
+        return self.is_rehearsal or self.status == REFUSED
+
     @property
     def exit_code(self) -> int:
         """1 failed, or rows that failed or are pending; 4 refused by the limits; 3 rejects or conflicts; 0 done."""
@@ -82,10 +129,14 @@ class Pushed:
         return 3 if self.counts.rejected or self.counts.conflicts else 0
 
 
-def count(t: Transaction, header: Header, *, is_rehearsal: bool = False) -> Counts:
-    """Count the rows of a plan; *is_rehearsal*: as if every change were done."""
-    done = "state IN ('done', 'planned')" if is_rehearsal else "state = 'done'"
-    left = "FALSE" if is_rehearsal else _OPEN
+def count(t: Transaction, header: Header, run: str | None) -> Counts:
+    """
+    Count the rows of a plan by what a run did; what an earlier run of it did is unchanged by now.
+
+    run: None: as if every change that is still open were done.
+    """
+    done = _OPEN if run is None else f"state = '{plan.DONE}' AND run = {_literal(run)}"
+    left = "FALSE" if run is None else _OPEN
 
     marks = {
         "rejected": f"state = '{plan.REJECTED}'",
@@ -98,7 +149,7 @@ def count(t: Transaction, header: Header, *, is_rehearsal: bool = False) -> Coun
         "pending": left,
     }
     marked = ", ".join(f"MAX(CASE WHEN {each} THEN 1 ELSE 0 END) AS {name}" for name, each in marks.items())
-    changed = f"SELECT key, {marked} FROM {sql.table_name(CHANGES)} WHERE plan = ? GROUP BY key"
+    changed = _changed(header, marked)
     first = "".join(
         f"WHEN {condition} THEN '{outcome}' "
         for outcome, condition in (
@@ -125,6 +176,22 @@ def count(t: Transaction, header: Header, *, is_rehearsal: bool = False) -> Coun
     return Counts(**found)
 
 
+def _literal(run: str) -> str:
+    return "'" + run.replace("'", "''") + "'"
+
+
+def _changed(header: Header, marked: str) -> str:
+    """Select what the changes of each row come to; a row of a revert is one change, whatever else its key has."""
+    changes = sql.table_name(CHANGES)
+    if header.reverts is None:
+        return f"SELECT key, {marked} FROM {changes} WHERE plan = ? GROUP BY key"
+    return (
+        f"SELECT COALESCE(q.key, x.key) AS key, {marked} FROM {changes} AS x LEFT JOIN {sql.table_name(PLAN_ROWS)} AS "
+        f"q ON q.plan = x.plan AND q.key = x.key || '{BEHIND_KEY}' || CAST(x.number AS TEXT) WHERE x.plan = ? "
+        "GROUP BY COALESCE(q.key, x.key)"
+    )
+
+
 def size(counts: Counts, counted: Mapping[tuple[str, str], int], header: Header) -> Size:
     """Return how large a plan is, for its limits: of the changes that are not done yet."""
 
@@ -143,10 +210,9 @@ def size(counts: Counts, counted: Mapping[tuple[str, str], int], header: Header)
     )
 
 
-def edges(counted: Mapping[tuple[str, str], int], *, is_rehearsal: bool) -> tuple[int, int]:
-    """Return how many edges were made and taken away, or would be."""
-    states = (plan.DONE, plan.PLANNED) if is_rehearsal else (plan.DONE,)
-    made, taken = (
-        sum(counted.get((action, state), 0) for state in states) for action in (plan.ASSOCIATE, plan.DISASSOCIATE)
-    )
-    return made, taken
+def edges(t: Transaction, header: Header, run: str | None) -> tuple[int, int]:
+    """Return how many edges a run made and took away; None: how many would be."""
+    done = _OPEN if run is None else f"state = '{plan.DONE}' AND run = {_literal(run)}"
+    query = f"SELECT action, COUNT(*) FROM {sql.table_name(CHANGES)} WHERE plan = ? AND {done} GROUP BY action"
+    found = {action: int(number) for action, number in t.rows(sql.statement(query), [header.plan])}
+    return found.get(plan.ASSOCIATE, 0), found.get(plan.DISASSOCIATE, 0)

@@ -173,6 +173,35 @@ def test_a_comment_that_a_person_wrote_stays(site: Site) -> None:
     assert comments(site)["a"] == "ask Ada"
 
 
+ODD = [
+    ("cut \ud83d", "cut \ufffd"),
+    ("\ude00 and \ud83d\ud83d", "\ufffd and \ufffd\ufffd"),
+    ("\ud83d\ude00", "\U0001f600"),  # both halves, which some libraries leave apart
+    ("nul\0", "nul\ufffd"),
+    ("\x01 \x1e\x1f\u202e\uffff '\"{}\\", "\x01 \x1e\x1f\u202e\uffff '\"{}\\"),
+    ("x" * 100_000, "x" * 100_000),
+]
+
+
+@pytest.mark.parametrize(("label", "held"), ODD)
+def test_a_label_that_no_warehouse_holds_is_mended_as_values_are(site: Site, label: str, held: str) -> None:
+    """In the catalogue, in the record of columns and in what is told; the next run finds nothing new in it."""
+    odd = Field("a", comment=label)
+    pulled(site, [odd, B], {"id": 1, "a": "x", "b": "1"})
+    assert comments(site)["a"] == held
+    assert site.rows('SELECT label FROM syncer."columns" WHERE "column" = \'a\'') == [(held,)]
+    assert pulled(site, [odd, B], {"id": 1, "a": "x", "b": "1"}).notes == () and site.rows(FINDINGS) == []
+
+
+def test_a_label_that_becomes_odd_is_told_mended(site: Site) -> None:
+    """Also in an older table's new column, and where the column's comment is set anew."""
+    pulled(site, [A])
+    done = pulled(site, [Field("a", comment="cut \ud83d\0"), Field("c", comment="\ud83d\0")])
+    assert "'Label A' is 'cut \ufffd\ufffd' now" in done.notes[1]
+    assert comments(site)["a"] == "cut \ufffd\ufffd" and comments(site)["c"] == "\ufffd\ufffd"
+    told(site).encode()
+
+
 def test_a_label_that_was_not_known_before_is_no_change(site: Site) -> None:
     """And one that is not told any more leaves the one that was."""
     pulled(site, [Field("a")])

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import attrs
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from syncer import settings as settings_module
 from syncer.errors import UsageError, WarehouseError
-from syncer.odbc import arrays, connecting, faults, strings
+from syncer.odbc import connecting, faults, strings
 from syncer.odbc.strings import ConnectionString, parse
 from syncer.settings import Settings
-from syncer.values import JSON, TEXT
-from tests.conftest import OWN
+from syncer.warehouses import find
+from tests.conftest import OWN, MovableClock
+from tests.servers.said import SECRET, error
+from tests.servers.tds import WANTS_TLS, Door
 
 DRIVER = "Driver={PostgreSQL Unicode};Server=127.0.0.1;Port=1"
-SECRET = "Gehe1m"
 KEYS = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,8}( [A-Za-z0-9]{1,4})?", fullmatch=True)
 
 
@@ -341,6 +342,87 @@ def test_why_there_is_no_connection_is_told(string: str, state: str, text: str, 
     assert ("sslrootcert" in str(found)) == (hint == "sslrootcert")
 
 
+FREETDS = "Driver=FreeTDS;Server=127.0.0.1;UID=ada;TDS_Version=7.4;ClientCharset=UTF-8"
+WRONG = (18456, "Login failed for user 'ada'.")
+NO_SERVER = "no connection, and FreeTDS does not say why"
+
+
+@pytest.mark.parametrize(
+    ("answers", "more", "told", "hint"),
+    [
+        ({"refusal": WRONG}, {}, "the login of ada was refused", "SYNCER_WAREHOUSE_PASSWORD"),
+        (
+            {"refusal": (18470, "Login failed for user 'ada'. Reason: The account is disabled.")}, {},
+            "may not log in", "ENABLE",
+        ),
+        (
+            {"refusal": (4060, 'Cannot open database "d" requested by the login. The login failed.')}, {},
+            "there is no such database", "Database=…",
+        ),
+        (
+            {"refusal": (17809, "Could not connect because the maximum number of '1' user connections has already "
+                                "been reached.")},
+            {}, "as many connections as it takes", "user connections",
+        ),
+        (
+            {"refusal": (18401, "Login failed for user 'ada'. Reason: Server is in script upgrade mode. Only "
+                                "administrator can connect at this time.")},
+            {}, "the server does not take connections", "Is it running",
+        ),
+        ({"first": b"HTTP/1.1 400 Bad Request\r\n\r\n"}, {}, NO_SERVER, "TDS_Version=7.4"),
+        ({"first": b"\0" * 64}, {}, NO_SERVER, "Port=…"),
+        ({"first": b""}, {}, NO_SERVER, "Server=… and Port=…"),
+        ({"encryption": WANTS_TLS}, {}, NO_SERVER, "Encryption=require"),
+        ({"refusal": WRONG}, {"Encryption": "require"}, NO_SERVER, "Encryption=off"),
+        ({"refusal": WRONG}, {"Encryption": "off"}, "the login of ada was refused", "SYNCER_WAREHOUSE_PASSWORD"),
+        ({"refusal": WRONG}, {"TDS_Version": "5.0"}, NO_SERVER, "is TDS_Version=7.4"),
+        (None, {}, "the server does not take connections", "Is it running, and are Server=… and Port=… right"),
+        (None, {"TDS_Version": "9.9"}, "the server does not take connections", "Is it running"),
+        (None, {"Port": "x"}, "the server does not take connections", "Port=…"),
+        (None, {"ClientCharset": "NOPE"}, "does not know the ClientCharset", "ClientCharset=UTF-8"),
+        (None, {"Server": "no.such.host.invalid"}, "that server's name is not known here", "Check Server=…"),
+        (None, {"Server": ""}, "no server is named", "Add Server=…"),
+        (None, {"Server": "", "Servername": "nope"}, NO_SERVER, "freetds.conf"),
+    ],
+)  # fmt: skip
+def test_why_freetds_made_no_connection_is_told(
+    answers: dict[str, Any] | None, more: dict[str, str], told: str, hint: str
+) -> None:
+    """It has few words, and the same ones for a wrong name, another kind of server and TLS: none is a next step."""
+    with contextlib.nullcontext() if answers is None else Door(**answers) as door:
+        port = {"Port": str(closed_port() if door is None else door.port)}
+        given = {**parse(FREETDS).parts, **port, "PWD": SECRET, **more}
+        link = connecting.Link(string=ConnectionString({key: value for key, value in given.items() if value}))
+        with pytest.raises((WarehouseError, connecting.manager().Error)) as caught:
+            connecting.connect(link, {})
+    found = caught.value
+    if not isinstance(found, WarehouseError):  # one that may be there in a moment: so it is told when that has passed
+        assert faults.is_starting(found)
+        found = connecting.refused(link, found)
+    assert isinstance(found, WarehouseError) and told in found.message and hint in found.hint, str(found)
+    assert SECRET not in str(found)
+
+
+def closed_port() -> int:
+    """A port of this machine at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        return int(made.getsockname()[1])
+
+
+def test_a_server_that_freetds_does_not_reach_is_not_waited_for_the_first_time(tmp_path: Path) -> None:
+    """Another name or port: it is said at once; one that was there is waited for."""
+    clock = MovableClock()
+    settings = Settings(warehouse=f"odbc:{FREETDS};Port={closed_port()}", base=tmp_path, wait_s=30)
+    warehouse = find(settings, clock=clock)
+    with pytest.raises(WarehouseError, match="does not take connections.*Is it running"):
+        warehouse.exists()
+    assert clock.slept == []
+    warehouse._was_connected = True  # type: ignore[attr-defined]  # as after a restart of the server
+    with pytest.raises(WarehouseError, match="does not take connections"):
+        warehouse.exists()
+    assert sum(clock.slept) > 29
+
+
 @pytest.mark.parametrize("verb", [["check", "scripted"], ["status", "--output", "json"]])
 def test_every_verb_says_it(tmp_path: Path, verb: list[str]) -> None:
     """What is wrong with the link is no fault of syncer."""
@@ -377,97 +459,3 @@ def test_a_server_that_is_down_behind_an_unknown_driver_is_told(monkeypatch: pyt
     monkeypatch.setattr(connecting, "_KNOWN", {})
     with pytest.raises(WarehouseError, match="does not take connections"):
         connecting.dbms_of(connecting.link(DRIVER, Settings()))
-
-
-# What an error means.
-
-
-class Told(Exception):
-    """An error as pyodbc raises it."""
-
-
-def error(state: str, text: str) -> Told:
-    return Told(state, f"[{state}] {text} (1) (SQLExecDirectW)")
-
-
-@pytest.mark.parametrize(
-    ("state", "text", "meaning"),
-    [
-        ("08S01", "Communication link failure", "is_lost"),
-        ("HY000", "server closed the connection unexpectedly", "is_lost"),
-        ("HY000", "The connection has been lost;\nError while preparing parameters", "is_lost"),
-        ("57P01", "FATAL: terminating connection due to administrator command;\nserver closed", "is_lost"),
-        ("57P02", "terminating connection because of crash of another server process", "is_lost"),
-        ("HY000", "could not send data to server: Broken pipe", "is_lost"),
-        ("01000", "[FreeTDS][SQL Server]Unexpected EOF from the server: DBPROCESS is dead", "is_lost"),
-        ("08001", "FATAL: the database system is starting up", "is_starting"),
-        ("08001", "FATAL: the database system is in recovery mode", "is_starting"),
-        ("08001", 'connection to server at "h", port 1 failed: Connection refused\n\tIs it running?', "is_starting"),
-        ("08001", "FATAL:  sorry, too many clients already", "is_starting"),
-        ("08001", 'FATAL:  too many connections for role "x"', "is_full"),
-        ("08001", 'FATAL:  password authentication failed for user "x"', "is_login"),
-        ("28000", "[Microsoft][ODBC Driver 18 for SQL Server]Login failed for user 'x'.", "is_login"),
-        ("08001", "fe_sendauth: no password supplied", "is_login"),
-        ("08001", 'FATAL:  role "x" does not exist', "is_login"),
-        ("08001", 'FATAL:  role "x" is not permitted to log in', "is_login"),
-        ("08001", 'FATAL:  no pg_hba.conf entry for host "::1", user "x", database "y", SSL off', "is_no_entry"),
-        ("08001", 'FATAL:  database "x" does not exist', "is_no_database"),
-        ("08001", 'could not translate host name "x" to address: Name or service not known', "is_no_host"),
-    ],
-)  # fmt: skip
-def test_what_a_driver_says_is_understood(state: str, text: str, meaning: str) -> None:
-    """Many drivers have but one state for all that is odd."""
-    assert getattr(faults, meaning)(error(state, text))
-    assert not getattr(faults, meaning)(error("22P02", 'invalid input syntax for type bigint: "x"'))
-
-
-@pytest.mark.parametrize(
-    ("state", "text", "shown"),
-    [
-        ("22001", "ERROR: value too long for type character varying(5)", "value too long for type character varying"),
-        ("22P02", f'ERROR: invalid input syntax for type bigint: "{SECRET}"', "input syntax for type bigint: …"),
-        ("23505", f'duplicate key value violates "x"\nDETAIL:  Key (a)=({SECRET}) already exists.', "duplicate key"),
-        ("22008", f'date/time field value out of range: "{SECRET} "quoted" x"', "value out of range: …"),
-        ("42P01", 'ERROR: relation "load.x" does not exist;\nError while executing the query', '"load.x" does not'),
-        ("42501", "permission denied for table x", "permission denied for table x"),
-    ],
-)  # fmt: skip
-def test_what_a_driver_said_is_shown_without_a_value(state: str, text: str, shown: str) -> None:
-    """Names are shown, values of records are not."""
-    told = faults.shown(error(state, text))
-    assert shown in told and SECRET not in told and told.endswith(f"[{state}]")
-    assert "SQLExec" not in told and "Error while" not in told
-
-
-# NUL, which no server holds.
-
-NULLED = st.recursive(
-    st.none() | st.integers() | st.text(alphabet='\0a"\\\u0000u0é', max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(alphabet='\0a\\"u0', max_size=4), inner, max_size=3)
-    ),
-    max_leaves=8,
-)
-
-
-def replaced(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.replace("\0", "\ufffd")
-    if isinstance(value, list):
-        return [replaced(each) for each in value]
-    return {replaced(key): replaced(each) for key, each in value.items()} if isinstance(value, dict) else value
-
-
-@given(st.lists(NULLED, min_size=1, max_size=4))
-def test_an_escaped_nul_in_json_is_replaced_and_nothing_else(values: list[Any]) -> None:
-    """In keys and texts, side by side; `\\\\u0000` is a backslash and a word, and stays."""
-    column = pa.chunked_array([pa.array([json.dumps(value)]) for value in values])
-    assert [json.loads(text) for text in arrays.texts(column, JSON).to_pylist()] == [replaced(each) for each in values]
-
-
-@given(st.lists(st.none() | st.text(alphabet='\0a{\\"N,', max_size=6), max_size=5))
-def test_a_nul_in_a_text_is_replaced(values: list[str | None]) -> None:
-    """A driver would cut the text there, and say nothing."""
-    assert arrays.texts(pa.chunked_array([pa.array(values, pa.string())]), TEXT).to_pylist() == [
-        value if value is None else replaced(value) for value in values
-    ]

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from syncer import mappings, sources
+from syncer import mappings, sources, warehouses
 from syncer.budget import Budget
 from syncer.clock import SystemClock
 from syncer.errors import MappingError, UsageError
-from syncer.settings import Account
+from syncer.settings import Account, Settings
 from syncer.transport import Doors
 
 HEAD = "from syncer.mapping import *\nfrom syncer.values import *\n"
@@ -142,3 +142,27 @@ def test_no_text_in_a_wrong_option_is_repeated(tmp_path: Path, value: Any) -> No
         with pytest.raises(UsageError, match="it is a number") as caught:
             connect(own(tmp_path, "sources", NEEDS + body), options={"workers": value})
         assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("def connect(link, **_): pass\n", "connect returns None; it must return a warehouse"),
+        (
+            "def connect(link, **_): return 'x'\n",
+            "connect returns str, which lacks dialect, .*, close; it must return",
+        ),
+        (
+            "class W:\n    dialect, name, takes_nul, longest_name = 'x', 'x', False, None\n    def lease(self): ...\n"
+            "def connect(link, **_): return W()\n",
+            "connect returns W, which lacks exists, transaction, rest, grow, leases, rewrite, close; it must return",
+        ),
+    ],
+)
+def test_what_an_own_backend_returns_is_looked_at(tmp_path: Path, body: str, words: str) -> None:
+    """Else the first step on it ends in a traceback that names neither the file nor what is missing."""
+    folder = own(tmp_path, "warehouses", f"DBMS = ('SQLite',)\n{body}")
+    settings = Settings(warehouse="odbc:Driver={SQLite3};Database=x.sqlite", base=tmp_path, folders=(folder,))
+    with pytest.raises(UsageError, match=f"my.py: {words}.*add-a-warehouse") as caught:
+        warehouses.find(settings, clock=SystemClock())
+    assert str(folder / "warehouses" / "my.py") in str(caught.value)

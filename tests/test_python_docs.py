@@ -26,7 +26,13 @@ pytest_plugins = ["tests.shop.fixtures"]
 PAGE = Path(__file__).parents[1] / "docs" / "python.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
-PARAMETERS = list(inspect.signature(syncer.pull).parameters.values())
+VERBS = {
+    "pull": syncer.pull,
+    "push": syncer.push,
+    "revert": syncer.revert,
+    "run": syncer.run,
+    "verify": syncer.verify,
+}
 ADDRESS = "https://example.atlassian.net"
 
 
@@ -82,20 +88,27 @@ def test_every_public_name_is_there(name: str) -> None:
     assert f"`{name}`" in TEXT
 
 
-def test_every_parameter_of_pull_is_explained() -> None:
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_parameter_is_explained(verb: str) -> None:
     """Each once, and none that there is not; the signature is that of the code."""
-    assert sorted(explained("`syncer.pull`")) == sorted(parameter.name for parameter in PARAMETERS)
-    shown = re.search(r"^    syncer\.pull\((.*)\)$", TEXT, re.MULTILINE)
-    assert shown is not None and re.findall(r"(\w+)=([\w.]+)", shown[1]) == [
+    parameters = list(inspect.signature(VERBS[verb]).parameters.values())
+    assert sorted(explained(f"`syncer.{verb}`")) == sorted(parameter.name for parameter in parameters)
+    shown = re.search(rf"^    syncer\.{verb}\((.*)\)$", TEXT, re.MULTILINE)
+    assert shown is not None and re.findall(r"(\w+)=([\w.()]+)", shown[1]) == [
         (parameter.name, repr(parameter.default))
-        for parameter in PARAMETERS
+        for parameter in parameters
         if parameter.default is not inspect.Parameter.empty
     ]
 
 
 @pytest.mark.parametrize(
     ("title", "kind"),
-    [("`Pulled`", syncer.Pulled), ("`Progress`", syncer.Progress), ("`Settings`", syncer.Settings)],
+    [
+        ("`Pulled`", syncer.Pulled),
+        ("`Progress`", syncer.Progress),
+        ("`Pushed`", syncer.Pushed),
+        ("`Settings`", syncer.Settings),
+    ],
 )
 def test_every_field_is_explained(title: str, kind: type[Any]) -> None:
     """Each once, and none that there is not."""

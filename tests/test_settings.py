@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from syncer import settings
+from syncer import mappings, settings
 from syncer.errors import UsageError
 
 
@@ -197,3 +197,12 @@ def test_the_place_of_the_warehouse_is_told_where_it_stands_in_the_file(tmp_path
     assert load(tmp_path, toml).place_of_warehouse() == f"{tmp_path / 'syncer.toml'}, line 4, url in [warehouse]"
     assert load(tmp_path, toml, SYNCER_WAREHOUSE="odbc:DSN=another").place_of_warehouse() == ""
     assert load(tmp_path, "[warehouse]\nwait_s = 1\n").place_of_warehouse() == ""
+
+
+def test_words_of_a_push_are_refused_for_what_only_comes_in(tmp_path: Path) -> None:
+    """They would be ignored silently."""
+    (tmp_path / "syncer.toml").write_text('["jira.issues"]\nrelation = "stage.issues"\n', encoding="utf-8")
+    found = settings.load(folder=tmp_path, variables={})
+    [mapping] = mappings.choose(["jira.issues"])
+    with pytest.raises(UsageError, match=r"line 2, .*jira\.issues only comes in, and relation"):
+        found.applied_to(mapping)

@@ -17,11 +17,13 @@ import sqlglot
 from syncer import sql
 from syncer.errors import WarehouseError
 from syncer.odbc import tsql
-from syncer.values import BIGINT, TIMESTAMP
+from syncer.odbc.exactly import COLLATION
+from syncer.tables import Column, Table
+from syncer.values import BIGINT, TEXT, TIMESTAMP
 from syncer.warehouses import Warehouse
 from tests.servers.meaning import to_duckdb
 from tests.servers.things import NOON, TEXTS, THINGS, prepared, things
-from tests.servers.tsql import MACROS, Cursor
+from tests.servers.tsql import MACROS, Cursor, StandIn
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -80,6 +82,30 @@ N = "CAST([n] AS NVARCHAR(MAX)) COLLATE Latin1_General_100_BIN2"
             "SELECT v.* FROM (SELECT n FROM load.t ORDER BY n) AS v (m) JOIN load.u AS u ON u.n > v.m",
             "SELECT [v].* FROM (SELECT [n] FROM [load].[t]) AS [v]([m]) JOIN [load].[u] AS [u] ON [u].[n] > [v].[m]",
         ),
+        (
+            "SELECT 1 FROM load.t WHERE a NOT LIKE 'x%'",
+            "SELECT 1 FROM [load].[t] WHERE NOT ([a] LIKE REPLACE(N'x%', N'[', N'[[]'))",
+        ),
+        ("SELECT TRIM(k), RTRIM(k) FROM load.t", "SELECT LTRIM(RTRIM([k])), RTRIM([k]) FROM [load].[t]"),
+        (
+            "SELECT q.* INTO d FROM (WITH c AS (SELECT n FROM load.t ORDER BY n) SELECT n FROM c ORDER BY n) AS q",
+            "WITH [c] AS (SELECT [n] AS [n] FROM [load].[t]) SELECT [q].* INTO [#d] FROM (SELECT [n] AS [n] FROM [c]) "
+            "AS [q]",
+        ),
+        (
+            "INSERT INTO load.u SELECT q.* FROM (WITH c AS (SELECT n FROM load.t WHERE n > ?) SELECT n FROM c) AS q",
+            "WITH [c] AS (SELECT [n] AS [n] FROM [load].[t] WHERE [n] > ?) INSERT INTO [load].[u] "
+            "SELECT [q].* FROM (SELECT [n] AS [n] FROM [c]) AS [q]",
+        ),
+        (
+            "SELECT u.* FROM (SELECT n FROM load.t UNION ALL SELECT n FROM load.u ORDER BY n) AS u",
+            "SELECT [u].* FROM (SELECT [n] FROM [load].[t] UNION ALL SELECT [n] FROM [load].[u]) AS [u]",
+        ),
+        (
+            "SELECT u.n FROM (SELECT n FROM load.t ORDER BY n LIMIT 5) AS u /* it's ? */ ORDER BY u.n -- what's ?",
+            "SELECT [u].[n] FROM (SELECT TOP 5 [n] AS [n] FROM [load].[t] ORDER BY [n], DATALENGTH([n])) "
+            "AS [u] ORDER BY [u].[n]",
+        ),
         ('INSERT INTO load.t ("a]b") VALUES (TRUE)', "INSERT INTO [load].[t] ([a]]b]) VALUES (CAST(1 AS BIT))"),
     ],
 )  # fmt: skip
@@ -121,6 +147,31 @@ def test_a_hash_is_of_each_value_whole() -> None:
         f"binary(8)) + CAST([s].[a] AS varbinary(8000)) + CAST({text} AS varbinary(max)), 0xFF)), 1, 8), 2) COLLATE "
         "Latin1_General_100_BIN2) AS [h] FROM [#batch] AS [s]"
     )
+
+
+def test_a_mark_in_a_comment_is_no_parameter() -> None:
+    """Nor does a quote in one begin a text: what a person wrote above must not move our parameters."""
+    rendered = tsql.render("SELECT 1 FROM (SELECT n FROM load.t -- it's ?\n) AS q WHERE q.n = ? /* ? */ AND q.m = ?")
+    assert [int(slot) for slot in rendered.slots] == [0, 0, 1, 1] and "it's" not in rendered
+
+
+def test_several_letters_are_not_trimmed_at_once() -> None:
+    """A server before 2022 cannot; an error is better than another text."""
+    with pytest.raises(ValueError, match="trims one letter"):
+        tsql.render("SELECT TRIM(a, 'xy') FROM load.t")
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("SELECT q.* INTO syncer.copy FROM (SELECT 1 AS a) AS q", "syncer.copy"),
+        ("SELECT q.* INTO d FROM (SELECT 1 AS a) AS q", ""),
+        ("INSERT INTO load.u SELECT q.* FROM (WITH c AS (SELECT 1 AS a) SELECT a FROM c) AS q", "load.u"),
+    ],
+)
+def test_what_a_statement_writes_to_is_known(text: str, target: str) -> None:
+    """Its lock is taken, and its commit has a number."""
+    assert tsql.render(text).target == target
 
 
 def test_not_in_of_a_query_is_refused() -> None:
@@ -197,6 +248,14 @@ QUERIES: list[tuple[str, list[Any]]] = [
     ("SELECT SUM(CASE WHEN k = '' OR v = '' THEN 1 ELSE 0 END) AS n, COALESCE(MAX(v), '') AS m FROM load.things", []),
     ("SELECT id FROM load.things WHERE k LIKE ? || '%'", ["a"]),
     ("SELECT id FROM load.things WHERE k LIKE ? || '%'", ["a["]),
+    ("SELECT id FROM load.things WHERE k NOT LIKE 'a%'", []),
+    ("SELECT id, '<' || TRIM(k) || '>' AS a, '<' || LTRIM(k) || '>' AS b, '<' || RTRIM(k) || '>' AS c "
+     "FROM load.things", []),
+    ("SELECT id, '<' || RTRIM(RTRIM(k || ' 1.500', '0'), '5') || '>' AS a, '<' || TRIM(k || 'a', 'a') || '>' AS b, "
+     "'<' || LTRIM(k, 'a') || '>' AS c, NULLIF(TRIM(k), '') AS d FROM load.things", []),
+    ("SELECT id, k NOT LIKE 'A%' AS x FROM load.things WHERE k ILIKE 'A%' OR v NOT ILIKE 'a%'", []),
+    ("WITH c AS (SELECT k, id FROM load.things ORDER BY id) SELECT r.k FROM (WITH d AS (SELECT k FROM c) "
+     "SELECT k FROM d ORDER BY k) AS r ORDER BY r.k -- it's all", []),
     ("SELECT COUNT(*) FROM s AS s WHERE s.moment IS NULL AND s.j IS NOT NULL", []),
 ]  # fmt: skip
 
@@ -264,3 +323,77 @@ def test_a_hash_and_a_cast_are_written_in_words_that_are_rendered(warehouse: War
             (None,),
             (dt.datetime(2026, 1, 31, 9, 30, tzinfo=dt.UTC),),
         ]
+
+
+# What is sent for a query that is saved, or whose columns are asked, and for a comment.
+
+
+def test_a_saved_table_is_made_before_its_rows_are_put_in(warehouse: Warehouse, stand_in: StandIn) -> None:
+    """Where there are parameters, whose types a driver would guess; under the lock of what is written."""
+    prepared(warehouse)
+    copy = Table(schema="syncer", name="copy_1", columns=())
+    with warehouse.transaction() as t:
+        query = sql.statement(
+            "WITH w AS (SELECT b.id, b.k, ? AS x FROM load.things AS b ORDER BY b.id) SELECT * FROM w;"
+        )
+        began = len(stand_in.server.sent)
+        assert t.save(copy, query, ["x"]) == len(TEXTS)
+    sent = stand_in.server.sent[began:]
+    wanted = (
+        "write syncer'",
+        "DROP TABLE IF EXISTS [syncer].[copy_1]",
+        "SELECT [q].* INTO [syncer].[copy_1] FROM",
+        "INSERT INTO [syncer].[copy_1] SELECT [q].* FROM",
+        "SELECT COUNT(*) FROM",
+    )
+    places = [next(place for place, text in enumerate(sent) if part in text) for part in wanted]
+    assert places == sorted(places)
+    made, put = sent[places[2]], sent[places[3]]
+    assert made.startswith("WITH [w] AS (") and made.endswith("CROSS JOIN (SELECT 1 AS [n]) AS [one] WHERE 1 = 0")
+    assert f"CAST(NULL AS nvarchar(max)) COLLATE {COLLATION} AS [x]" in made and "?" not in made
+    assert put.startswith("WITH [w] AS (") and put.count("?") == 1
+    assert any("[syncer].[commits]" in text for text in sent[places[4] :])
+
+
+def test_the_columns_of_a_query_are_asked_of_any_server(warehouse: Warehouse, stand_in: StandIn) -> None:
+    """By a result without rows: what describes a query on a SQL Server is not there on others."""
+    prepared(warehouse)
+    with warehouse.transaction() as t:
+        query = "WITH w AS (SELECT * FROM load.things ORDER BY id) SELECT * FROM w ORDER BY id; -- it's all"
+        assert t.query_columns(sql.statement(query)) == {**THINGS.types(), "j": TEXT}
+    assert stand_in.server.sent[-1] == (
+        "WITH [w] AS (SELECT * FROM [load].[things]) SELECT * FROM (SELECT * FROM [w]) AS [asked] WHERE 1 = 0"
+    )
+
+
+def test_a_read_of_columns_leaves_no_number(warehouse: Warehouse, stand_in: StandIn) -> None:
+    """It writes nothing; a table that is dropped is a write."""
+    prepared(warehouse)
+    before = stand_in.rows("SELECT number FROM syncer.commits")
+    with warehouse.transaction() as t:
+        t.query_columns(sql.statement("SELECT * FROM load.things AS b"))
+    assert stand_in.rows("SELECT number FROM syncer.commits") == before
+    with warehouse.transaction() as t:
+        t.drop(Table(schema="load", name="kept", columns=()))
+    assert any("sp_getapplock" in text and "write load.kept'" in text for text in stand_in.server.sent)
+    assert stand_in.rows("SELECT number FROM syncer.commits") != before
+
+
+@pytest.mark.parametrize(
+    ("comment", "kept"),
+    [
+        ("x" * 3_750, "x" * 3_750),
+        ("x" * 3_751, "x" * 3_749 + "…"),
+        ("😀" * 1_875, "😀" * 1_875),
+        ("😀" * 1_876, "😀" * 1_874 + "…"),
+        ("x" + "😀" * 1_875, "x" + "😀" * 1_874 + "…"),
+        ("x\0\ud83dy", "x\ufffd\ufffdy"),
+    ],
+)
+def test_a_comment_is_cut_by_what_the_server_counts(warehouse: Warehouse, comment: str, kept: str) -> None:
+    """7,500 bytes of UTF-16: an emoji has four, and half of one is no letter."""
+    prepared(warehouse)
+    with warehouse.transaction() as t:
+        t.comment(THINGS, Column("v", TEXT, comment))
+        assert t.comments(THINGS) == {"v": kept}
+        assert len(kept.encode("utf-16-le")) <= 7_500

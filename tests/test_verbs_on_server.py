@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 
 from syncer import settings, warehouses
 from syncer.clock import SystemClock
+from syncer.reports import terminal
 from syncer.verbs import server as server_verb
 from tests.contracts import third
 from tests.servers import pgbouncer, postgresql
@@ -121,28 +123,102 @@ def test_check_says_what_is_there(on_server: Syncer, database: str) -> None:
     assert asked(database, "SELECT relname FROM pg_class WHERE relname = 'check_now'") == []
 
 
-def test_check_finds_a_right_that_is_missing(as_guarded: Syncer, database: str, guarded: str) -> None:
-    """A schema that it may not make; then one that it may not make tables in; then all is well."""
+def pasted(rights: dict[str, Any]) -> list[str]:
+    """The statements that `check` wants run."""
+    first, *statements = rights["hint"].split("\n")
+    assert "administrator" in first and statements
+    return [str(each) for each in statements]
+
+
+def test_check_tells_all_rights_that_are_missing(as_guarded: Syncer, database: str, guarded: str) -> None:
+    """At once: who asks an administrator asks once. What is told then suffices, and no more is told."""
     run(database, f'REVOKE CREATE ON DATABASE "{database}" FROM {guarded}')
+    run(database, f'REVOKE TEMPORARY ON DATABASE "{database}" FROM PUBLIC')
+    run(database, "CREATE SCHEMA load")
     rights = found(as_guarded, "warehouse rights")
-    assert rights["status"] == "failed" and "CREATE SCHEMA load" in rights["hint"]
-    run(database, "CREATE SCHEMA load", f"CREATE SCHEMA syncer AUTHORIZATION {guarded}")
-    rights = found(as_guarded, "warehouse rights")
-    assert rights["status"] == "failed" and "GRANT USAGE, CREATE ON SCHEMA load" in rights["hint"]
-    run(database, f"GRANT USAGE, CREATE ON SCHEMA load TO {guarded}")
-    assert found(as_guarded, "warehouse rights")["status"] == "ok"
-    assert as_guarded("pull", "shop.items").code == 0
+    assert rights["status"] == "failed"
+    assert pasted(rights) == [
+        f"GRANT CREATE, TEMPORARY ON DATABASE {database} TO {guarded};",
+        f"GRANT USAGE, CREATE ON SCHEMA load TO {guarded};",
+    ]
+    text = as_guarded("check", "shop")
+    assert text.code == 1 and "\n".join(pasted(rights)) in text.out and "warehouse values" not in text.out
+    run(database, *pasted(rights))
+    assert found(as_guarded, "warehouse rights")["status"] == found(as_guarded, "warehouse values")["status"] == "ok"
+    assert as_guarded("pull", "shop.items").code == as_guarded("check", "shop").code == 0
 
 
-def test_check_finds_tables_of_another_role(as_guarded: Syncer, database: str) -> None:
-    """A column that comes later could not be added; a table of somebody's own beside ours is none of our business."""
+@pytest.mark.parametrize("revoked", [(), ("SELECT", "DELETE")])
+def test_check_finds_tables_of_another_role(
+    as_guarded: Syncer, syncer: Syncer, database: str, guarded: str, revoked: tuple[str, ...]
+) -> None:
+    """Made by an administrator, all of them; the statements hand them over, with rights that their owner gave up."""
+    string = postgresql.shared().string(database)
+    assert syncer("pull", "shop.items", "--warehouse", f"odbc:{string}").code == 0
+    for word in revoked:
+        run(database, f"REVOKE {word} ON load.shop_items FROM postgres")
+    run(database, "CREATE TABLE load.theirs (id int)", "CREATE TABLE syncer.theirs (id int)")
+    rights = found(as_guarded, "warehouse rights")
+    statements = pasted(rights)
+    assert f"ALTER TABLE load.shop_items OWNER TO {guarded};" in statements
+    made = asked(
+        database, "SELECT relname FROM pg_class WHERE relnamespace = 'syncer'::regnamespace AND relkind = 'r'"
+    )
+    assert sum(each.startswith("ALTER TABLE syncer.") for each in statements) == len(made) - 1
+    assert (f"GRANT SELECT, DELETE ON load.shop_items TO {guarded};" in statements) == bool(revoked)
+    assert f"GRANT USAGE, CREATE ON SCHEMA syncer TO {guarded};" in statements and "theirs" not in rights["hint"]
+    assert "of ours belong to postgres: load.shop_items" in rights["detail"] and "DATABASE" not in rights["hint"]
+    run(database, *statements)
+    assert as_guarded("pull", "shop.items", "--full").code == as_guarded("check", "shop").code == 0
+
+
+def test_check_finds_rights_that_were_taken_from_a_table_of_ours(
+    as_guarded: Syncer, database: str, guarded: str
+) -> None:
+    """It is ours, and not ours to write; a role that we are a member of may own it, too."""
     as_guarded("pull", "shop.items")
-    run(database, "CREATE TABLE load.theirs (id int)")
-    assert as_guarded("check", "shop").code == 0
-    run(database, "ALTER TABLE load.shop_items OWNER TO postgres")
-    result = as_guarded("check", "shop")
-    assert result.code == 1 and "1 table of ours belongs to postgres: load.shop_items" in " ".join(result.out.split())
-    assert "ALTER TABLE load.shop_items OWNER TO" in result.out
+    run(database, f"REVOKE INSERT, UPDATE ON load.shop_items FROM {guarded}")
+    assert pasted(found(as_guarded, "warehouse rights")) == [f"GRANT INSERT, UPDATE ON load.shop_items TO {guarded};"]
+    run(database, *pasted(found(as_guarded, "warehouse rights")))
+    run(database, f"CREATE ROLE {guarded}_owners", f"GRANT {guarded}_owners TO {guarded}")
+    try:
+        run(database, f"ALTER TABLE load.shop_items OWNER TO {guarded}_owners")
+        assert found(as_guarded, "warehouse rights")["status"] == "ok"
+        assert as_guarded("pull", "shop.items", "--full").code == 0
+    finally:
+        run(database, f"ALTER TABLE load.shop_items OWNER TO {guarded}", f"DROP ROLE {guarded}_owners")
+
+
+def test_what_check_wants_pasted_works_with_any_name(syncer: Syncer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Capitals, blanks, quotes, a word of SQL: each name is quoted as the server does, and no line is broken."""
+    server = postgresql.shared()
+    role, name = f'Ada "the User" {os.getpid()}', f"My 'Base' {os.getpid()}"
+    server.database(name)
+    quoted = '"' + role.replace('"', '""') + '"'
+    try:
+        run(name, f"CREATE ROLE {quoted} LOGIN", f'REVOKE TEMPORARY ON DATABASE "{name}" FROM PUBLIC')
+        admin = server.string(name)
+        assert syncer("pull", "shop.items", "--warehouse", f"odbc:{admin}").code == 0
+        monkeypatch.setenv("SYNCER_WAREHOUSE", f"odbc:{server.string(name, UID=role)}")
+        statements = pasted(found(syncer, "warehouse rights"))
+        assert f'GRANT TEMPORARY ON DATABASE "{name}" TO {quoted};' in statements
+        monkeypatch.setattr(terminal, "width_of", lambda stream: 60)
+        assert "\n".join(statements) in syncer("check", "shop").out
+        run(name, *statements)
+        assert syncer("pull", "shop.items", "--full").code == syncer("check", "shop").code == 0
+    finally:
+        server.drop(name)
+        run("postgres", f"DROP ROLE IF EXISTS {quoted}")
+
+
+def test_check_looks_at_the_tables_of_each_environment(
+    as_guarded: Syncer, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One login fills them all; whoever asks for rights asks once."""
+    monkeypatch.setenv("SYNCER_SHOP__VOYS_URL", "http://127.0.0.1:1")
+    as_guarded("pull", "shop.items")
+    run(database, "CREATE TABLE load.shop_items_voys (id bigint)")
+    assert "load.shop_items_voys" in found(as_guarded, "warehouse rights")["detail"]
 
 
 def test_check_finds_a_pooler_that_shares_sessions(
@@ -243,6 +319,27 @@ def test_check_tells_a_clock_that_is_wrong(on_server: Syncer, monkeypatch: pytes
     monkeypatch.setitem(server_verb.CLOCKS, "postgres", "SELECT now() - interval '1 hour'")
     clock = found(on_server, "warehouse clock")
     assert clock["status"] == "warning" and "behind ours" in clock["detail"]
+
+
+@contextlib.contextmanager
+def locked(database: str, table: str) -> Iterator[None]:
+    """Another session holds a table."""
+    with postgresql.shared().connection(database) as connection:
+        connection.autocommit = False
+        connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        yield
+        connection.rollback()
+
+
+def test_status_tells_who_locks_its_tables_and_check_does_not_touch_them(on_server: Syncer, database: str) -> None:
+    """As docs/cli.md says: one waits `wait_s` and names the session, the other has nothing to wait for."""
+    toml = Path("syncer.toml")
+    toml.write_text(f"{toml.read_text(encoding='utf-8')}[warehouse]\nwait_s = 0.2\n", encoding="utf-8")
+    on_server("pull", "shop.items")
+    with locked(database, "syncer.runs"):
+        result = on_server("status")
+        assert result.code == 1 and one_line(result.err) and "syncer.runs is held by session" in result.err
+        assert on_server("check", "shop").code == 0
 
 
 # What never is shown

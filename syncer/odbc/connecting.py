@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,6 +53,9 @@ _NO_TLS = re.compile(r"server does not support (SSL|encryption)", re.IGNORECASE)
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")  # needs no quotes
 _NO_PORT = re.compile(r'option "port"|invalid port number', re.IGNORECASE)
 _NETWORK = re.compile(r"network-related or instance-specific error|TCP Provider: Error code", re.IGNORECASE)
+_FREETDS = "[FreeTDS]"  # stands before all that it says
+_UNTOLD = re.compile(r"Unable to connect to data source", re.IGNORECASE)  # all that it says of most causes (1.3)
+_NO_LETTERS = re.compile(r"Memory allocation failure", re.IGNORECASE)  # and of letters that it does not know
 _SILENT = re.compile(r"time-?out expired|timed out", re.IGNORECASE)
 _CERTIFICATE = re.compile(  # the server's; what is said of a client's own is shown as it is
     r"certificate (verify failed|chain)|root certificate|server certificate|self.signed certificate|target principal",
@@ -267,7 +271,7 @@ def _no_login(found: Link, error: BaseException) -> tuple[str, str] | None:
     if faults.is_full(error):
         return (
             "the server has as many connections as it takes.",
-            "End some, or have max_connections, or the role's own limit, raised.",
+            "End some, or have max_connections, or the role's own limit, raised (SQL Server: user connections).",
         )
     return None
 
@@ -293,7 +297,40 @@ def _no_server(found: Link, error: BaseException) -> tuple[str, str] | None:
         )
     if faults.is_starting(error) or _NETWORK.search(text):
         return "the server does not take connections.", "Is it running, and are Server=… and Port=… right?"
-    return None
+    return _untold(found, text) if _FREETDS in str(error) else None
+
+
+def _untold(found: Link, text: str) -> tuple[str, str] | None:
+    """Tell, with the next step, what FreeTDS has the same few words for; the server's name is looked up here."""
+    if _NO_LETTERS.search(text):
+        return "FreeTDS does not know the ClientCharset.", "Set ClientCharset=UTF-8."
+    if not _UNTOLD.search(text):
+        return None
+    string = found.string
+    server = string.get("Server").partition("\\")[0].partition(",")[0]
+    if not server and not string.get("Servername", "DSN"):
+        return "no server is named.", "Add Server=… and Port=… to the connection string."
+    if server and not _is_known(server):
+        return "that server's name is not known here.", "Check Server=…."
+    if not server:
+        hint = (
+            "Is what Servername=… or the DSN names in freetds.conf or odbc.ini right? Or name the server itself: "
+            "Server=…;Port=…;TDS_Version=7.4."
+        )
+    else:
+        hint = (
+            "Is a SQL Server running there, are Server=… and Port=… right, and is TDS_Version=7.4? One that wants "
+            "TLS, or has none, needs Encryption=require, or Encryption=off."
+        )
+    return "no connection, and FreeTDS does not say why.", hint
+
+
+def _is_known(server: str) -> bool:
+    """Tell whether a server's name leads to an address."""
+    try:
+        return bool(socket.getaddrinfo(server, None))
+    except (OSError, UnicodeError):
+        return False
 
 
 def _no_encryption(found: Link, error: BaseException) -> tuple[str, str] | None:

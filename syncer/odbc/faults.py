@@ -23,9 +23,10 @@ _LOST = re.compile(
 _STARTING = re.compile(
     r"starting up|is not currently available|shutting down|in recovery mode"
     r"|not yet accepting connections|not accepting connections|is being shut"
-    r"|Connection refused|actively refused|No such file or directory.*socket"
+    r"|Connection refused|actively refused|No such file or directory.*socket|Adaptive Server is unavailable"
     r"|server closed the connection unexpectedly|terminating connection"  # a server that comes back from a crash
-    r"|too many clients|too many connections|remaining connection slots",
+    r"|too many clients|too many connections|remaining connection slots|user connections has already been reached"
+    r"|script upgrade mode",  # a SQL Server that was updated (18401)
     re.IGNORECASE | re.DOTALL,
 )
 _REFUSED = re.compile(
@@ -33,9 +34,14 @@ _REFUSED = re.compile(
     r"|role .* (does not exist|is not permitted to log in)",
     re.IGNORECASE,
 )
-_NOBODY = re.compile(r"connection refused|actively refused|No such file or directory", re.IGNORECASE)
+_NOBODY = re.compile(  # the last are FreeTDS's words
+    r"connection refused|actively refused|No such file or directory|Adaptive Server is unavailable", re.IGNORECASE
+)
 _NO_ENTRY = re.compile(r"no pg_hba\.conf entry|pg_hba\.conf rejects", re.IGNORECASE)
-_FULL = re.compile(r"too many clients|too many connections|remaining connection slots", re.IGNORECASE)
+_FULL = re.compile(
+    r"too many clients|too many connections|remaining connection slots|user connections has already been reached",
+    re.IGNORECASE,
+)
 _NOT_FOUND = re.compile(r"Can't open lib '([^']*)'")
 _NO_DATABASE = re.compile(r"database .* does not exist|cannot open database", re.IGNORECASE)
 _NO_HOST = re.compile(r"could not translate host|name or service not known|getaddrinfo|unknown host", re.IGNORECASE)
@@ -88,6 +94,8 @@ def is_nobody(error: BaseException) -> bool:
 
 def is_login(error: BaseException) -> bool:
     """Tell whether a login was refused."""
+    if is_starting(error):  # which a SQL Server tells as a login that failed
+        return False
     return state_of(error) in ("28000", "28P01") or bool(_REFUSED.search(text_of(error)))
 
 

@@ -10,7 +10,7 @@ from syncer.errors import WarehouseError
 from syncer.odbc import arrays, connecting, faults
 from syncer.odbc import postgrestypes as pg
 from syncer.odbc.transaction import Transaction, lock_key
-from syncer.sql import quoted, table_name
+from syncer.sql import Statement, quoted, table_name
 from syncer.tables import Column, Table
 from syncer.values import Type
 
@@ -151,6 +151,12 @@ class PostgreSQLTransaction(Transaction):
             ) from error
         if not table.key:  # else a publication of all tables refuses deletes
             self.execute(f"ALTER TABLE {table_name(table)} REPLICA IDENTITY FULL")
+
+    def make(self, name: str, query: Statement, parameters: Sequence[Any], *, is_lasting: bool) -> None:
+        """Make a table of a query's rows; it has no key, and what is published must be told apart by all of a row."""
+        super().make(name, query, parameters, is_lasting=is_lasting)
+        if is_lasting:
+            self.execute(f"ALTER TABLE {name} REPLICA IDENTITY FULL")
 
     def widen(self, table: Table, column: str, to: Type) -> None:
         """Give a column a type that holds every value it has. Raises WarehouseError where a view depends on it."""

@@ -42,6 +42,7 @@ class Transaction:
     types: ClassVar[Mapping[Type, str]]  # what the backend calls each type
     by_name: ClassVar[Mapping[str, Type]] = {}  # types that hold all that ours do, by what the catalogue calls them
     longest_name: ClassVar[int | None] = None  # of a column or table, in bytes
+    forgets_types: ClassVar[bool] = False  # where a table is made of a query by CREATE TABLE … AS
 
     def __init__(self, cursor: pyodbc.Cursor) -> None:
         self._cursor = cursor
@@ -59,20 +60,20 @@ class Transaction:
     def derive(self, name: str, query: Statement, parameters: Sequence[Any] = ()) -> int:
         """Make the rows of *query* a temporary table."""
         self.drop_temporary(name)
-        self.execute(self.derived(self.temporary(name), self.rendered(query)), parameters)
+        self.make(quoted(name), _alone(query), parameters, is_lasting=False)
         self._temporary[name] = None
         return int(self.fetched(f"SELECT COUNT(*) FROM {self.temporary(name)}")[0][0])
 
     def query_columns(self, query: Statement) -> dict[str, Type]:
         """Return the columns that *query* would give, by the types that the driver makes of them."""
-        self.execute(f"SELECT * FROM ({self.rendered(query)}) AS asked WHERE 1 = 0")
-        return {str(each[0]): _OF_PYTHON.get(each[1], Type.TEXT) for each in self._cursor.description}
+        self.execute(self.rendered(sql.statement(f"SELECT * FROM ({sql.bare(query.text)}) AS asked WHERE 1 = 0")))
+        return {str(each[0]): self.kind_of(each) for each in self._cursor.description}
 
     def save(self, table: Table, query: Statement, parameters: Sequence[Any] = ()) -> int:
         """Make the rows of *query* a lasting table."""
         self.create_schema(table.schema)
         self.drop(table)
-        self.execute(self.saved(table_name(table), self.rendered(query)), parameters)
+        self.make(table_name(table), _alone(query), parameters, is_lasting=True)
         return int(self.fetched(f"SELECT COUNT(*) FROM {table_name(table)}")[0][0])
 
     def drop(self, table: Table) -> None:
@@ -136,6 +137,25 @@ class Transaction:
         """Write the quoted name of a temporary table."""
         return quoted(name)
 
+    def make(self, name: str, query: Statement, parameters: Sequence[Any], *, is_lasting: bool) -> None:
+        """Make the rows of *query* a table of the types that they have; *name* is quoted as in our statements."""
+        written = self.rendered(query)
+        if not self.forgets_types:
+            self.execute(self.saved(name, written) if is_lasting else self.derived(name, written), parameters)
+            return
+        self.execute(f"SELECT * FROM ({written}) AS asked WHERE 1 = 0", parameters)
+        columns = ", ".join(f"{quoted(told[0])} {self.made_as(told)}" for told in self._cursor.description)
+        self.execute(f"CREATE {'' if is_lasting else 'TEMPORARY '}TABLE {name} ({columns})")
+        self.execute(f"INSERT INTO {name} {written}", parameters)
+
+    def kind_of(self, told: Sequence[Any]) -> Type:
+        """Return the type of a query's column by what the driver tells of it, as `Cursor.description` has it."""
+        return _OF_PYTHON.get(told[1], Type.TEXT)
+
+    def made_as(self, told: Sequence[Any]) -> str:
+        """Write the type of a column that is made of a query's, by what the driver tells of that."""
+        return self.types[self.kind_of(told)]
+
     def derived(self, name: str, query: str) -> str:
         """Write the statement that makes the rows of *query* a temporary table."""
         return f"CREATE TEMPORARY TABLE {name} AS {query}"
@@ -192,6 +212,10 @@ class Transaction:
         """Execute a query in the backend's own words; return its rows."""
         self.execute(text, parameters)
         return [tuple(self.read(value) for value in row) for row in self._cursor.fetchall()]
+
+
+def _alone(query: Statement) -> Statement:
+    return sql.statement(sql.bare(query.text))
 
 
 def lock_key(name: str) -> int:

@@ -41,14 +41,12 @@ from syncer.odbc.exactly import (
 from syncer.sql import WRITTEN_IN
 
 TEXT_TYPE: Final = f"nvarchar(max) COLLATE {COLLATION}"
-ROW_HASH, TRY_BIGINT, TRY_TIMESTAMP = (
-    "DSS_ROW_HASH",
-    "DSS_TRY_BIGINT",
-    "DSS_TRY_TIMESTAMP",
-)  # our own, written out here
+ROW_HASH, TRY_BIGINT, TRY_TIMESTAMP = "DSS_ROW_HASH", "DSS_TRY_BIGINT", "DSS_TRY_TIMESTAMP"  # written out here
 COLUMNS_A_HASH = 32  # an expression nested deeper than a few hundred is refused by the server
+_DIGIT = "[0-9]"
+_BLANK = "\ue000"  # for private use: no text has it
 _PLACE, _MARK = "DSS_PARAMETER", "\x01"
-_PARAMETER = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\?")
+_PARAMETER = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|\?", re.DOTALL)
 _MARKED = re.compile(f"{_MARK}([0-9]+)({BYTES})?{_MARK}")
 _TYPES = {
     exp.DataType.Type.TEXT: "nvarchar(max)",
@@ -59,6 +57,7 @@ _TYPES = {
     exp.DataType.Type.TIMESTAMPTZ: "datetime2(6)",
 }
 _CONDITIONS = (exp.Where, exp.Having, exp.And, exp.Or, exp.Not)
+_HOLDS_TARGET = (exp.Insert, exp.Schema, exp.Drop, exp.Create, exp.Into)
 _COMPARED = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.NullSafeNEQ)
 _PREDICATES = (*_COMPARED, exp.In, exp.StartsWith, exp.Like, exp.Is, exp.Exists, exp.Not, exp.And, exp.Or)
 
@@ -113,10 +112,11 @@ def render(text: str) -> Rendered:
     numbers = iter(range(text.count("?")))
     numbered = _PARAMETER.sub(lambda found: f"{_PLACE}({next(numbers)})" if found[0] == "?" else found[0], text)
     tree = _rewritten(parse_one(numbered, read=WRITTEN_IN))
-    written = tree.sql(dialect=_Server, identify=True, copy=False)
+    target = _target(tree)
+    written = tree.sql(dialect=_Server, identify=True, copy=False, comments=False)
     parts = _MARKED.split(written)
     slots = [Slot(int(number), is_bytes=bool(kind)) for number, kind in zip(parts[1::3], parts[2::3], strict=True)]
-    return Rendered(parts[0::3], slots, _target(tree))
+    return Rendered(parts[0::3], slots, target)
 
 
 def name(text: str) -> str:
@@ -231,11 +231,14 @@ def _is(node: exp.Is) -> exp.Expr | None:
     return exp.EQ(this=case, expression=exp.Literal.number(1))
 
 
-def _like(node: exp.Like) -> exp.Expr | None:
-    """A bracket means something in a pattern of T-SQL."""
-    pattern = node.expression
-    escaped = call("REPLACE", pattern.copy(), exp.Literal.string("["), exp.Literal.string("[[]"))
-    return exp.Like(this=node.this.copy(), expression=escaped)
+def _like(node: exp.Like | exp.ILike) -> exp.Expr:
+    """A bracket means something in a pattern of T-SQL; `ILIKE` compares small letters."""
+    text, pattern = node.this.copy(), node.expression.copy()
+    if isinstance(node, exp.ILike):
+        text, pattern = exp.Lower(this=text), exp.Lower(this=pattern)
+    escaped = call("REPLACE", pattern, exp.Literal.string("["), exp.Literal.string("[[]"))
+    made = exp.Like(this=text, expression=escaped)
+    return exp.Not(this=exp.Paren(this=made)) if node.args.get("negate") else made
 
 
 def _truth(condition: exp.Expr, *, has_unknown: bool) -> exp.Expr:
@@ -273,6 +276,23 @@ def _joined(node: exp.DPipe) -> exp.Expr:
 
 def _length(node: exp.Length) -> exp.Expr:
     return exp.Paren(this=letters(as_text(node.this)))
+
+
+def _trim(node: exp.Trim) -> exp.Expr:
+    """Trim as before 2022, blanks only, which another letter stands in for. Raises ValueError: several letters."""
+    sides = {"LEADING": ("LTRIM",), "TRAILING": ("RTRIM",)}.get(str(node.args.get("position")), ("RTRIM", "LTRIM"))
+    text, given = node.this.copy(), node.expression
+    letter = given.name if isinstance(given, exp.Literal) else "" if given else " "
+    if len(letter) != 1:
+        raise ValueError("T-SQL trims one letter that stands in the statement: write TRIM(x, 'y').")
+    turns = [] if letter == " " else [(" ", _BLANK), (letter, " ")]
+    for one, other in turns:
+        text = call("REPLACE", text, exp.Literal.string(one), exp.Literal.string(other))
+    for side in sides:
+        text = call(side, text)
+    for one, other in reversed(turns):
+        text = call("REPLACE", text, exp.Literal.string(other), exp.Literal.string(one))
+    return collated(exp.Paren(this=text)) if turns else text
 
 
 def _split_part(node: exp.Expr) -> exp.Expr:
@@ -320,15 +340,26 @@ def _try_bigint(arguments: Sequence[exp.Expr]) -> exp.Expr:
 
 
 def _try_timestamp(arguments: Sequence[exp.Expr]) -> exp.Expr:
-    """A moment as ISO 8601 has it; without an offset it is UTC, and an offset may lack its colon, as Jira's does."""
+    """
+    A moment as ISO 8601 has it; without an offset it is UTC, and an offset may lack its colon, as Jira's does.
+
+    The server's own cast wants seconds behind a `T`, and refuses the eighth decimal; what is behind the sixth is cut.
+    """
     text = f"CAST({arguments[0].sql(dialect=_Server, identify=True)} AS nvarchar(max))"
-    colon = f"STUFF({text}, LEN({text}) - 1, 0, N':')"
-    offset = (
-        f"CASE WHEN {text} LIKE N'%[0-9][-+][0-9][0-9][0-9][0-9]' AND LEN({text}) > 16 THEN {colon} ELSE {text} END"
+    behind = f"(SUBSTRING({text}, 17, 100) + N'Z')"  # the minutes
+    place = f"CHARINDEX(N'Z', REPLACE(REPLACE({behind}, N'+', N'Z'), N'-', N'Z'))"  # where the offset begins
+    seconds, given = f"SUBSTRING({behind}, 1, {place} - 1)", f"SUBSTRING({text}, 16 + {place}, 100)"
+    offset = f"CASE LEN({given}) WHEN 3 THEN {given} + N':00' WHEN 5 THEN STUFF({given}, 4, 0, N':') ELSE {given} END"
+    cut = f"CASE WHEN {seconds} = N'' THEN N':00' ELSE SUBSTRING({seconds}, 1, 10) END"
+    whole = f"SUBSTRING({text}, 1, 10) + N'T' + SUBSTRING({text}, 12, 5) + {cut} + {offset}"
+    is_date = f"{text} LIKE N'{_DIGIT * 4}-{_DIGIT * 2}-{_DIGIT * 2}'"
+    is_moment = f"{text} LIKE N'{_DIGIT * 4}-{_DIGIT * 2}-{_DIGIT * 2}[T ]{_DIGIT * 2}:{_DIGIT * 2}%'"
+    is_number = f"NOT (SUBSTRING({seconds}, 5, 100) LIKE N'%[^0-9]%')"
+    moment = (
+        f"CASE WHEN {is_date} THEN TRY_CAST({text} AS datetimeoffset(6)) WHEN {is_moment} AND {is_number} "
+        f"THEN TRY_CAST({whole} AS datetimeoffset(6)) END"
     )
-    moment = f"SWITCHOFFSET(TRY_CAST(REPLACE({offset}, N' ', N'T') AS datetimeoffset(6)), N'+00:00')"
-    is_date = f"{text} LIKE N'[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]%'"
-    return exp.Var(this=f"(CASE WHEN {is_date} THEN CAST({moment} AS datetime2(6)) END)")
+    return exp.Var(this=f"CAST(SWITCHOFFSET({moment}, N'+00:00') AS datetime2(6))")
 
 
 _OWN: dict[str, Callable[[Sequence[exp.Expr]], exp.Expr]] = {
@@ -343,7 +374,7 @@ _OWN: dict[str, Callable[[Sequence[exp.Expr]], exp.Expr]] = {
 
 def _temporary(node: exp.Table) -> None:
     """What has no schema is a temporary table; it keeps its name as an alias."""
-    known, is_target = node.name, isinstance(node.parent, exp.Insert | exp.Schema | exp.Drop | exp.Create)
+    known, is_target = node.name, isinstance(node.parent, _HOLDS_TARGET)
     node.set("this", exp.to_identifier(f"#{known}", quoted=True))
     if not node.alias and not is_target:
         node.set("alias", exp.TableAlias(this=exp.to_identifier(known, quoted=True)))
@@ -377,7 +408,12 @@ def _select(node: exp.Select) -> None:
         group.set("expressions", _with_lengths(group.expressions))
     if order is not None and limit is not None:
         node.set("order", exp.Order(expressions=[more for each in order.expressions for more in _exact_order(each)]))
-    if order is not None and limit is None and isinstance(node.parent, exp.Subquery | exp.Exists | exp.In):
+    _without_order(node)
+
+
+def _without_order(node: exp.Select | exp.SetOperation) -> None:
+    """A query inside another has no order of its own, unless it has a limit: the server refuses it (1033)."""
+    if node.args.get("limit") is None and isinstance(node.parent, exp.Subquery | exp.Exists | exp.In | exp.CTE):
         node.set("order", None)
 
 
@@ -420,6 +456,8 @@ def _ordered(node: exp.Ordered) -> None:
 
 
 def _target(tree: exp.Expr) -> str:
+    if isinstance(tree, exp.Select) and (into := tree.args.get("into")) is not None:
+        return f"{into.this.db}.{into.this.name}" if into.this.db else ""
     if not isinstance(tree, exp.Insert | exp.Update | exp.Delete | exp.Alter):
         return ""
     table = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
@@ -440,9 +478,11 @@ _RULES: dict[type[exp.Expr], Callable[[Any], exp.Expr | None]] = {
     exp.Is: _is,
     exp.StartsWith: starts_with,
     exp.Like: _like,
+    exp.ILike: _like,
     exp.DPipe: _joined,
     exp.Length: _length,
     exp.SplitPart: _split_part,
+    exp.Trim: _trim,
     exp.Cast: _cast_rule,
     exp.TryCast: _cast_rule,
     exp.DataType: _type,
@@ -451,6 +491,9 @@ _RULES: dict[type[exp.Expr], Callable[[Any], exp.Expr | None]] = {
     exp.Update: _update,
     exp.Delete: _delete,
     exp.Select: _select,
+    exp.Union: _without_order,
+    exp.Except: _without_order,
+    exp.Intersect: _without_order,
     exp.Window: _window,
     exp.Ordered: _ordered,
 }

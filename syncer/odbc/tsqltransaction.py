@@ -21,7 +21,7 @@ from syncer.odbc.exactly import COLLATION
 from syncer.odbc.transaction import Rows, Transaction, lock_key
 from syncer.odbc.tsql import Rendered, Slot, literal, name
 from syncer.odbc.tsqltypes import COLUMN_TYPES, COMPUTED, Described
-from syncer.sql import Statement
+from syncer.sql import Statement, bare
 from syncer.tables import STATE, Column, Table
 from syncer.values import DECIMAL_DIGITS, DECIMAL_SCALE, Type
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 LONGEST_NAME = 128
 MOST_COLUMNS = 1_024
 MOST_PARAMETERS = 2_098  # 2,100, less the two with which drivers send a statement
-LONGEST_COMMENT = 3_750  # 7,500 bytes
+LONGEST_COMMENT = 7_500  # bytes of UTF-16
 LONG_TEXT = 2_000  # from here on a driver may send a text as ntext, which compares with nothing
 DENIED = (229, 230, 262, 297, 300, 2760, 15151, 15247)  # a right is missing
 DEPENDENT = (0, 4920, 4922, 4928, 5074)  # 0: the driver tells no number
@@ -90,23 +90,38 @@ class SQLServerTransaction(Transaction):
         shape = ", ".join(f"{place} nvarchar(max) '$.{place}'" for place in places)
         self.execute(f"INSERT INTO {table} SELECT {cast} FROM OPENJSON(?) WITH ({shape}) AS j", [given])
 
-    def derive(self, name: str, query: Statement, parameters: Sequence[Any] = ()) -> int:
+    def make(self, name: str, query: Statement, parameters: Sequence[Any], *, is_lasting: bool) -> None:
         """
-        Make the rows of *query* a temporary table.
+        Make the rows of *query* a table, in words that `tsql.render` knows.
 
-        A statement with parameters runs in a scope of its own, and a table made there ends with it: it is made before.
+        A statement with parameters runs in a scope of its own, and a temporary table made there ends with it: it is
+        made before. The join is for columns that number themselves (IDENTITY): without one the table's would, too.
         """
-        self.drop_temporary(name)
-        table, text = self.temporary(name), self.rendered(query)
-        made = text.around(f"SELECT q.* INTO {table} FROM (", ") AS q")
-        if parameters:
-            nothing = ["-1" if slot.is_bytes else _nothing(parameters[slot]) for slot in text.slots]
-            self.execute(f"{made.filled(nothing)} WHERE 1 = 0")
-            self.execute(text.around(f"INSERT INTO {table} SELECT q.* FROM (", ") AS q"), parameters)
-        else:
+        rows = f"FROM ({query.text}) AS q CROSS JOIN (SELECT 1 AS n) AS one"
+        made = tsql.render(f"SELECT q.* INTO {name} {rows}")
+        if not parameters:
             self.execute(made)
-        self._temporary[name] = None
-        return int(self.fetched(f"SELECT COUNT(*) FROM {table}")[0][0])
+            return
+        nothing = ["-1" if slot.is_bytes else _nothing(parameters[slot]) for slot in made.slots]
+        self.execute(f"{made.filled(nothing)} WHERE 1 = 0")
+        self.execute(tsql.render(f"INSERT INTO {name} SELECT q.* {rows}"), parameters)
+
+    def query_columns(self, query: Statement) -> dict[str, Type]:
+        """
+        Return the columns that *query* would give, as the driver tells them of a result without rows.
+
+        Not by `sys.dm_exec_describe_first_result_set`, which other servers that speak T-SQL lack.
+        """
+        self._send(tsql.render(f"SELECT * FROM ({bare(query.text)}) AS asked WHERE 1 = 0"), ())
+        told = self._cursor.description
+        while self._cursor.nextset():
+            pass
+        return {str(each[0]): self.kind_of(each) for each in told}
+
+    def drop(self, table: Table) -> None:
+        """Drop a table, where it is there. Raises WarehouseBusy: another session writes to it."""
+        self.begin_writing(f"{table.schema}.{table.name}")
+        self.execute(f"DROP TABLE IF EXISTS {_table(table)}")
 
     def row_hash(self, alias: str, columns: Sequence[str]) -> str:
         """Write a hash of *columns*, in words that `tsql.render` knows."""
@@ -242,7 +257,7 @@ class SQLServerTransaction(Transaction):
         return {column.lower() if folds else column: said for column, said, folds in found if said}
 
     def comment(self, table: Table, column: Column) -> None:
-        """Give a column its comment; one that is longer than the server keeps is cut."""
+        """Give a column its comment; one that is longer than the server keeps is cut, and ends with `…`."""
         self.has_written = True
         where = ", ".join(
             f"@level{level}type = N'{kind}', @level{level}name = {literal(value)}"
@@ -256,7 +271,7 @@ class SQLServerTransaction(Transaction):
             f"WHERE s.name = {literal(table.schema)} "
             f"AND o.name = {literal(table.name)} AND c.name = {literal(column.name)})"
         )
-        said = f"@name = N'MS_Description', @value = {literal(column.comment[:LONGEST_COMMENT])}, {where}"
+        said = f"@name = N'MS_Description', @value = {literal(_kept(str(self.given(column.comment))))}, {where}"
         if column.comment:
             self.execute(f"IF {there} EXEC sp_updateextendedproperty {said} ELSE EXEC sp_addextendedproperty {said}")
         else:
@@ -392,6 +407,14 @@ def _resource(what: str) -> str:
 
 def _table(table: Table) -> str:
     return f"{name(table.schema)}.{name(table.name)}"
+
+
+def _kept(comment: str) -> str:
+    """Cut a comment to what the server keeps; no pair of units, which one letter may be, is taken apart."""
+    units = comment.encode("utf-16-le", "surrogatepass")
+    if len(units) <= LONGEST_COMMENT:
+        return comment
+    return units[: LONGEST_COMMENT - 2].decode("utf-16-le", "ignore") + "…"
 
 
 def _texts(column: pa.ChunkedArray, kind: Type) -> pa.Array:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pyodbc
 
 POLL_S = 0.2
-NAMED_TRIES = 5
+NAMED_TRIES = 5  # POLL_S apart
 ANOTHER, ANOTHER_S = "another connection", 10.0  # its thread, and how long it may take
 WROTE_NOTHING = object()  # in place of a token: whatever became of the commit, nothing is lost
 AGAIN = "Run it again: it goes on from what was committed."
@@ -115,9 +115,13 @@ class Warehouse:
         with self.transaction() as t:
             self.prepare_leases(t)
         self.recognise_pooler()
+        unnamed = 0  # looks that found no holder: one that has just taken it, or is giving it back
         while name in self._held or not self._took_at_last(name, run, is_patient=wait_s > 0):
             if self.clock.monotonic() - began >= wait_s:
-                raise self._held_by_other(name, wait_s)
+                holder = self._holder(name)
+                if holder is not None or unnamed >= NAMED_TRIES:
+                    raise self._held_by_other(holder, name, wait_s)
+                unnamed += 1
             self.clock.sleep(POLL_S)
         lease = Lease(self, name, self.opened())
         self._held[name] = lease
@@ -179,14 +183,14 @@ class Warehouse:
             self._drop()
             self._lost.update(others)
 
-    def _held_by_other(self, name: str, wait_s: float) -> LeaseHeld:
+    def _holder(self, name: str) -> Holder | None:
+        """Return who holds a lease; None: whoever does has not written down yet who it is."""
         if name in self._held:
-            return held_by(Holder(pid=os.getpid(), host=socket.gethostname(), since="this run"), name, wait_s)
-        for _ in range(NAMED_TRIES):
-            if holder := self.leases().get(name):
-                return held_by(holder, name, wait_s)
-            self.clock.sleep(POLL_S)  # whoever has just taken it has not written down yet who it is
-        return held_by(None, name, wait_s)
+            return Holder(pid=os.getpid(), host=socket.gethostname(), since="this run")
+        return self.leases().get(name)
+
+    def _held_by_other(self, holder: Holder | None, name: str, wait_s: float) -> LeaseHeld:
+        return held_by(holder, name, wait_s)
 
     # The connection.
 

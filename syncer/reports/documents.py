@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -98,6 +99,15 @@ class Document:
         # The line's end comes at once: who reads by lines has the item then, and not when the next one is written.
         self._write(("\n" if self._is_first else ",") + as_json(item) + "\n")
         self._is_first = False
+
+    def add_parts(self, key: str, parts: Iterable[str]) -> None:
+        """Add one more item to the list *key*: one value, that is written part by part."""
+        self.open_list(key)
+        self._write("\n" if self._is_first else ",")
+        self._is_first = False
+        for part in parts:
+            self._write(part)
+        self._write("\n")
 
     def close(self) -> None:
         """End the document; what is closed stays closed."""

@@ -185,7 +185,7 @@
   }
 
   function problemOf(entry, words) {
-    const [field, ours, theirs, agreed, setting] = entry.q;
+    const [field, ours, theirs, agreed, setting, names = ["here", "there", "last agreed"]] = entry.q;
     const head = make("th", { scope: "row" });
     write(head, field || "the whole row", words);
     const isReject = entry.o === "rejected";
@@ -194,7 +194,7 @@
     const last = isReject ? make("td") : agreed === undefined || agreed === 0 ? make("td", { className: "none" }, "never") : valueCell(agreed, words);
     if (setting) last.append(make("div", { className: "by" }, setting));
     const row = make("tr", {}, head, valueCell(ours, words), isReject ? make("td") : valueCell(theirs, words), last);
-    return [table(["field", "here", isReject ? "" : "there", isReject ? "" : "last agreed"], [row], "what stands on either side")];
+    return [table(["field", names[0], isReject ? "" : names[1], isReject ? "" : names[2]], [row], "what stands on either side")];
   }
 
   function item(entry, words) {

@@ -39,7 +39,7 @@ _FILTERS = (("action", "Action"), ("outcome", "Outcome"), ("property", "Property
 def check(path: Path) -> None:
     """Raise UsageError where a report cannot be written there; before anything else was done."""
     if path.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"--report is {terminal.clean(path)}; a report is an HTML file, such as plan.html.")
+        raise UsageError(f"--report is {terminal.clean(path)}; a report is HTML (plan.html) or Markdown (plan.md).")
     if not path.parent.is_dir() or path.is_dir():
         what = "is a folder" if path.is_dir() else f"would stand in {terminal.clean(path.parent)}, which is no folder"
         raise UsageError(f"--report {terminal.clean(path)} {what}.")
@@ -167,8 +167,8 @@ def _head(shown: Shown, number: int) -> Iterator[str]:
         *([("puts back run", header.reverts)] if header.reverts else []),
     ]
     yield '<dl class="facts">' + "".join(_fact(name, value) for name, value in facts) + "</dl>\n"
-    counts = [(name, count, words) for name, count, words in plan_shown.counts(pushed) if count]
-    tiles = [("read", pushed.counts.read, "rows read"), *counts, *plan_shown.edges(pushed)]
+    counts = [(name, count, words) for name, count, words in pushed.outcomes() if count]
+    tiles = [("read", pushed.counts.read, "rows read"), *counts, *pushed.edges()]
     yield '<ul class="counts">'
     yield "".join(f'<li class="{name}"><b>{count:,}</b> {_text(words)}</li>' for name, count, words in tiles)
     yield "</ul>\n"
@@ -216,8 +216,8 @@ def _troubles(shown: Shown) -> Iterator[str]:
         first, total = found[kind]
         if not total:
             continue
-        columns = ["record", "field", "why", "here"]
-        columns += [] if kind == plan.REJECTED else ["there", "last agreed"]
+        columns = ["record", "field", "why", *plan_shown.sides(shown.header)]
+        columns = columns[:4] if kind == plan.REJECTED else columns
         yield f'<h2 class="part">{head}: {total:,} <span class="dim">{what}</span></h2>\n'
         yield f'<div class="scroll" tabindex="0" role="region" aria-label="{head}"><table><thead><tr>'
         yield "".join(f'<th scope="col">{name}</th>' for name in columns) + "</tr></thead><tbody>\n"
@@ -278,7 +278,8 @@ def _entries(shown: Shown, number: int) -> Iterator[dict[str, Any]]:
     for trouble in shown.troubles():
         problem = trouble.problem
         agreed = problem.agreed if problem.has_agreed else NEVER
-        sides = [problem.field, problem.ours, problem.theirs, agreed, problem.setting]
+        sides: list[Any] = [problem.field, problem.ours, problem.theirs, agreed, problem.setting]
+        sides += [plan_shown.sides(shown.header)] if shown.header.reverts is not None else []
         yield {"m": number, "o": problem.kind, "k": trouble.key, "i": trouble.id, "q": sides, "r": problem.reason}
 
 

@@ -72,7 +72,7 @@ def _head(shown: Shown) -> Iterator[str]:
     yield ""
     yield f"{value(plan_shown.way(header))}, made {terminal.moment(header.made_at)}, checksum `{header.checksum}`"
     yield ""
-    found = [(words, number) for _, number, words in (*plan_shown.counts(pushed), *plan_shown.edges(pushed)) if number]
+    found = [(words, number) for _, number, words in (*pushed.outcomes(), *pushed.edges()) if number]
     found = [("read", pushed.counts.read), *found]
     yield "| " + " | ".join(words for words, _ in found) + " |"
     yield "|" + "--:|" * len(found)
@@ -147,7 +147,8 @@ def _troubles(shown: Shown, room: int) -> Iterator[str]:
         if not total:
             continue
         yield from ("", f"**{head}: {total:,}**", "")
-        yield from ("| record | field | why | here | there | last agreed |", "|---|---|---|---|---|---|")
+        names = " | ".join(plan_shown.sides(shown.header))
+        yield from (f"| record | field | why | {names} |", "|---|---|---|---|---|---|")
         written = 0
         for row in map(_trouble, first):
             room -= len(row) + 1

@@ -16,7 +16,6 @@ import attrs
 import orjson
 
 from syncer import plan, plans, sql
-from syncer.journal import REFUSED
 from syncer.plan import Change, Edge, Edit
 from syncer.plans import Header, Problem
 from syncer.reports import commands
@@ -27,18 +26,6 @@ HIDDEN = "•••"
 AT_ONCE = 2_000
 FIRST = 50  # changes that are shown where not all are
 SETTLED = "settled"  # of a problem: a conflict that a word of the mapping decided
-COUNTS = (  # the name in a run's counts, what is told of a plan, and of a run
-    ("created", "to create", "created"),
-    ("updated", "to update", "updated"),
-    ("archived", "to archive", "archived"),
-    ("merged", "to merge", "merged"),
-    ("conflicts", "in conflict", "in conflict"),
-    ("rejected", "rejected", "rejected"),
-    ("failed", "failed", "failed"),
-    ("pending", "pending", "pending"),
-    ("skipped", "skipped", "skipped"),
-    ("unchanged", "unchanged", "unchanged"),
-)
 _AFTER_COLON = re.compile(r":\s+.*", re.DOTALL)
 _IN_QUOTES = re.compile(r"'.*'|\".*\"", re.DOTALL)
 SHORTEST = 3  # letters of a value that is hidden inside of a word, too
@@ -171,37 +158,17 @@ class Shown:
         return False
 
 
-def counts(pushed: Pushed) -> list[tuple[str, int, str]]:
-    """Return name, number and words of what a plan's rows came to or would; those of which there are none, too."""
-    is_plan = _is_plan(pushed)
-    return [(name, getattr(pushed.counts, name), would if is_plan else did) for name, would, did in COUNTS]
-
-
-def told(pushed: Pushed) -> str:
-    """Write the counts in words: `3 to create, 1 in conflict of 4,815 read`; edges beside them."""
-    parts = [f"{number:,} {words}" for _, number, words in counts(pushed) if number]
-    text = f"{', '.join(parts) or 'nothing to do'} of {pushed.counts.read:,} read"
-    return "; ".join([text, *(f"{number:,} {words}" for _, number, words in edges(pushed))])
-
-
-def edges(pushed: Pushed) -> list[tuple[str, int, str]]:
-    """Return name, number and words of the edges that are made and taken away, where there are any."""
-    is_plan = _is_plan(pushed)
-    found = (
-        ("associated", pushed.associated, "to make" if is_plan else "made"),
-        ("disassociated", pushed.disassociated, "to take away" if is_plan else "taken away"),
-    )
-    return [(name, number, f"{'edge' if number == 1 else 'edges'} {what}") for name, number, what in found if number]
-
-
-def _is_plan(pushed: Pushed) -> bool:
-    return pushed.is_rehearsal or pushed.status == REFUSED
+def sides(header: Header) -> tuple[str, str, str]:
+    """Name what a conflict shows: ours, theirs, and what both had agreed on; of a revert, what it would put back."""
+    return ("here", "there", "last agreed") if header.reverts is None else ("before", "there now", "the run wrote")
 
 
 def way(header: Header) -> str:
     """Write from where to where a plan leads: `stage.companies → hubspot (default, account 123)`."""
     source = header.mapping.partition(".")[0]
-    relation = str(header.settings.get("relation") or header.reverts or header.mapping)
+    relation = str(header.settings.get("relation") or header.mapping)
+    if header.reverts is not None:
+        relation = f"as it was before run {header.reverts}"
     return f"{relation} → {source} ({header.environment}, account {header.account})"
 
 

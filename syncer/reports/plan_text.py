@@ -38,8 +38,8 @@ _HEADS = (
 
 def summary(pushed: Pushed) -> str:
     """Write one run of a plan in a line or two."""
-    what = "plan" if pushed.is_rehearsal else "push"
-    lines = [f"{what} {pushed.mapping}: {plan_shown.told(pushed)}; {counted(pushed.requests, 'request')}"]
+    what = "plan" if pushed.is_rehearsal else pushed.verb
+    lines = [f"{what} {pushed.mapping}: {pushed.told}; {counted(pushed.requests, 'request')}"]
     lines += [f"  {clean(note)}" for note in pushed.notes]
     if pushed.trips:
         lines += [f"  refused: {clean(trip)}" for trip in pushed.trips]
@@ -59,7 +59,7 @@ def lines(shown: Shown, stream: TextIO, *, most: int = FIRST) -> Iterator[str]:
     yield f"  made {terminal.moment(header.made_at)}, checksum {header.checksum}"
     if header.reverts:
         yield f"  puts back run {header.reverts}"
-    yield f"  {plan_shown.told(shown.pushed)}"
+    yield f"  {shown.pushed.told}"
     for note in dict.fromkeys([*header.notes, *shown.pushed.notes]):
         yield f"  {clean(note)}"
     yield from _changes(shown, stream, most)
@@ -67,7 +67,7 @@ def lines(shown: Shown, stream: TextIO, *, most: int = FIRST) -> Iterator[str]:
     yield from _left(shown, stream)
     yield from _limits(shown, stream)
     yield ""
-    yield painted(f"plan {header.plan}: {plan_shown.told(shown.pushed)}. {_end(shown)}", "bold", stream)
+    yield painted(f"plan {header.plan}: {shown.pushed.told}. {_end(shown)}", "bold", stream)
     if shown.pushed.is_rehearsal and header.changes and not shown.pushed.trips:
         yield f"Apply just this: {plan_shown.apply_command(header, program=commands.program('syncer'))}"
 
@@ -136,29 +136,30 @@ def _troubles(shown: Shown, stream: TextIO) -> Iterator[str]:
         yield ""
         yield painted(f"{counted(total, 'field or row', 'fields or rows')} {head}", "bold", stream)
         for trouble in first:
-            yield from _trouble(trouble, painted(sign, colour, stream), stream)
+            yield from _trouble(trouble, painted(sign, colour, stream), stream, plan_shown.sides(shown.header))
         if total > len(first):
             yield f"  … and {total - len(first):,} more: --report plan.html shows all of them."
 
 
-def _trouble(trouble: Trouble, sign: str, stream: TextIO) -> Iterator[str]:
+def _trouble(trouble: Trouble, sign: str, stream: TextIO, names: tuple[str, str, str]) -> Iterator[str]:
     problem = trouble.problem
     field = f"  {clean(problem.field)}" if problem.field else ""
     setting = painted(f"  ({clean(problem.setting)})", "dim", stream) if problem.setting else ""
     yield f"  {sign} {_record(trouble.key, trouble.id, stream)}{field}: {clean(problem.reason)}{setting}"
-    sides = _sides(problem, stream)
+    sides = _sides(problem, stream, names)
     if sides:
         yield f"{INDENT}{sides}"
 
 
-def _sides(problem: Problem, stream: TextIO) -> str:
+def _sides(problem: Problem, stream: TextIO, names: tuple[str, str, str]) -> str:
     """Write what stands on either side: a reject has ours only, and a conflict of a whole record has neither."""
     if problem.kind == plan.REJECTED:
         return f"here {_values([problem.ours], stream)[0]}" if problem.ours is not None else ""
     if not problem.field:
         return ""
     ours, theirs, agreed = _values([problem.ours, problem.theirs, problem.agreed], stream)
-    return f"here {ours}, there {theirs}, {'last agreed ' + agreed if problem.has_agreed else 'never agreed'}"
+    here, there, last = names
+    return f"{here} {ours}, {there} {theirs}, {last + ' ' + agreed if problem.has_agreed else 'never agreed'}"
 
 
 def _left(shown: Shown, stream: TextIO) -> Iterator[str]:

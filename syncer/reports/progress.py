@@ -158,3 +158,23 @@ class Waiting(PullProgress):
         """Write what is waited for."""
         seconds = terminal.duration(round(now - self._state.began))
         return f"{self._state.left[0]}: waiting for {self._state.waits}, {seconds}"
+
+
+class PlanProgress(PullProgress):
+    """Shows how far a plan is made, and carried out; `moved_plan` is what an engine calls."""
+
+    def __init__(self, verb: str, stream: TextIO, *, is_shown: bool = True) -> None:
+        super().__init__([verb], stream, is_shown=is_shown)
+        self._text = ""
+
+    def moved_plan(self, mapping: str, what: str, count: int, of: int) -> None:
+        """Note how much of a mapping's plan is made, or written."""
+        with self._lock:
+            self._text = f" {mapping}: {count:,} of {of:,} {what}"
+
+    def line(self, now: float) -> str:
+        """Write how far it is."""
+        return f"{self._state.left[0]}{self._text or ': looking for what changed'}, {self._since(now)}"
+
+    def _since(self, now: float) -> str:
+        return terminal.duration(round(now - self._state.began))

@@ -14,17 +14,30 @@ import attrs
 
 from syncer.reports import terminal
 from syncer.reports.terminal import age, clean, counted, duration, painted, table
-from syncer.status import Run, Standing
+from syncer.status import PULL, PUSH, Run, Standing
 
 _COLOUR = {"done": "green", "running": "yellow", "failed": "red", "broken": "red", "refused": "red"}
 INDENT = "  "
 FIRST_FINDINGS = 20  # how many of a kind and mapping are shown
 _ALWAYS = ("read", "inserted", "updated", "requests")
+_OF_PUSHES = ("created", "archived", "merged", "conflicts", "skipped", "failed", "pending")  # in the counts of a run
+_COLUMNS = (
+    "keys", "read", "inserted", "created", "updated", "archived", "merged", "unchanged", "skipped", "gone", "braked",
+    "rejected", "conflicts", "failed", "pending", "requests",
+)  # fmt: skip
+_ROWS = (
+    ("created", "created"), ("updated", "updated"), ("archived", "archived"), ("merged", "merged"),
+    ("unchanged", "unchanged"), ("skipped", "skipped"), ("conflicts", "in conflict"), ("rejected", "rejected"),
+    ("failed", "failed"), ("pending", "pending"),
+)  # fmt: skip
 
 
 def as_document(found: Standing) -> dict[str, Any]:
     """Return what stands, for a program: a list a key, its entries named like the columns in schema `syncer`."""
-    lists = ("runs", "places", "reject_counts", "rejects", "findings", "leases", "budget", "stale")
+    lists = (
+        "runs", "places", "reject_counts", "rejects", "findings", "leases", "budget", "stale", "conflict_counts",
+        "conflicts",
+    )  # fmt: skip
     document: dict[str, Any] = {"warehouse": found.warehouse, "has_warehouse": found.has_warehouse, "now": found.now}
     for name in lists:
         document[name] = [attrs.asdict(entry) for entry in getattr(found, name)]
@@ -43,6 +56,7 @@ def as_text(found: Standing, stream: TextIO) -> Iterable[str]:
         yield from _trouble(found, stream)
         yield from _section("places", _places(found, stream), stream)
         yield from _section("rejects", _rejects(found, stream), stream)
+        yield from _section("open conflicts", _conflicts(found, stream), stream)
         yield from _section("findings", _findings(found, stream), stream)
     yield from _section("running now", _leases(found, stream), stream)
     yield from _section("request budget", _budget(found, stream), stream)
@@ -51,21 +65,45 @@ def as_text(found: Standing, stream: TextIO) -> Iterable[str]:
 def one_run(run: Run, found: Standing, stream: TextIO) -> Iterable[str]:
     """Write all that is known of one run."""
     yield painted(f"run {run.run}: {run.verb} {_named(run.mapping, run.environment)}", "bold", stream)
-    written = f"{run.inserted:,} inserted, {run.updated:,} updated, {run.unchanged:,} unchanged"
     yield f"  status     {painted(run.status, _COLOUR.get(run.status, 'bold'), stream)}"
-    yield f"  mode       {run.mode}{f', {run.keys:,} keys met' if run.keys else ''}"
+    yield from _done(run) if is_of_plan(run) else _loaded(run)
     yield f"  began      {terminal.moment(run.started_at)}, {age(run.started_at, found.now)}"
     yield f"  ended      {terminal.moment(run.finished_at)}"
     yield f"  took       {_took(run, found.now)}, {counted(run.requests, 'request')}"
-    yield f"  read       {run.read:,}: {written}"
-    braked = f", {run.braked:,} would have ended and did not" if run.braked else ""
-    yield f"  beside it  {run.gone:,} gone, {run.rejected:,} rejected{braked}"
-    yield f"  mark       {clean(run.mark or '-')}"
     yield f"  process    {run.pid} on {clean(run.host)}"
     if run.error:
         yield painted(f"  error      {clean(run.error)}", "red", stream)
     yield from _section("rejects", _rejects(found, stream), stream)
+    yield from _section("conflicts", _conflicts(found, stream), stream)
     yield from _section("findings", _findings(found, stream), stream)
+
+
+def is_of_plan(run: Run) -> bool:
+    """Tell whether a run carried out a plan, or was to: a push, a revert, an operation."""
+    return run.verb == PUSH or run.plan is not None
+
+
+def _loaded(run: Run) -> Iterable[str]:
+    """Write what a pull did."""
+    written = f"{run.inserted:,} inserted, {run.updated:,} updated, {run.unchanged:,} unchanged"
+    braked = f", {run.braked:,} would have ended and did not" if run.braked else ""
+    yield f"  mode       {run.mode}{f', {run.keys:,} keys met' if run.keys else ''}"
+    yield f"  read       {run.read:,}: {written}"
+    yield f"  beside it  {run.gone:,} gone, {run.rejected:,} rejected{braked}"
+    yield f"  mark       {clean(run.mark or '-')}"
+
+
+def _done(run: Run) -> Iterable[str]:
+    """Write what a run of a plan did: its rows, each counted once, and the edges beside them."""
+    told = run.counts or {}
+    rows = [f"{told[name]:,} {word}" for name, word in _ROWS if told.get(name)]
+    edges = [f"{told[name]:,} edges {name}" for name in ("associated", "disassociated") if told.get(name)]
+    yield f"  plan       {run.plan or '-'}"
+    yield f"  read       {run.read:,}{': ' if rows else ''}{', '.join(rows)}"
+    if edges:
+        yield f"  beside it  {', '.join(edges)}"
+    for trip in told.get("trips") or ():
+        yield f"  refused    {clean(str(trip))}"
 
 
 def stale_text(found: Standing) -> list[str]:
@@ -79,20 +117,19 @@ def stale_text(found: Standing) -> list[str]:
             else f"last finished {age(late.last_done, found.now, units=2)}"
         )
         since = f"; its last run: {late.last_status}" if late.last_status not in (None, "done") else ""
-        lines.append(f"{name} {last}{since}")
+        lines.append(f"{name}{' (push)' if late.verb == PUSH else ''} {last}{since}")
     return lines
 
 
 def _runs(found: Standing, stream: TextIO) -> Iterable[str]:
-    """One line a mapping; what is nothing for all of them has no column."""
-    numbers = [
-        (name, [getattr(run, name) for run in found.runs])
-        for name in ("keys", "read", "inserted", "updated", "unchanged", "gone", "braked", "rejected", "requests")
-    ]
+    """One line a mapping and verb; what is nothing for all of them has no column."""
+    numbers = [(name, [_number(run, name) for run in found.runs]) for name in _COLUMNS]
+    has_verbs = any(run.verb != PULL for run in found.runs)
     numbers = [(name, counts) for name, counts in numbers if name in _ALWAYS or any(counts)]
     rows = [
         (
             _named(run.mapping, run.environment),
+            *([run.verb] if has_verbs else []),
             run.status,
             age(_moved_at(run), found.now),
             _took(run, found.now),
@@ -100,12 +137,18 @@ def _runs(found: Standing, stream: TextIO) -> Iterable[str]:
         )
         for at, run in enumerate(found.runs)
     ]
-    lines = table(["mapping", "status", "when", "took", *(name for name, _ in numbers)], rows, stream)
+    verbs = ["verb"] if has_verbs else []
+    lines = table(["mapping", *verbs, "status", "when", "took", *(name for name, _ in numbers)], rows, stream)
     yield lines[0]
     for line, run in zip(lines[1:], found.runs, strict=True):
-        # The status stands between blanks, and no name holds any.
+        # The status stands between blanks, and no name holds any; no verb is called as a status is.
         coloured = painted(run.status, _COLOUR.get(run.status, "bold"), stream)
         yield line.replace(f" {run.status} ", f" {coloured} ", 1)
+
+
+def _number(run: Run, name: str) -> int:
+    """Return a number of a run; what only pushes have stands in their counts."""
+    return int((run.counts or {}).get(name) or 0) if name in _OF_PUSHES else int(getattr(run, name))
 
 
 def _trouble(found: Standing, stream: TextIO) -> Iterable[str]:
@@ -114,7 +157,8 @@ def _trouble(found: Standing, stream: TextIO) -> Iterable[str]:
     for run in found.runs:
         name = _named(run.mapping, run.environment)
         if run.status == "broken":
-            yield f"{name}: run {run.run} was broken off; the next pull goes on from what it committed."
+            goes_on = "settles what was in flight" if is_of_plan(run) else "goes on from what it committed"
+            yield f"{name}: run {run.run} was broken off; the next {PUSH if is_of_plan(run) else PULL} {goes_on}."
         elif run.error:
             done = f" (last done {age(run.last_done, found.now)})" if run.last_done else ""
             same.setdefault(run.error, []).append(name + done)
@@ -139,7 +183,7 @@ def _rejects(found: Standing, stream: TextIO) -> Sequence[str]:
         rows = [
             (
                 _named(each.mapping, each.environment),
-                each.key or each.scope or "-",
+                each.key or ("a row without a key" if each.scope == PUSH else each.scope) or "-",
                 each.column or "-",
                 age(each.last_seen, found.now),
                 each.reason,
@@ -147,13 +191,48 @@ def _rejects(found: Standing, stream: TextIO) -> Sequence[str]:
             for each in found.rejects
         ]
         return table(["mapping", "key or scope", "column", "seen", "reason"], rows, stream, indent=INDENT)
+    has_pushed = any(each.pushed for each in found.reject_counts)
     counts = [
-        (_named(each.mapping, each.environment), each.rejects, each.scopes, age(each.last_seen, found.now))
+        (
+            _named(each.mapping, each.environment),
+            each.rejects,
+            *([each.pushed] if has_pushed else []),
+            each.scopes,
+            age(each.last_seen, found.now),
+        )
         for each in found.reject_counts
     ]
     if not counts:
         return []
-    lines = table(["mapping", "rejects", "scopes that failed", "seen"], counts, stream, indent=INDENT)
+    pushed = ["of pushes"] if has_pushed else []
+    lines = table(["mapping", "rejects", *pushed, "scopes that failed", "seen"], counts, stream, indent=INDENT)
+    return [*lines, f"{INDENT}`syncer status --rejects` shows the first ones."]
+
+
+def _conflicts(found: Standing, stream: TextIO) -> Sequence[str]:
+    """Which fields are left for a person; the values stand in the warehouse alone, since some are personal."""
+    if found.conflicts:
+        rows = [
+            (
+                _named(each.mapping, each.environment),
+                each.key or "-",
+                each.id or "-",
+                each.field or "-",
+                each.state,
+                age(each.first_seen, found.now),
+                f"{each.reason or ''}{f' ({each.setting})' if each.setting else ''}",
+            )
+            for each in found.conflicts
+        ]
+        columns = ["mapping", "key", "record", "field", "state", "since", "reason"]
+        return [*table(columns, rows, stream, indent=INDENT), f"{INDENT}The values are in syncer.conflicts."]
+    counts = [
+        (_named(each.mapping, each.environment), each.conflicts, each.records, age(each.first_seen, found.now))
+        for each in found.conflict_counts
+    ]
+    if not counts:
+        return []
+    lines = table(["mapping", "conflicts", "records", "the oldest"], counts, stream, indent=INDENT)
     return [*lines, f"{INDENT}`syncer status --rejects` shows the first ones."]
 
 

@@ -153,6 +153,7 @@ class Sandbox:
                 status=status,
                 bytes=size,
                 fault=fault.kind if fault else None,
+                received=len(request.body),
             )
         )
 

@@ -26,6 +26,7 @@ class Entry:
     status: int  # 0: nothing was answered
     bytes: int  # of the answer's body, as sent
     fault: str | None  # the kind of fault that it met
+    received: int = 0  # bytes of the request's body
 
 
 @attrs.frozen(kw_only=True)

@@ -25,6 +25,7 @@ from syncer.errors import NotAllowed, SyncerError, UsageError
 from syncer.reports import terminal
 from syncer.settings import Account, Settings
 from syncer.verbs import Session, Where, check_names, complete_source, warehouse_named
+from syncer.verbs.found import FAILED, NOT_SET_UP, OK, WARNING, Found
 
 if TYPE_CHECKING:
     from syncer.mapping import EntityMapping
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from syncer.transport import Doors
     from syncer.warehouses import Warehouse
 
-OK, WARNING, FAILED, NOT_SET_UP = "ok", "warning", "failed", "not set up"
 SKEW_S = 30.0
 FREE_BYTES = 500_000_000
 DRIVERS = ("duckdb", "pyarrow", "pyodbc", "sqlglot", "requests")
@@ -55,21 +55,6 @@ class Options:
         list[str] | None,
         typer.Argument(metavar="SOURCE", help="Only these sources.", autocompletion=complete_source),
     ] = None
-
-
-@attrs.frozen(kw_only=True)
-class Found:
-    """One thing that was looked at. `hint` is what to do."""
-
-    about: str
-    status: str = OK
-    detail: str = ""
-    hint: str = ""
-
-    @classmethod
-    def of_error(cls, about: str, error: SyncerError) -> Found:
-        """Tell what failed."""
-        return cls(about=about, status=FAILED, detail=error.message, hint=error.hint)
 
 
 def run(options: Options, where: Where, session: Session) -> int:
@@ -113,7 +98,10 @@ def _tell(session: Session, found: Found) -> None:
     plain = terminal.hanging(f"{found.status:10}  ", text, sys.stdout)
     say(plain.replace(found.status, terminal.painted(found.status, _COLOUR[found.status], sys.stdout), 1))
     if found.hint:
-        say(terminal.hanging(" " * 12, session.hidden(terminal.clean(found.hint)), sys.stdout))
+        first, *pasted = (session.hidden(terminal.clean(line)) for line in found.hint.split("\n"))
+        say(terminal.hanging(" " * 12, first, sys.stdout))
+        for line in pasted:  # as it stands: a line that is broken within a name would be another statement
+            say(line)
 
 
 def _folders(session: Session, where: Where) -> Sequence[Path]:
@@ -306,6 +294,8 @@ def _source(name: str, settings: Settings, doors: Doors, *, is_named: bool) -> I
     except SyncerError as error:
         yield Found.of_error(name, error)
         return
+    from syncer.verbs import check_push
+
     with contextlib.closing(source):
         try:
             identity = source.check()
@@ -315,7 +305,9 @@ def _source(name: str, settings: Settings, doors: Doors, *, is_named: bool) -> I
             return
         yield Found(about=name, detail=f"{account.url}, as {identity.user} (account {identity.account})")
         yield from _identity(name, identity)
-        yield from _permissions(source, [settings.applied_to(each) for each in chosen], settings)
+        with_words = [settings.applied_to(each) for each in chosen]
+        yield from _permissions(source, with_words, settings)
+        yield from check_push.looks(source, with_words, settings, doors.clock)
 
 
 def _not_set_up(name: str, account: Account, needs: sources.Needs, *, is_named: bool) -> Found:

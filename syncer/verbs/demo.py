@@ -1,9 +1,11 @@
 """
-`syncer demo`: everything at once, with nothing set up. The sandbox in this process, two pulls, and what came of them.
+`syncer demo`: everything at once, with nothing set up. The sandbox in this process, two pulls, a plan and its pushes,
+and what came of them.
 
 It uses settings of its own, made here, and a request budget in a temporary folder: no token and no setting of the
 user's is read or written, but for the server that `SYNCER_WAREHOUSE` may name. Not here: where the records go, and
-what keeps a user's own safe there (`demo_warehouse.py`), the sandbox (`sandbox/`), what a pull does (`engine.py`).
+what keeps a user's own safe there (`demo_warehouse.py`), its pushes (`demo_push.py`), the sandbox (`sandbox/`), what a
+pull does (`engine.py`).
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import typer
 from syncer.errors import SyncerError, WarehouseError
 from syncer.reports import terminal
 from syncer.verbs import Session, demo_warehouse, pull, worst
+from syncer.verbs.demo_push import DemoPush
 from syncer.verbs.demo_warehouse import DemoWarehouse
 from syncer.verbs.sandbox import Amount, built, variables
 
@@ -44,13 +47,15 @@ QUERIES = (
     "ON a.to_type = 'companies' AND a.to_id = c.id AND a.from_type = 'contacts' AND a.label = 'Primary' "
     "WHERE a.dss_record_state = 'live' AND c.dss_record_state = 'live' GROUP BY c.name ORDER BY contacts DESC "
     "LIMIT 20",
+    "SELECT number, action, result, fields, state FROM syncer.changes ORDER BY number",
 )
 SAMPLES = {
     "load.hubspot_companies": ("name", "domain", "hs_lastmodifieddate", "dss_record_state"),
     "load.jira_issues": ("key", "status_name", "first_in_progress", "summary"),
     "load.gitlab_merge_requests": ("reference", "state", "merged_at", "title"),
 }
-UNLIMITED = ("hubspot",)
+# What would be waited for in a sandbox: HubSpot's burst limits, and so many requests a minute.
+UNLIMITED = {"hubspot": {"limits": "off"}, "friday_pulse": {"requests_per_minute": "off"}}
 SAMPLE_COLUMNS = 60  # of a title
 LATER_S = 300.0  # longer than Jira's search lags behind
 
@@ -71,7 +76,7 @@ class Options:
 
 def run(options: Options, session: Session) -> int:
     """
-    Show how it works: pull made-up records of five APIs into demo.duckdb, change a few, pull again.
+    Show how it works: pull made-up records of five APIs into demo.duckdb, change a few, pull again, push some back.
 
     Nothing needs to be set up, and nothing but 127.0.0.1 is asked. A demo.duckdb of an earlier demo is made anew.
 
@@ -106,8 +111,7 @@ def _shown(warehouse: DemoWarehouse, session: Session) -> int:
     with contextlib.ExitStack() as opened:
         folder = opened.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
         sandbox = opened.enter_context(built(AMOUNT, seed=SEED, port=0))
-        for name in UNLIMITED:  # whose burst limits would be waited for
-            sandbox.sites[name].limits = None  # type: ignore[attr-defined]  # each of these sites has it
+        sandbox.sites["hubspot"].limits = None  # type: ignore[attr-defined]  # it has some
         settings = _settings(sandbox, warehouse.settings, Path(folder))
         show = _Show(session=session, sandbox=sandbox, settings=settings, warehouse=warehouse)
         code = show.run()
@@ -122,7 +126,7 @@ def _shown(warehouse: DemoWarehouse, session: Session) -> int:
         session.show("\nSomething failed; see above.")
         return code
     needed = f" ({demo_warehouse.PASSWORD} must be set)" if warehouse.needs_password else ""
-    session.say(f"\nThe records stand in {session.hidden(warehouse.name)}. Three commands to try next{needed}:\n")
+    session.say(f"\nThe records stand in {session.hidden(warehouse.name)}. Four commands to try next{needed}:\n")
     for command in to_try:
         session.say(f"  {command}")
     return code
@@ -132,7 +136,7 @@ def _settings(sandbox: Sandbox, warehouse: Settings, cache_folder: Path) -> Sett
     return attrs.evolve(
         warehouse,
         variables={**variables(sandbox), "SYNCER_CACHE": str(cache_folder)},
-        tables={name: {"limits": "off"} for name in UNLIMITED},
+        tables=UNLIMITED,
     )
 
 
@@ -147,7 +151,7 @@ class _Show:
     edits: list[str] = attrs.field(factory=list)
 
     def run(self) -> int:
-        """Pull, change, pull again; return the worst exit code."""
+        """Pull, change, pull again, push; return the worst exit code."""
         say = self.session.say
         say("\n1. The first pull brings everything:\n")
         first = self._pull()
@@ -159,7 +163,11 @@ class _Show:
         say("\n3. The second pull asks what changed, and writes only that:\n")
         second = self._pull()
         self._show_difference(first, second)
-        return worst(pulled.exit_code for pulled in (*first, *second))
+        code = worst(pulled.exit_code for pulled in (*first, *second))
+        if code == 1:
+            return code
+        pushes = DemoPush(session=self.session, sandbox=self.sandbox, settings=self.settings, warehouse=self.warehouse)
+        return code if pushes.run() else 1
 
     def _pull(self) -> list[Pulled]:
         """Pull every stream, with progress and a line each."""
@@ -175,9 +183,7 @@ class _Show:
             progress.ended(pulled)
             pull.tell(session, attrs.evolve(pulled, mode=engine.INCREMENTAL), indent="   ")
 
-        request = engine.Request(
-            mode=demo_warehouse.MODE, on_progress=progress.moved, on_wait=progress.waits, on_run=told
-        )
+        request = engine.Request(mode=engine.DEMO, on_progress=progress.moved, on_wait=progress.waits, on_run=told)
         began = time.monotonic()
         with progress:
             runs = engine.pull(NAMES, settings=self.settings, request=request)

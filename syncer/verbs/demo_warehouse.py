@@ -3,17 +3,19 @@ Where the demo's records go: a file of its own, or the server that `SYNCER_WAREH
 
 Nothing but a demo's own is ever taken away. A table `syncer.demo` marks what a demo made, and each of its runs says so
 in its own row, by its mode. What is there without it, or with any other run in it, is left alone: a process's number
-says nothing, in a container each has the same. A lease keeps two demos apart. On a server no schema is dropped, and
-nothing by CASCADE: the tables of an earlier demo go one by one, in one transaction, and a view of somebody's that
-stands on one of them keeps all.
+says nothing, in a container each has the same. Only what was pushed out of it, to the accounts that the demo itself
+knew, is the demo's too. A lease keeps two demos apart. On a server no schema is dropped, and nothing by CASCADE: the
+tables of an earlier demo go one by one, in one transaction, and a view of somebody's that stands on one of them keeps
+all. That no other pull comes into a demo's warehouse, `engine.py` sees to.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +24,9 @@ import attrs
 from syncer.clock import SystemClock
 from syncer.errors import LeaseHeld, SyncerError, UsageError, WarehouseBusy, WarehouseError
 from syncer.reports import commands
+from syncer.settings import DEFAULT_ENVIRONMENT
 from syncer.tables import LOAD, STATE, Column, Table
-from syncer.values import BIGINT, TEXT, TIMESTAMP
+from syncer.values import BIGINT
 from syncer.verbs import without_secrets
 
 if TYPE_CHECKING:
@@ -31,26 +34,16 @@ if TYPE_CHECKING:
     from syncer.warehouses import Transaction, Warehouse
 
 FILE = "demo.duckdb"
-MADE_BY_DEMO = Table(
-    schema=STATE,
-    name="demo",
-    columns=(
-        Column("made_at", TIMESTAMP),
-        Column("ended_at", TIMESTAMP),
-        Column("pid", BIGINT),
-        Column("host", TEXT),
-    ),
-)
 SERVER = "odbc:"
 VARIABLE, USER, PASSWORD = "SYNCER_WAREHOUSE", "SYNCER_WAREHOUSE_USER", "SYNCER_WAREHOUSE_PASSWORD"
 WAIT_S = 5.0  # for a program that has the file, or a table, open
 ANOTHER = "Name a database of the demo's own in SYNCER_WAREHOUSE, or leave that out: then it makes demo.duckdb."
-MODE = LEASE = "demo"  # of each run of a demo, and of no other; of the lease that a demo holds
+LEASE = "demo"  # that a demo holds
+WHOSE = ("mapping", "environment", "mode")  # of a run; a plan has the first two
 KEPT = (
     "leases",
     "commits",
 )  # tables of schema syncer that any process makes before it has a run: no record is in them
-_STRANGERS = "SELECT COUNT(*) FROM {runs} WHERE mode <> ? OR mode IS NULL"
 _PROBE = "demo_now"
 _TABLES = (
     "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, '' FROM INFORMATION_SCHEMA.TABLES "
@@ -99,6 +92,7 @@ class DemoWarehouse:
 
         Raises: UsageError: what is there is not a demo's, and is left alone. LeaseHeld: another demo is at it.
         """
+        self._refuse_unserved()
         with self._warehouse() as warehouse:
             self._refuse(warehouse)
             try:
@@ -106,9 +100,27 @@ class DemoWarehouse:
             except LeaseHeld as error:
                 raise LeaseHeld(f"{self.name}: a {error.message}", hint="Wait for its end.") from error
             try:
+                if held := sorted(set(warehouse.leases()) - {LEASE}):
+                    raise UsageError(f"{self.name}: {held[0]} is being run just now; it is left alone.", hint=ANOTHER)
                 yield self._clear_server(warehouse) if self.file is None else self._clear_file(self.file)
             finally:
                 lease.release()
+
+    def _refuse_unserved(self) -> None:
+        """Raise UsageError for a server that syncer itself has no backend for: a site's own are settings of a site."""
+        from syncer import warehouses
+        from syncer.odbc import connecting
+
+        if self.file is not None:
+            return
+        dbms = connecting.dbms_of(connecting.link(self.settings.warehouse.removeprefix(SERVER), self.settings))
+        if dbms not in warehouses.SERVED:
+            raise UsageError(
+                f"{self.name} is {dbms}. The demo reads no syncer.toml, and so no backend from a site's folders; it "
+                f"knows {', '.join(sorted(warehouses.SERVED))}.",
+                hint=f"Leave {VARIABLE} out, or give --folder: then it makes {FILE}. To see made-up records in this "
+                f"one, start `{commands.program('syncer')} sandbox` and pull from it.",
+            )
 
     def _refuse(self, warehouse: Warehouse) -> None:
         """Look, before anything is written, whether a demo may be there. Raises UsageError, WarehouseError."""
@@ -126,21 +138,21 @@ class DemoWarehouse:
 
     def _mark(self, t: Transaction) -> None:
         """Write down that a demo made what comes."""
-        from syncer import sql
+        from syncer import engine, sql
 
-        t.create(MADE_BY_DEMO)
+        t.create(engine.MADE_BY_DEMO)
         t.run(
-            sql.statement(f"INSERT INTO {sql.table_name(MADE_BY_DEMO)} (made_at, pid, host) VALUES (?, ?, ?)"),
+            sql.statement(f"INSERT INTO {sql.table_name(engine.MADE_BY_DEMO)} (made_at, pid, host) VALUES (?, ?, ?)"),
             [SystemClock().now(), os.getpid(), socket.gethostname()],
         )
 
     def mark_end(self) -> None:
         """Write down that the demo is over."""
-        from syncer import sql
+        from syncer import engine, sql
 
         with self.opened() as t:
             t.run(
-                sql.statement(f"UPDATE {sql.table_name(MADE_BY_DEMO)} SET ended_at = ? WHERE ended_at IS NULL"),
+                sql.statement(f"UPDATE {sql.table_name(engine.MADE_BY_DEMO)} SET ended_at = ? WHERE ended_at IS NULL"),
                 [SystemClock().now()],
             )
 
@@ -221,11 +233,13 @@ class DemoWarehouse:
 
     def _is_file_of_demo(self, file: Path) -> bool:
         """Tell whether a demo made the file, and nobody else pulled into it. Raises WarehouseBusy."""
+        from syncer import engine
+
         if not file.is_file():
             return False
         try:
             with self.opened() as t:
-                return _is_marked(t) and not _strangers(t) and not _others(t)
+                return engine.is_of_demo(t) and not _strangers(t) and not _others(t)
         except WarehouseBusy:
             raise
         except WarehouseError:  # it cannot even be read as one
@@ -235,8 +249,6 @@ class DemoWarehouse:
         """Drop the tables of an earlier demo, all or none of them, and mark what comes."""
         from syncer import journal, sql
 
-        if held := sorted(set(warehouse.leases()) - {LEASE}):
-            raise UsageError(f"{self.name}: {held[0]} is being pulled just now; it is left alone.", hint=ANOTHER)
         dropped = ""
         try:
             with warehouse.transaction() as t:
@@ -278,6 +290,8 @@ class DemoWarehouse:
 
     def _refuse_others(self, t: Transaction, there: Sequence[tuple[str, str, str, str]]) -> None:
         """Raise UsageError where something is there that no demo made."""
+        from syncer import engine
+
         if not there:
             return
         for schema, name, _, owner in there:
@@ -285,19 +299,19 @@ class DemoWarehouse:
                 raise UsageError(
                     f"{self.name} has {schema}.{name}, which belongs to {owner}; it is left alone.", hint=ANOTHER
                 )
-        if not _is_marked(t):
+        if not engine.is_of_demo(t):
             raise UsageError(
                 f"{self.name} has {there[0][0]}.{there[0][1]}, and no demo made it; it is left alone.", hint=ANOTHER
             )
-        known = _made_by_demos()
+        known = _Known()
         for schema, name, kind, _ in there:
-            if kind != "BASE TABLE" or name not in known[schema]:
+            if kind != "BASE TABLE" or not known.has(schema, name):
                 raise UsageError(
                     f"{self.name} has {schema}.{name}, which no demo made; it is left alone.", hint=ANOTHER
                 )
         if strangers := _strangers(t):
             raise UsageError(
-                f"{self.name} is of an earlier demo, and {strangers:,} runs of others stand in it; it is left alone.",
+                f"{self.name} is of an earlier demo, and {strangers} of others stand in it; it is left alone.",
                 hint=ANOTHER,
             )
 
@@ -306,10 +320,16 @@ def chosen(folder: Path | None) -> DemoWarehouse:
     """
     Choose where the records go: a file in *folder* where one is given, else the server that the environment names,
     else a file here. Nothing else of the environment is read.
+
+    Raises: UsageError: what it names is no warehouse.
     """
+    from syncer import warehouses
     from syncer.settings import Settings
 
     named = os.environ.get(VARIABLE, "")
+    kind, _, rest = named.partition(":")
+    if folder is None and named and not (kind in (warehouses.EMBEDDED, warehouses.ODBC) and rest):
+        warehouses.find(Settings(warehouse=named), clock=SystemClock())  # which says what is wrong with it
     if folder is None and named.startswith(SERVER):
         from syncer.odbc import connecting
 
@@ -335,38 +355,70 @@ def _asking(string: str, query: str, *, has_password: bool) -> str:
     )
 
 
-def _made_by_demos() -> dict[str, Collection[str]]:
-    """Return the names of all tables that a demo may have made, by schema."""
-    from syncer import journal, mappings, marks
+class _Known:
+    """The tables that a demo, what is pushed out of it, and who is forgotten in it, may have made."""
 
-    state = {table.name for table in (*journal.TABLES, *marks.TABLES, MADE_BY_DEMO)}
-    load = {mapping.table("default") for mapping in mappings.known().values()}
-    return {STATE: state, LOAD: load}
+    def __init__(self) -> None:
+        from syncer import (
+            colliding,
+            conflicts,
+            engine,
+            forgotten,
+            journal,
+            mappings,
+            marks,
+            plans,
+            relation,
+            snapshots,
+        )
+        from syncer.verbs import demo_push
 
+        inbound = (*journal.TABLES, *marks.TABLES, forgotten.FORGOTTEN, engine.MADE_BY_DEMO)
+        outbound = (*plans.TABLES, *snapshots.TABLES, *conflicts.TABLES)
+        load = {demo_push.RELATION.name, *(mapping.table("default") for mapping in mappings.known().values())}
+        self._names = {STATE: {table.name for table in (*inbound, *outbound)}, LOAD: load}
+        of_a_plan = (relation.copy_table, colliding.claims_table)
+        self._of_a_plan = re.compile("|".join(table("[0-9a-f]{12}").name for table in of_a_plan))
 
-def _is_marked(t: Transaction) -> bool:
-    """Tell whether a demo's mark is there: a table with its columns, and not one that only has its name."""
-    return set(t.columns(MADE_BY_DEMO)) == set(MADE_BY_DEMO.types())
+    def has(self, schema: str, name: str) -> bool:
+        """Tell whether a table of that name may be one of them."""
+        return name in self._names.get(schema, ()) or (schema == STATE and bool(self._of_a_plan.fullmatch(name)))
 
 
 def _others(t: Transaction) -> bool:
     """Tell whether a file has a table or view that no demo made."""
     from syncer import sql
 
-    known = _made_by_demos()
+    known = _Known()
     query = (
         "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = current_database() UNION ALL "
         "SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal AND database_name = current_database()"
     )
     found = t.rows(sql.statement(query))
-    return any(name not in known.get(schema, ()) and (schema != STATE or name not in KEPT) for schema, name in found)
+    return any(not known.has(schema, name) and (schema != STATE or name not in KEPT) for schema, name in found)
 
 
-def _strangers(t: Transaction) -> int:
-    """Count the runs that no demo wrote."""
-    from syncer import journal, sql
+def _strangers(t: Transaction) -> str:
+    """
+    Count the runs, else the plans, that are no demo's; empty where there are none.
 
-    if not t.columns(journal.RUNS):
-        return 0
-    query = _STRANGERS.format(runs=sql.table_name(journal.RUNS))
-    return int(t.rows(sql.statement(query), [MODE])[0][0])
+    What was pushed out of a demo's records is the demo's, where the demo pulled from that source: the account is the
+    sandbox's then, any other was refused. In an environment with a name it may be any account.
+    """
+    from syncer import engine, journal, plans, sql
+
+    sources: set[str] = set()
+    for table, columns in ((journal.RUNS, WHOSE), (plans.PLANS, WHOSE[:2])):
+        if not t.columns(table):
+            continue
+        listed = sql.names(columns)
+        found = t.rows(sql.statement(f"SELECT COUNT(*), {listed} FROM {sql.table_name(table)} GROUP BY {listed}"))
+        sources |= {row[1].partition(".")[0] for row in found if row[3:] == (engine.DEMO,)}
+        strangers = 0
+        for count, mapping, environment, *mode in found:
+            is_pushed = mode in ([], ["plan"]) and environment == DEFAULT_ENVIRONMENT
+            if mode != [engine.DEMO] and not (is_pushed and mapping.partition(".")[0] in sources):
+                strangers += count
+        if strangers:
+            return f"{strangers:,} {table.name}"
+    return ""

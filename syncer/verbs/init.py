@@ -16,8 +16,8 @@ from typing import Annotated, Any
 import attrs
 import typer
 
-from syncer import mappings, sources
-from syncer.configfile import MAPPING_KEYS, SYNCER_KEYS, WAREHOUSE_KEYS
+from syncer import limits, mappings, sources, words
+from syncer.configfile import JOURNAL_KEYS, MAPPING_KEYS, SYNCER_KEYS, WAREHOUSE_KEYS
 from syncer.errors import UsageError
 from syncer.settings import Account, Settings
 from syncer.verbs import Session
@@ -58,6 +58,20 @@ EXAMPLES = {
     "personal": '"keep"',
     "erase_gone": "false",
     "allow_production": "false",
+    "keep_days": "90",
+    "relation": '"stage.hubspot_companies"',
+    "match_on": '"client_id"',
+    "policy": '"skip"',
+    "policies": '{ phone = "theirs" }',
+    "creates": "true",
+    "adopt": '"skip"',
+    "blanks": '"leave"',
+    "blanks_by_field": '{ phone = "clear" }',
+    "on_archived": '"report"',
+    "on_missing": '"leave"',
+    "changed_at": '"updated_at"',
+    "edges": '{ owner_company = "companies" }',
+    **{key: f'"{limit}"' if isinstance(limit, str) else str(limit) for key, limit in limits.DEFAULTS.items()},
 }
 ELSE = '"..."'
 WHAT_FOR = {
@@ -76,6 +90,17 @@ WHAT_FOR = {
     "known_names": "names that are masked in free text",
     "personal": "what becomes of personal fields; docs/personal-data.md",
     "erase_gone": "erase people whose rows a census ends",
+    "keep_days": "how long the journal keeps what pushes wrote, before and after",
+    "relation": "what a push reads",
+    "match_on": "finds a row's record",
+    "policy": "of a field that both sides changed",
+    "policies": "the same by field",
+    "creates": "whether a row without a record makes one",
+    "adopt": "of a field that differs and was never agreed on",
+    "blanks": "ours is blank, and was never agreed on",
+    "on_archived": "of a record that they archived",
+    "on_missing": "of a row that left the relation",
+    "edges": "columns that name a record at the other end of an association",
 }
 HEAD = """\
 ## syncer.toml: what this site sets. Every key is commented out; take its # away where you want another value.
@@ -115,6 +140,7 @@ def text() -> str:
 def _fixed() -> Iterator[str]:
     yield from _table("[warehouse]", WAREHOUSE_KEYS)
     yield from _table("[syncer]", SYNCER_KEYS)
+    yield from _table("[journal]", JOURNAL_KEYS)
 
 
 def _sources() -> Iterator[str]:
@@ -140,7 +166,10 @@ def _sources() -> Iterator[str]:
 def _mappings() -> Iterator[str]:
     known = list(mappings.known(folders=Settings().folders))
     yield "## One mapping. The names that are known: " + ", ".join(known)
-    yield from _table(f'["{known[0] if known else "source.entity"}"]', MAPPING_KEYS)
+    inbound = {key: choices for key, choices in MAPPING_KEYS.items() if key not in words.KEYS}
+    yield from _table(f'["{known[0] if known else "source.entity"}"]', inbound)
+    yield "## What goes out, and who wins: docs/push.md."
+    yield from _table('["hubspot.companies"]', words.KEYS)
 
 
 def _table(header: str, keys: Mapping[str, tuple[str, Any]]) -> Iterator[str]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import attrs
 import typer
 
-from syncer.reports import plan_text
 from syncer.verbs import Session, Where, complete_mapping, worst
-
-if TYPE_CHECKING:
-    from syncer.tally import Pushed
+from syncer.verbs.planned import PlanOptions, telling
 
 
 @attrs.frozen(kw_only=True)
 class Options:
-    """What `push` takes."""
+    """What `push` takes, beside the options of plans."""
 
     names: Annotated[
         list[str],
@@ -24,21 +21,13 @@ class Options:
             metavar="NAME", help="Mappings; patterns in quotes ('hubspot.*').", autocompletion=complete_mapping
         ),
     ]
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Make and show the plan; write nothing.")] = False
-    plan: Annotated[
-        str | None, typer.Option("--plan", metavar="ID", help="Apply what is left of this plan, as it stands.")
+    again: Annotated[
+        list[str] | None,
+        typer.Option("--again", metavar="KEY", help="Make the record of this row again, whose create was reverted."),
     ] = None
-    force: Annotated[bool, typer.Option("--force", help="With --plan: apply it though the limits refuse it.")] = False
-    first: Annotated[int | None, typer.Option("--first", metavar="N", help="Apply about N changes, and stop.")] = None
-    require_clean: Annotated[
-        bool, typer.Option("--require-clean", help="Write nothing when anything is rejected or in conflict.")
-    ] = False
-    show_personal: Annotated[
-        bool, typer.Option("--show-personal", help="Show the values of personal fields, too.")
-    ] = False
 
 
-def run(options: Options, where: Where, session: Session) -> int:
+def run(options: Options, plans: PlanOptions, where: Where, session: Session) -> int:
     """
     Push mappings: what changed in the warehouse is compared with HubSpot, shown, and written.
 
@@ -48,17 +37,7 @@ def run(options: Options, where: Where, session: Session) -> int:
 
     session.log()
     settings = session.settings(where)
-
-    def told(pushed: Pushed) -> None:
-        session.show(plan_text.summary(pushed)) if pushed.exit_code else session.say(plan_text.summary(pushed))
-
-    request = pushing.Request(
-        is_rehearsal=options.dry_run,
-        plan=options.plan,
-        is_forced=options.force,
-        first=options.first,
-        is_strict=options.require_clean,
-        on_run=told,
-    )
-    runs = pushing.push(options.names, settings=settings, request=request)
+    with telling(plans, session, "push") as request:
+        asked = attrs.evolve(request, again=tuple(options.again or ()))
+        runs = pushing.push(options.names, settings=settings, request=asked)
     return worst(pushed.exit_code for pushed in runs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import enum
 import time
@@ -13,13 +14,15 @@ import typer
 
 from syncer.errors import SyncerError, UsageError
 from syncer.reports import commands
-from syncer.verbs import Session
+from syncer.settings import load
+from syncer.verbs import Session, warehouse_named
 
 if TYPE_CHECKING:
     from syncer.sandbox import Sandbox
     from syncer.sandbox.clock import Clock
     from syncer.sandbox.messages import Site
 
+WAREHOUSE = "SYNCER_WAREHOUSE"
 POLL_S = 0.5  # Windows tells of Ctrl-C only between two waits
 
 
@@ -157,7 +160,7 @@ def variables(sandbox: Sandbox) -> dict[str, str]:
 def _tell(session: Session, sandbox: Sandbox, options: Options, until: dt.datetime) -> None:
     """Say where it is and how to use it."""
     # A warehouse of its own: made-up records must never stand between true ones.
-    needed = {"SYNCER_WAREHOUSE": "duckdb:sandbox.duckdb", **variables(sandbox)}
+    needed = {WAREHOUSE: "duckdb:sandbox.duckdb", **variables(sandbox)}
     control = sandbox.url("_sandbox")
     if session.is_json:
         session.document.put("environment", needed)
@@ -171,16 +174,28 @@ def _tell(session: Session, sandbox: Sandbox, options: Options, until: dt.dateti
             session.show(f"{name}={needed[name]}")
         return
     session.say(f"Five APIs answer on http://127.0.0.1:{sandbox.port} for {minutes}; Ctrl-C ends it.")
-    for line in _how_to(needed, control):
+    for line in _how_to(needed, control, replaced=_replaced()):
         session.say(line)
 
 
-def _how_to(needed: Mapping[str, str], control: str) -> Iterator[str]:
-    """Write what to type in another shell."""
+def _replaced() -> str:
+    """Tell where a warehouse is set already, and which; empty where none is, or `syncer.toml` cannot be read."""
+    with contextlib.suppress(UsageError):
+        settings = load()
+        where = WAREHOUSE if settings.variables.get(WAREHOUSE) else settings.place_of_warehouse()
+        return f"{where} names {warehouse_named(settings)}" if where else ""
+    return ""
+
+
+def _how_to(needed: Mapping[str, str], control: str, *, replaced: str) -> Iterator[str]:
+    """Write what to type in another shell; *replaced* is what names a warehouse already."""
     yield "\nIn another shell (sh, bash, zsh):"
     yield from (f"  export {name}={value}" for name, value in needed.items())
     yield "In PowerShell:"
     yield from (f"  $env:{name} = '{value}'" for name, value in needed.items())
+    if replaced:
+        yield f"{replaced} already. With the first line, that shell fills {needed[WAREHOUSE]} instead, and no made-up"
+        yield "record comes between true ones; leave that line out only where the other one is for rehearsals, too."
     yield "Then:"
     syncer = commands.program("syncer")
     yield f"  {syncer} check"

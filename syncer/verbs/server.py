@@ -9,11 +9,13 @@ here by dialect; a backend that is not named here is not asked, and a pull finds
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from syncer import journal, mappings, marks, sql
+import attrs
+
+from syncer import conflicts, journal, mappings, marks, offers, plans, snapshots, sql
 from syncer.clock import SystemClock
 from syncer.errors import SyncerError, WarehouseError
 from syncer.odbc import connecting
@@ -21,7 +23,8 @@ from syncer.reports import terminal
 from syncer.settings import Settings
 from syncer.tables import LOAD, STATE, Column, Table
 from syncer.values import BIGINT, TEXT, TIMESTAMP
-from syncer.verbs.check import FAILED, SKEW_S, WARNING, Found, folder_found
+from syncer.verbs.check import SKEW_S, folder_found
+from syncer.verbs.found import FAILED, WARNING, Found
 
 if TYPE_CHECKING:
     from syncer.odbc.warehouse import Warehouse
@@ -31,17 +34,9 @@ CHECKED = "check_now"
 LETTERS = "é ł 日本 😀"
 MOMENT = dt.datetime(2026, 7, 1, 12, 30, 15, 123456, tzinfo=dt.UTC)
 FEW = 5  # tables that are named
-# By dialect: the server's own time; its version; tables that are not ours to change, and whose; what is worth a word,
-# and why.
+# By dialect: the server's own time; its version; what is worth a word, and why.
 CLOCKS = {"postgres": "SELECT now()"}
 VERSIONS = {"postgres": "SELECT split_part(current_setting('server_version'), ' ', 1)"}
-OTHERS = {
-    "postgres": (
-        "SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner) FROM pg_class AS c "
-        "JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname IN ('load', 'syncer') "
-        "AND c.relkind IN ('r', 'p') AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1, 2"
-    )
-}
 REMARKS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "postgres": (
         (
@@ -60,6 +55,85 @@ REMARKS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
 }
 
 
+@attrs.frozen
+class Asked:
+    """
+    What asks a server for rights, in its own words. Each name is written as a statement needs it, but for the first
+    two and the fourth of `tables`.
+
+    database: the database, the role, and whether it may make schemas, and temporary tables.
+    schemas: those of ours that are there, and whether it may use them, and make tables in them.
+    tables: schema, name, both as written, owner, whether the role may act as that, and whether each of `ON_ROWS` is
+    had, or is once the role owns it.
+    """
+
+    database: str
+    schemas: str
+    tables: str
+
+
+SCHEMAS = (LOAD, STATE)
+ON_ROWS = ("SELECT", "INSERT", "UPDATE", "DELETE")
+BY_RUN = ("copy_", "claims_")  # how tables of state begin that a run makes for itself
+OF_STATE = (
+    *(table.name for each in (journal, marks, plans, snapshots, conflicts) for table in each.TABLES),
+    offers.OFFERINGS.name,
+    *("forgotten", "leases", "commits", "demo"),
+)
+_IN_OURS = f"n.nspname IN ('{LOAD}', '{STATE}')"
+# An owner has all rights on its table unless somebody took some from it, and hands them on with the table.
+_HAS = (
+    "CASE WHEN pg_has_role(c.relowner, 'USAGE') THEN has_table_privilege(c.oid, '{0}') ELSE c.relacl IS NULL OR "
+    "EXISTS (SELECT 1 FROM aclexplode(c.relacl) AS a WHERE a.grantee = c.relowner AND a.privilege_type = '{0}') END"
+)
+RIGHTS = {
+    "postgres": Asked(
+        database=(
+            "SELECT quote_ident(current_database()), quote_ident(current_user), "
+            "has_database_privilege(current_database(), 'CREATE'), "
+            "has_database_privilege(current_database(), 'TEMPORARY')"
+        ),
+        schemas=(
+            "SELECT n.nspname, has_schema_privilege(n.oid, 'USAGE'), has_schema_privilege(n.oid, 'CREATE') "
+            f"FROM pg_namespace AS n WHERE {_IN_OURS} ORDER BY 1"
+        ),
+        tables=(
+            "SELECT n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname), "
+            "pg_get_userbyid(c.relowner), pg_has_role(c.relowner, 'USAGE'), "
+            f"{', '.join(_HAS.format(word) for word in ON_ROWS)} FROM pg_class AS c "
+            f"JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE {_IN_OURS} AND c.relkind IN ('r', 'p') "
+            "ORDER BY 1, 2"
+        ),
+    )
+}
+
+
+@attrs.define(kw_only=True)
+class Missing:
+    """The rights that a login lacks, in words, and the statements that give them, in the order to run them in."""
+
+    role: str = ""
+    is_temporary: bool = False  # among them that to temporary tables, in which sets are passed
+    rights: list[str] = attrs.field(factory=list)
+    statements: list[str] = attrs.field(factory=list)
+
+    def grant(self, words: Sequence[str], on: str, where: str) -> None:
+        """Add rights that are to be granted on something; none where there are no *words*."""
+        if words:
+            self.rights.append(f"{', '.join(words)} {where}")
+            self.statements.append(f"GRANT {', '.join(words)} ON {on} TO {self.role};")
+
+    def found(self) -> Found:
+        """Tell all of them; the statements stand on lines of their own, to be pasted."""
+        first = "Have an administrator run this, connected to that database:"
+        return Found(
+            about=_ABOUT["_rights"],
+            status=FAILED,
+            detail=f"{self.role} lacks rights: {'; '.join(self.rights)}",
+            hint="\n".join([first, *self.statements]),
+        )
+
+
 class _Tried(Exception):
     """Inside this module: what was tried is to be rolled back; nothing went wrong."""
 
@@ -74,12 +148,16 @@ def looks(warehouse: Warehouse, settings: Settings) -> Iterator[Found]:
         return
     state = "" if is_there else f"; no schema {STATE} yet: the first pull makes it"
     yield Found(about=f"warehouse {warehouse.name}", detail=f"{_who(warehouse)}{state}")
-    for look in (_values, _sessions, _clock, _rights, _remarks):
+    looks_at: tuple[Callable[[Warehouse], Iterator[Found]], ...] = (_values, _sessions, _clock, _rights, _remarks)
+    missing = _missing(warehouse, settings) if warehouse.dialect in RIGHTS else Missing()
+    if missing.rights:
+        yield missing.found()
+        looks_at = (_sessions, _clock, _remarks) if missing.is_temporary else (_values, _sessions, _clock, _remarks)
+    for look in looks_at:
         try:
             yield from look(warehouse)
         except SyncerError as error:
             yield Found.of_error(_ABOUT[look.__name__], error)
-    yield from _owners(warehouse, settings)
 
 
 _ABOUT = {
@@ -179,26 +257,42 @@ def _remarks(warehouse: Warehouse) -> Iterator[Found]:
                 yield Found(about=_ABOUT["_remarks"], status=WARNING, detail=f"{what}: {why}", hint=hint)
 
 
-def _owners(warehouse: Warehouse, settings: Settings) -> Iterator[Found]:
-    """Find tables of ours that another role owns: no column can be added to them, and none made wider."""
-    if warehouse.dialect not in OTHERS:
-        return
+def _missing(warehouse: Warehouse, settings: Settings) -> Missing:
+    """Ask for every right that a pull needs: on the database, on the schemas, and on the tables of ours."""
+    asked = RIGHTS[warehouse.dialect]
+    with warehouse.transaction() as t:
+        ((database, role, may_make, may_stage),) = t.fetched(asked.database)
+        schemas = {schema: (usage, create) for schema, usage, create in t.fetched(asked.schemas)}
+        tables = t.fetched(asked.tables)
+    missing = Missing(role=role, is_temporary=not may_stage)
+    words = ([] if may_make or len(schemas) == len(SCHEMAS) else ["CREATE"]) + ([] if may_stage else ["TEMPORARY"])
+    missing.grant(words, f"DATABASE {database}", "on the database")
+    for schema, has in schemas.items():
+        lacks = [word for word, is_had in zip(("USAGE", "CREATE"), has, strict=True) if not is_had]
+        missing.grant(lacks, f"SCHEMA {schema}", f"on the schema {schema}")
+    ours = _ours(settings)
+    theirs: dict[str, list[str]] = {}
+    for schema, name, written, owner, is_owned, *rights in tables:
+        if (schema, name) not in ours and not (schema == STATE and name.startswith(BY_RUN)):
+            continue
+        if not is_owned:
+            theirs.setdefault(owner, []).append(f"{schema}.{name}")
+            missing.statements.append(f"ALTER TABLE {written} OWNER TO {role};")
+        lacks = [word for word, is_had in zip(ON_ROWS, rights, strict=True) if not is_had]
+        missing.grant(lacks, written, f"on {schema}.{name}")
+    for owner, names in theirs.items():
+        named = ", ".join(names[:FEW]) + (", …" if len(names) > FEW else "")
+        belong = "belongs" if len(names) == 1 else "belong"
+        missing.rights.append(f"{terminal.counted(len(names), 'table')} of ours {belong} to {owner}: {named}")
+    return missing
+
+
+def _ours(settings: Settings) -> set[tuple[str, str]]:
+    """Name the tables that are ours: the load tables and offers of each environment, and the tables of state."""
     known = mappings.known(folders=settings.folders, objects=settings.objects()).values()
-    ours = {(LOAD, mapping.table(settings.environment)) for mapping in known}
-    ours |= {(STATE, table.name) for table in (*journal.TABLES, *marks.TABLES)}
-    try:
-        with warehouse.transaction() as t:
-            found = [(schema, name, owner) for schema, name, owner in t.fetched(OTHERS[warehouse.dialect])]
-    except WarehouseError as error:
-        yield Found.of_error(_ABOUT["_rights"], error)
-        return
-    theirs = [(f"{schema}.{name}", owner) for schema, name, owner in found if (schema, name) in ours]
-    if theirs:
-        named = ", ".join(name for name, _ in theirs[:FEW]) + (", …" if len(theirs) > FEW else "")
-        yield Found(
-            about=_ABOUT["_rights"],
-            status=FAILED,
-            detail=f"{terminal.counted(len(theirs), 'table')} of ours {'belongs' if len(theirs) == 1 else 'belong'} "
-            f"to {theirs[0][1]}: {named}",
-            hint=f"Have {theirs[0][1]}, or an administrator, run: ALTER TABLE {theirs[0][0]} OWNER TO …, for each.",
-        )
+    loaded = {mapping.table(environment) for mapping in known for environment in settings.environments()}
+    return {
+        *((LOAD, name) for name in loaded),
+        *((STATE, f"offers_{name}") for name in loaded),
+        *((STATE, name) for name in OF_STATE),
+    }

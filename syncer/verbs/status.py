@@ -32,17 +32,19 @@ class Options:
         typer.Option(
             "--max-age",
             metavar="26h",
-            help="Exit 1 when a mapping that was ever pulled, or is named, has not finished a run for so long.",
+            help="Exit 1 when a mapping that was ever pulled or pushed, or is named, has not finished for so long.",
         ),
     ] = None
-    rejects: Annotated[bool, typer.Option("--rejects", help="Show the first rejects of each mapping.")] = False
+    rejects: Annotated[
+        bool, typer.Option("--rejects", help="Show the first rejects and open conflicts of each mapping.")
+    ] = False
 
 
 def run(options: Options, where: Where, session: Session) -> int:
     """
-    Show how things stand: last runs, places, rejects, findings, who pulls what now, the request budget.
+    Show how things stand: last runs, places, rejects, conflicts, findings, who runs what now, the request budget.
 
-    Answers while a pull runs, too. A run whose process has gone is shown as broken.
+    Answers while a pull or push runs, too. A run whose process has gone is shown as broken.
     """
     from syncer import status
     from syncer.reports import standing

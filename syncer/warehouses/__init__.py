@@ -165,6 +165,9 @@ class Warehouse(Protocol):
         """Let go of everything."""
 
 
+_PORT = (*Warehouse.__annotations__, *(name for name in vars(Warehouse) if not name.startswith("_")))
+
+
 def find(settings: Settings, *, clock: Clock) -> Warehouse:
     """
     Make the warehouse that *settings* names; a server is connected to when it is first used.
@@ -198,6 +201,13 @@ def find(settings: Settings, *, clock: Clock) -> Warehouse:
             )
         if backend is not None and dbms in backend.DBMS:
             made = backend.connect(link, settings=settings, clock=clock)
+            if lacking := [each for each in _PORT if not hasattr(made, each)]:
+                what = "None" if made is None else f"{type(made).__name__}, which lacks {', '.join(lacking)}"
+                raise UsageError(
+                    f"{getattr(backend, '__file__', name)}: connect returns {what}; it must return a warehouse: "
+                    "all of the port syncer.warehouses.Warehouse.",
+                    hint="docs/add-a-warehouse.md shows a whole one.",
+                )
             return made
         known += backend.DBMS if backend is not None else ()
     raise UsageError(

@@ -38,6 +38,7 @@ BAD = {"number": "1,5", "several": "a;z"}
 MUST_REACH = (  # outcomes, actions, kinds of problems: a campaign that missed one of them has failed
     *("rejected", "conflict", "unchanged", "skipped", "create", "update", "archive", "settled"),
     *("archived record", "merged id", "id of nothing", "two rows", "no key", "left, cleared", "made anew"),
+    *("two records", "another record", "as agreed"),
 )
 
 
@@ -91,7 +92,12 @@ def case(rng: random.Random) -> Case:
         base = {name: rng.choice(VALUES[type]) for name, type in FIELDS.items()}
         if rng.random() < 0.85:
             theirs = {name: rng.choice(each) for name, each in _perturbed(rng, base).items()}
-            portal[id] = (rng.random() < 0.12, {"client_id": key, **_without(theirs, "client_id", rng)})
+            has = {"client_id": key, **_without(theirs, "client_id", rng)}
+            if rng.random() < 0.06:
+                has["client_id"] = rng.choice([None, f"{key} no more"])
+            portal[id] = (rng.random() < 0.12, has)
+            if portal[id][0] and rng.random() < 0.2:
+                portal[f"8{id}"] = (False, {**has, "client_id": key})  # somebody made it anew
         if rng.random() < 0.7:
             agreed = {name: _normal(name, base[name]) for name in columns[1:] if rng.random() < 0.8}
             state = "declined" if rng.random() < 0.06 else "live"
@@ -104,6 +110,8 @@ def case(rng: random.Random) -> Case:
             row: dict[str, Any] = {name: rng.choice(ours[name]) for name in columns[1:]}
             row |= {name: BAD[FIELDS[name]] for name in columns if FIELDS[name] in BAD and rng.random() < 0.02}
             given = rng.choice([id, id, id, f"4{id}"]) if rng.random() < 0.3 else None
+            if rng.random() < 0.03 and "100" in portal and portal.get(id, (True, {}))[1].get("client_id") == key:
+                given = given if portal[id][0] else "100"  # of another row: two records, by its id and by its key
             row = {"client_id": key, **row, "hs_object_id": given}
             rows += [row] * (2 if rng.random() < 0.05 else 1)
     rows += [dict.fromkeys(columns)] * (rng.randint(1, 2) if rng.random() < 0.05 else 0)
@@ -147,12 +155,22 @@ def _words(rng: random.Random) -> dict[str, Any]:
 
 def planned(case: Case) -> dict[str, Decided]:
     """Plan with the product: rows grouped and records found as `outbound.py` does it."""
-    deciding = Deciding(Outbound(kind="companies", match_on="client_id", changed_at="at", **case.words), SHAPE)
+    deciding = _deciding(case)
     found: dict[str, Decided] = {}
     for key, row in _rows(case).items():
         is_usable = row.key is not None and row.times == 1 and not row.unfit
-        found[key] = deciding.decide(row, _found(case, row) if is_usable else None)
+        record = _found(case, row) if is_usable else None
+        by_key = _by_key(case, key) if is_usable and deciding.asks_for_key(row, record) else None
+        known = _by_id(case, row.known_id) if is_usable else None
+        decided = deciding.decide(row, record, known=known, by_key=by_key)
+        if record is not None and not record.is_archived and deciding.is_as_agreed(row):
+            assert not decided.changes, f"{key} holds what was agreed on, and is written"
+        found[key] = decided
     return found
+
+
+def _deciding(case: Case) -> Deciding:
+    return Deciding(Outbound(kind="companies", match_on="client_id", changed_at="at", **case.words), SHAPE)
 
 
 def _rows(case: Case) -> dict[str, Row]:
@@ -180,12 +198,18 @@ def _rows(case: Case) -> dict[str, Row]:
 
 
 def _found(case: Case, row: Row) -> Found | None:
-    if row.id is None:
-        for id, (is_archived, properties) in case.portal.items():
-            if not is_archived and properties.get("client_id") == row.key:
-                return Found(id=id, properties=properties)
-        return None
-    id = case.merged.get(row.id, row.id)
+    return _by_key(case, row.key) if row.id is None else _by_id(case, row.id)
+
+
+def _by_key(case: Case, key: str | None) -> Found | None:
+    for id, (is_archived, properties) in case.portal.items():
+        if not is_archived and properties.get("client_id") == key:
+            return Found(id=id, properties=properties)
+    return None
+
+
+def _by_id(case: Case, asked: str | None) -> Found | None:
+    id = case.merged.get(asked or "", asked or "")
     if id not in case.portal:
         return None
     is_archived, properties = case.portal[id]
@@ -277,11 +301,19 @@ def _agreed_wrongly(case: Case, plan: Mapping[str, Decided]) -> list[str]:
     """The agreed value of a field moves only when both sides were seen equal, or ours is written."""
     wrong = []
     for key, decided in plan.items():
-        before = case.snapshot.get(key, ("", None, ""))[1] or {}
+        known, agreed, _ = case.snapshot.get(key, ("", None, ""))
+        is_another = decided.row.id != case.merged.get(
+            known, known
+        )  # what was agreed on with one record is no other's
+        before = agreed or {}
         row = next((each for each in case.rows if (each["client_id"] or "") == key), {})
         for name in {*before, *decided.row.agreed}:
             now = decided.row.agreed.get(name, NEVER)
-            if now == before.get(name, NEVER) or (decided.changes and decided.changes[0].action == "create"):
+            if (
+                now == before.get(name, NEVER)
+                or (now is NEVER and is_another)
+                or (decided.changes and decided.changes[0].action == "create")
+            ):
                 continue
             has = case.portal[decided.row.id or ""][1].get(name)
             type = FIELDS[name]
@@ -316,6 +348,7 @@ def _half(case: Case, which: int) -> Case:
 def _note(case: Case, plan: Mapping[str, Decided], reached: Reached) -> None:
     """Count what was reached."""
     rows = _rows(case)
+    deciding = _deciding(case)
     for key, decided in plan.items():
         row = rows[key]
         actions = [change.action for change in decided.changes]
@@ -329,6 +362,9 @@ def _note(case: Case, plan: Mapping[str, Decided], reached: Reached) -> None:
             "no key": row.key is None,
             "left, cleared": row.row_hash is None and "update" in actions,
             "made anew": row.id is not None and "create" in actions,
+            "two records": any("its client_id record" in each.reason for each in decided.row.problems),
+            "another record": None not in (row.given_id, row.known_id) and row.given_id != row.known_id,
+            "as agreed": deciding.is_as_agreed(row),
         }
         reached.rows += 1
         reached.what.update([*actions, *kinds, decided.row.outcome or "written"])

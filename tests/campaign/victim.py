@@ -29,7 +29,7 @@ import pyodbc  # noqa: F401
 import requests
 import sqlglot  # noqa: F401
 
-from syncer import apply, engine, inbound, pushing, reading, spool  # noqa: F401
+from syncer import apply, engine, executing, inbound, pushing, reading, spool  # noqa: F401
 from syncer.budget import Budget
 from syncer.clock import SystemClock
 from syncer.settings import Settings
@@ -116,7 +116,7 @@ def run(order: dict[str, Any]) -> None:
     began = time.time()
     done: Any
     if order.get("verb") == "push":
-        asked = pushing.Request(wait_s=request.wait_s, **order.get("request", {}))
+        asked = executing.Request(wait_s=request.wait_s, **order.get("request", {}))
         done = pushing.push(order["names"], settings=settings, request=asked, doors=doors)
     else:
         done = engine.pull(order["names"], settings=settings, request=request, doors=doors)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from syncer.errors import LeaseHeld, SyncerError, WarehouseLost
+from syncer.leases import Holder
 from syncer.odbc.transaction import Transaction
 from syncer.odbc.warehouse import WROTE_NOTHING, Warehouse
 from syncer.warehouses import postgresql
@@ -69,9 +70,9 @@ def _watch_losses(note: Note) -> None:
             note(branch=LEASE_LOST)
             raise
 
-    def watched_held(self: Warehouse, name: str, wait_s: float) -> LeaseHeld:
+    def watched_held(self: Warehouse, holder: Holder | None, name: str, wait_s: float) -> LeaseHeld:
         note(branch=LEASE_HELD)
-        return held(self, name, wait_s)
+        return held(self, holder, name, wait_s)
 
     Warehouse.given_up = watched_given_up  # type: ignore[assignment,method-assign]
     Warehouse._tell_lost = watched_tell_lost  # type: ignore[method-assign]

@@ -442,3 +442,34 @@ def test_erasing_leaves_no_byte(settings: Settings, warehouse: Warehouse, tmp_pa
     kept = [file for file in tmp_path.glob("contract*") if file.is_file()]
     assert kept and not [file for file in kept if b"Ada Lovelace" in file.read_bytes()]
     assert numbers(warehouse, "load") == [1]
+
+
+def test_a_value_is_gone_from_the_file_with_the_commit_that_erased_it(warehouse: Warehouse, tmp_path: Path) -> None:
+    """SQLite would keep it in a page that is free, or in the gaps of one that is not, until that is used again."""
+    with warehouse.transaction() as t:
+        t.create(PAIRS)
+        for number, text in enumerate(("Ada Lovelace" * 3000, "Ada Lovelace", "Ada Lovelace" * 20)):
+            t.run(sql.statement("INSERT INTO load.pairs VALUES (?, 'x', ?)"), [number, text])
+    file = tmp_path / "contract.load.sqlite"
+    assert b"Ada Lovelace" in file.read_bytes()
+    with warehouse.transaction() as t:
+        t.run(sql.statement("UPDATE load.pairs SET v = NULL WHERE a = 0"))
+        t.run(sql.statement("DELETE FROM load.pairs WHERE a > 0"))
+    assert b"Ada Lovelace" not in file.read_bytes()
+
+
+@pytest.mark.parametrize("schema", ["load", "syncer"])
+def test_erasing_reaches_what_another_program_left(warehouse: Warehouse, tmp_path: Path, schema: str) -> None:
+    """One that deletes without `secure_delete` leaves the bytes; only a file that is written anew has none."""
+    with warehouse.transaction() as t:
+        t.create(attrs.evolve(PAIRS, schema=schema))
+        t.run(sql.statement(f"INSERT INTO {schema}.pairs VALUES (1, 'x', ?)"), ["Ada Lovelace" * 3000])
+    warehouse.close()
+    file = tmp_path / f"contract.{schema}.sqlite"
+    with sqlite3.connect(file) as other:
+        other.execute("PRAGMA secure_delete = OFF")
+        other.execute("DELETE FROM pairs")
+    other.close()
+    assert b"Ada Lovelace" in file.read_bytes()
+    warehouse.rewrite()
+    assert b"Ada Lovelace" not in file.read_bytes()

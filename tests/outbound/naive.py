@@ -85,6 +85,11 @@ def _row(case: Case, key: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, A
     gone, has = case.portal.get(id or "", (None, {}))
     if given and gone is None and given != known:
         return _came_to("rejected", problems={("rejected", "")})
+    other = _other(case, key, id) if rows and (given or known) and state != "declined" else None
+    if other and (gone is False or (gone and given)):
+        return _came_to("rejected", problems={("rejected", "client_id")})
+    if given and known and case.merged.get(known, known) not in {id} & set(case.portal):
+        agreed = {}  # it was agreed on with another record
     if state == "declined":
         return _came_to("skipped")
     if not rows:
@@ -93,12 +98,22 @@ def _row(case: Case, key: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, A
         return _fields(case, key, id, rows[0], has, agreed or {})
     if (given or known) and (words["on_archived"] == "report" or (given and known not in (None, given))):
         return _came_to("conflict", problems={("conflict", "", None, None, None, "")})
+    if other:
+        return _fields(case, key, other, rows[0], case.portal[other][1], {})
     if not words["creates"]:
         return _came_to("skipped")
     has = {name: same(type, rows[0][name]) for name, type in case.fields.items()}
     if has["name"] is None:
         return _came_to("rejected", problems={("rejected", "name or domain")})
     return _came_to("", [("create", None, {name: (None, v) for name, v in has.items() if v is not None})])
+
+
+def _other(case: Case, key: str, id: str | None) -> str | None:
+    """Find the live record, not the one with this id, that a key leads to."""
+    if (case.portal.get(id or "") or (True, {}))[1].get("client_id") == key and not case.portal[id or ""][0]:
+        return None
+    live = [each for each, (gone, has) in case.portal.items() if not gone and has.get("client_id") == key]
+    return next((each for each in live if each != id), None)
 
 
 def _missing(case: Case, key: str, id: Any, gone: Any, has: Any, agreed: Any) -> dict[str, Any]:

@@ -164,7 +164,7 @@ def test_a_row_that_left_is_cleared_but_for_its_key() -> None:
     [change] = decide(gone(), record(), on_missing="clear").changes
     assert change.fields == {"name": Edit("n", None), "phone": Edit("1", None)}
     assert change.agreed == {"name": None, "phone": None}
-    assert change.row_hash == "", "the row is looked at when it comes back"
+    assert change.row_hash == "left", "the row is looked at when it comes back"
 
 
 def test_a_field_that_a_person_changed_is_not_cleared() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,61 @@ def test_a_pull_of_what_another_process_runs_is_refused_with_its_holder(place: P
     code, said = called(tmp_path, "status", "--output", "json", warehouse=setting)
     assert code == 0 and f'"pid":{os.getpid()}' in said.replace(" ", "")
     lease.release()
+
+
+class StepClock(MovableClock):
+    """A clock on which something happens at the third sleep."""
+
+    def __init__(self, what: Callable[[], object]) -> None:
+        super().__init__()
+        self._what = what
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        if len(self.slept) == 3:
+            self._what()
+
+
+def unnamed_holder(place: Place) -> pyodbc.Connection:
+    """A session that has the lock of the lease, and has written no note of it."""
+    place.warehouse().lease(LEASE, run="r1", wait_s=0).release()
+    ((key,),) = place.rows("SELECT lock_key FROM syncer.leases")
+    holder = pyodbc.connect(place.server.string(place.name), autocommit=True)
+    holder.execute(f"SELECT pg_advisory_lock({key})").fetchall()
+    return holder
+
+
+def test_a_note_that_comes_late_is_waited_for(place: Place) -> None:
+    """It is committed behind the lock: whoever is refused wants to know who it was."""
+    holder = unnamed_holder(place)
+
+    def note() -> None:
+        holder.execute("UPDATE syncer.leases SET pid = 12, host = 'north', since = now(), session = pg_backend_pid()")
+
+    clock = StepClock(note)
+    with pytest.raises(LeaseHeld, match=r"being run by process 12 on north since 20\d\d"):
+        place.warehouse(clock=clock).lease(LEASE, run="r2", wait_s=0)
+    assert len(clock.slept) == 3
+    holder.close()
+
+
+@pytest.mark.parametrize(("wait_s", "told"), [(0, r"by another process\."), (3, "by another process; waited 3 s")])
+def test_a_note_that_never_comes_is_waited_for_a_second_and_no_longer(place: Place, wait_s: float, told: str) -> None:
+    """A lock that a person took, or a holder that is stuck: who it is, nobody knows."""
+    holder, clock = unnamed_holder(place), StepClock(lambda: None)
+    with pytest.raises(LeaseHeld, match=told):
+        place.warehouse(clock=clock).lease(LEASE, run="r2", wait_s=wait_s)
+    assert wait_s + 0.9 < sum(clock.slept) < wait_s + 1.3
+    holder.close()
+
+
+def test_a_lease_that_is_given_back_while_its_holder_is_looked_for_is_taken(place: Place) -> None:
+    """A run that ends just then has no lock any more, and no holder: to be refused by nobody would be wrong."""
+    holder = unnamed_holder(place)
+    clock = StepClock(lambda: holder.execute("SELECT pg_advisory_unlock_all()").fetchall())
+    place.warehouse(clock=clock).lease(LEASE, run="r2", wait_s=0).release()
+    assert len(clock.slept) == 3
+    holder.close()
 
 
 @pytest.mark.parametrize("where", ["string", "odbc.ini"])

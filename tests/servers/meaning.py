@@ -101,7 +101,8 @@ def _like(node: exp.Like) -> exp.Expr:
     if not isinstance(node.expression, exp.Literal):
         return _call("tsql_like", node.this, node.expression)
     pattern = node.expression.name.replace(".", "\\.").replace("%", ".*")
-    return _call("regexp_full_match", node.this, exp.Literal.string(pattern))
+    matches = _call("regexp_full_match", node.this, exp.Literal.string(pattern))
+    return exp.Not(this=matches) if node.args.get("negate") else matches
 
 
 def _grouped(node: exp.Select) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import decimal
 import itertools
 import json
 import re
@@ -27,6 +28,7 @@ import attrs
 import duckdb
 import pyodbc
 
+from syncer.odbc.exactly import COLLATION
 from syncer.odbc.tsqltypes import BYTES_OF, HASH, Described
 from syncer.values import Type
 from tests.servers.meaning import to_duckdb
@@ -53,6 +55,16 @@ _PROPERTY = re.compile(
     r" @level0type = N'SCHEMA', @level0name = N'((?:[^']|'')*)', @level1type = N'TABLE', @level1name = "
     r"N'((?:[^']|'')*)', @level2type = N'COLUMN', @level2name = N'((?:[^']|'')*)'"
 )
+_MADE = re.compile(r"\bINTO (\[\w+\]\.\[[^\]]+\]) FROM ")
+_OFFSET = re.compile(r"TRY_CAST\(((?:(?!TRY_CAST\().)*?) AS datetimeoffset\(6\)\)", re.DOTALL)
+_GONE = re.compile(r"DROP TABLE IF EXISTS \[(\w+)\]\.\[([^\]]+)\]$")
+_OF_PYTHON = {
+    "BIGINT": int, "INTEGER": int, "DOUBLE": float, "BOOLEAN": bool, "DATE": dt.date, "TIMESTAMP": dt.datetime,
+}  # fmt: skip
+_AS_DECLARED = {
+    "VARCHAR": f"nvarchar(max) COLLATE {COLLATION}", "BIGINT": "bigint", "INTEGER": "int", "DOUBLE": "float",
+    "BOOLEAN": "bit", "DATE": "date", "TIMESTAMP": "datetime2(6)", "DECIMAL(38,9)": "decimal(38,9)",
+}  # fmt: skip
 _TYPES = {"nvarchar": "VARCHAR", "bit": "BOOLEAN", "float": "DOUBLE", "datetime2": "TIMESTAMP", "varchar": "VARCHAR"}
 MACROS = """
 CREATE SCHEMA sys;
@@ -74,6 +86,9 @@ CREATE MACRO padded(x) AS rtrim(x::VARCHAR, ' ');
 CREATE MACRO tsql_equal(a, b) AS (a = b OR padded(a) = padded(b));
 CREATE MACRO as_long(a, b) AS rpad(a::VARCHAR, greatest(length(a::VARCHAR), length(b::VARCHAR), 1)::INT, ' ');
 CREATE MACRO tsql_greater(a, b) AS CASE WHEN typeof(a) = 'VARCHAR' THEN as_long(a, b) > as_long(b, a) ELSE a > b END;
+CREATE MACRO as_offset(x) AS CASE WHEN regexp_full_match(x,
+    '[0-9]{4}(-[0-9]{2}){2}(T[0-9]{2}(:[0-9]{2}){2}([.][0-9]{1,7})?(Z|[-+][0-9]{2}:[0-9]{2})?)?')
+    THEN TRY_CAST(x AS TIMESTAMPTZ) END;
 CREATE MACRO tsql_len(x) AS length(padded(x));
 CREATE MACRO string_escape(x, kind) AS replace(replace(replace(x, '\\', '\\\\'), '"', '\\"'), '/', '\\/');
 CREATE MACRO stuff(s, place, count, more) AS substr(s, 1, place - 1) || more || substr(s, place + count);
@@ -193,6 +208,7 @@ class Cursor:
         return self._rows[0] if self._rows else None
 
     def nextset(self) -> bool:
+        self.description = None  # as pyodbc's is behind the last result
         return False
 
     def _run(self, text: str, parameters: list[Any]) -> None:
@@ -210,13 +226,24 @@ class Cursor:
             return
         if text.startswith(("CREATE SCHEMA", "DROP TABLE")):
             self._ask(text.replace("[", '"').replace("]", '"'))
+            if gone := _GONE.match(text):
+                self._forget(*gone.groups())
             return
         text = _MODE.sub(lambda found: "N'Exclusive'" if found[1] in self.connection.locks else "N'NoLock'", text)
         text = text.replace("@@TRANCOUNT", str(int(self.connection.is_open)))
         free = _FREE.search(text)
         if free:
             text = text.replace(free[0], "1")
-        written = to_duckdb(text)
+        written = to_duckdb(_OFFSET.sub(r"AS_OFFSET(\1)", text))
+        made = _MADE.search(text)
+        if made:
+            assert "CROSS JOIN (SELECT 1 AS [n]) AS [one]" in text, (
+                "the table would number its rows as its source does"
+            )
+            assert not parameters, "what a parameter's column is, the driver would guess"
+            self._ask(written.replace("CREATE TEMPORARY TABLE", "CREATE TABLE", 1))
+            self._declare(*re.findall(r"\[([^\]]+)\]", made[1]))
+            return
         assert not (parameters and written.startswith("CREATE TEMP")), "a table that is made there ends with it"
         self._ask(written, parameters)
         if free:
@@ -225,11 +252,14 @@ class Cursor:
     def _ask(self, text: str, parameters: Sequence[Any] = ()) -> None:
         self.connection.session.execute(text.replace("@@SPID", str(self.connection.number)), list(parameters))
         rows = self.connection.session.fetchall()
-        if text.lstrip("( ").startswith("SELECT"):
-            self.description = self.connection.session.description
-            self._rows = rows
-        elif text.startswith(("INSERT", "UPDATE", "DELETE")):
+        is_write = re.match(r"(?:WITH .*\b)?(?:INSERT INTO|UPDATE|DELETE FROM) ", text, re.DOTALL)
+        if is_write:
             self.rowcount = rows[0][0]
+        elif text.lstrip("( ").startswith(("SELECT", "WITH")):
+            self.description = [
+                (name, _python_type(str(kind))) for name, kind, *_ in self.connection.session.description
+            ]
+            self._rows = rows
 
     def _give(self, *row: Any) -> None:
         self.description, self._rows = ("given",), [row]
@@ -282,6 +312,17 @@ class Cursor:
                 made.append(self._declared(name, each))
         temporary = "TEMP " if name.startswith("[#") else ""
         self._ask(f"CREATE {temporary}TABLE {_name(name)} ({', '.join(made)})")
+
+    def _forget(self, schema: str, table: str) -> None:
+        self._ask("DELETE FROM sys.declared WHERE schema_name = $1 AND table_name = $2", [schema, table])
+
+    def _declare(self, schema: str, table: str) -> None:
+        """Note the columns of a table that was made of a query."""
+        self._forget(schema, table)
+        session = self.connection.session
+        found = session.execute(f'DESCRIBE "{schema}"."{table}"').fetchall()
+        for name, kind, *_ in found:
+            self._declared(f"[{schema}].[{table}]", f"[{name.replace(']', ']]')}] {_AS_DECLARED[kind]} NULL")
 
     def _declared(self, table: str, text: str) -> str:
         """Note a column in the catalogue; return it in DuckDB's words."""
@@ -346,6 +387,10 @@ class Cursor:
 
 def _name(text: str) -> str:
     return ".".join(f'"{part}"' for part in re.findall(r"\[((?:[^\]]|\]\])+)\]", text))
+
+
+def _python_type(kind: str) -> type:
+    return decimal.Decimal if kind.startswith("DECIMAL") else _OF_PYTHON.get(kind, str)
 
 
 def _quoted(name: str) -> str:

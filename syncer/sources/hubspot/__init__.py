@@ -11,6 +11,7 @@ HubSpot: objects of all kinds, the edges between them, owners, pipelines and pro
     definitions.py, personal.py, listed.py      properties as columns; what is listed in full
     portal.py, shape.py, normal.py, rules.py, choices.py        what a portal takes: asked once, then judged here
     writing.py, edgewriting.py, refusals.py     records and edges written, and why one was refused
+    defining.py     properties made
 
 Source: HubSpot's API reference and guides, developers.hubspot.com.
 """
@@ -33,6 +34,7 @@ from syncer.sources.hubspot import choices, definitions, edgewriting, listed, wr
 from syncer.sources.hubspot.associations import Associations
 from syncer.sources.hubspot.batches import Wanted
 from syncer.sources.hubspot.calls import Calls, place_of
+from syncer.sources.hubspot.defining import Definitions
 from syncer.sources.hubspot.definitions import Definition
 from syncer.sources.hubspot.edgewriting import EdgeWriting
 from syncer.sources.hubspot.ids import Ids
@@ -85,7 +87,7 @@ class HubSpot:
         self._histories = _histories(histories, self._kinds, place=place_of(account, "histories"))
         self._named = place_of(account, "objects")
         self._allowing = place_of(account, "allow_production")
-        self._official = Official(self._calls.rare)
+        self._official = Official(self._calls.rare, write=self._calls.rare_write)
         self._ids = Ids()
         self._shares_ids = "associations" in streams
         self._definitions: dict[str, list[Definition]] = {}
@@ -167,6 +169,10 @@ class HubSpot:
             self.check()
         return self._calls.account_type or ""
 
+    def tier(self) -> str:
+        """Say how much may be asked, as the portal told it."""
+        return self._calls.tier()
+
     @property
     def is_production(self) -> bool:
         """Whether people work in this portal."""
@@ -177,12 +183,7 @@ class HubSpot:
         Look for what stands in the way of writing. An update of no records at all, which writes nothing, is refused
         with 403 where the token may not write, and with 400 where it may.
         """
-        if self.is_production and not self._calls.allows_production:
-            raise UsageError(
-                f"The token in {self._calls.variable('TOKEN')} is of a portal where people work (its type is "
-                f"{self.account_type or 'not told'}), and nothing allows writing there.",
-                hint=f"{self._allowing} allow_production = true, once a dry run was looked at.",
-            )
+        self._check_allowed()
         start = self._kind(kind)
         objects, associations = self._calls.paths.objects, self._calls.paths.associations
         self._may(objects(start.path, "batch", "update"), self._calls.write)
@@ -230,6 +231,23 @@ class HubSpot:
             outcomes.update((each.number, each) for each in self._writing(kind, self._kind(end)).send(part))
         return [outcomes[change.number] for change in changes]
 
+    def definitions(self) -> Definitions:
+        """Return the portal's property definitions as a target of their own."""
+        return Definitions(
+            official=self._official,
+            kinds=self._kinds,
+            identity=self.check,
+            count=lambda: self.requests,
+            allow=lambda: self.is_production,
+            may_write=self._check_allowed,
+            made=self._redefined,
+        )
+
+    def _redefined(self, kind: str) -> None:
+        self._definitions.pop(kind, None)
+        self._shapes.pop(kind, None)
+        self._portal.forget(self._kind(kind))
+
     def _writing(self, start: Kind, end: Kind) -> EdgeWriting:
         return EdgeWriting(
             calls=self._calls,
@@ -239,6 +257,14 @@ class HubSpot:
             shape=self.shape(start.name),
             sizes=self._sizes,
         )
+
+    def _check_allowed(self) -> None:
+        if self.is_production and not self._calls.allows_production:
+            raise UsageError(
+                f"The token in {self._calls.variable('TOKEN')} is of a portal where people work (its type is "
+                f"{self.account_type or 'not told'}), and nothing allows writing there.",
+                hint=f"{self._allowing} allow_production = true, once a dry run was looked at.",
+            )
 
     def _may(self, path: str, write: Callable[[str, object], Answer]) -> None:
         def ask() -> None:
@@ -290,7 +316,8 @@ class HubSpot:
     def _defined(self, kind: Kind) -> list[Definition]:
         if kind.name not in self._definitions:
             listed_before = self._properties.live.get(kind.name) if self._properties is not None else None
-            self._definitions[kind.name] = self._asked(kind) if listed_before is None else listed_before
+            found = self._asked(kind) if listed_before is None else listed_before
+            self._definitions[kind.name] = definitions.askable(found)
         return self._definitions[kind.name]
 
     def _asked(self, kind: Kind) -> list[Definition]:

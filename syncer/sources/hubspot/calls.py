@@ -127,6 +127,10 @@ class Calls:
         """Ask for the official client, which knows its own paths."""
         return self._asked(method, path, params=params, bucket=GENERAL)
 
+    def rare_write(self, method: str, path: str, params: Query | None = None, body: object = None) -> Answer:
+        """Write for the official client; asked again as `write` is."""
+        return self._asked(method, path, params=params, body=body, bucket=GENERAL, is_read=False)
+
     def check(self) -> tuple[Identity, int]:
         """
         Ask whose portal this is; return that, and the server's time in milliseconds.
@@ -182,6 +186,12 @@ class Calls:
                     found.append(kind.name)
             self._readable = ", ".join(found)
         return self._readable
+
+    def tier(self) -> str:
+        """Say how much the answers so far told that this token may ask: `190 requests in 10 s, 625,000 a day`."""
+        general, day = self._buckets[GENERAL], self._days.get(GENERAL)
+        daily = f", {day.limit:,} a day" if day is not None and day.limit else ""
+        return f"{general.limit:,} requests in {general.window_s:g} s{daily}"
 
     def close(self) -> None:
         """Let go of the connections."""

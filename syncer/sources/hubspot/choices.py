@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
-import orjson
 
+from syncer import values
 from syncer.sources import Record
 from syncer.sources.hubspot import normal
 from syncer.sources.hubspot.normal import Misfit
@@ -181,4 +181,5 @@ def nearest(text: str, known: Iterable[str]) -> Sequence[str]:
 
 
 def _digest(what: Any) -> str:
-    return hashlib.blake2b(orjson.dumps(what, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
+    """Digest what may hold half a surrogate pair: a name that was cut inside an emoji."""
+    return hashlib.blake2b(values.dumps(what).encode(), digest_size=8).hexdigest()

@@ -213,6 +213,11 @@ def read(record: Record, object_type: str, *, group_labels: Mapping[str, str]) -
     )
 
 
+def askable(definitions: Iterable[Definition]) -> list[Definition]:
+    """Leave out what no request can name: half a surrogate pair in a property's name is no text that can be sent."""
+    return [each for each in definitions if each.name.encode("utf-8", "ignore").decode() == each.name]
+
+
 def columns(
     definitions: Iterable[Definition],
     *,
@@ -290,10 +295,9 @@ def _changed(name: str, ending: str) -> str:
 
 def _comment(definition: Definition) -> str:
     """The label, and how several values stand in one text."""
-    label = definition.label.encode("utf-8", "replace").decode()
     if definition.type == "enumeration" and definition.field_type == SEVERAL:
-        return f"{label} (several values, parted by ;)".strip()
-    return label
+        return f"{definition.label} (several values, parted by ;)".strip()
+    return definition.label
 
 
 def _options(found: object) -> Iterator[Option]:

@@ -69,9 +69,11 @@ class EdgeWriting:
         self._told = {}
         labels = {(each.category, each.type_id): each.label for each in self.types}
         known = [change for change in changes if self._is_possible(change, labels)]
-        plain = [change for change in known if not labels[_spec(change)]]
-        labelled = [change for change in known if labels[_spec(change)]]
-        if known and known[0].action == ASSOCIATE:
+        is_making = bool(known) and known[0].action == ASSOCIATE
+        by_label = [bool(labels[_spec(each)]) and (is_making or not _edge(each).is_whole) for each in known]
+        plain = [change for change, is_labelled in zip(known, by_label, strict=True) if not is_labelled]
+        labelled = [change for change, is_labelled in zip(known, by_label, strict=True) if is_labelled]
+        if is_making:
             self._associate(plain, labelled)
         else:
             self._disassociate(plain, labelled)

@@ -73,6 +73,10 @@ class Official:
         )
         return _whole(reply.answer)
 
+    def create_property(self, object_type: str, definition: Record) -> None:
+        """Make a property, of a definition as the API shapes it. Raises: what the transport raises."""
+        self.api("properties", "CoreApi").create(object_type, definition, _preload_content=False)
+
     def groups(self, object_type: str) -> list[Record]:
         """Return the groups of a type's definitions. Raises as `properties` does."""
         reply = self.api("properties", "GroupsApi").get_all(object_type, _preload_content=False)

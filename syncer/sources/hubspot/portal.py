@@ -28,6 +28,7 @@ from syncer.sources.hubspot.official import Official
 from syncer.sources.hubspot.rules import Rule
 from syncer.target import EdgeType
 
+WRITABLE_S = 3_600.0  # so long it is believed that a token may write: who takes the scope away is refused by the API
 KEPT_S = 60.0  # so long what a portal defines is believed: who mends a choice there and runs again is not kept waiting
 UNREAD = (400, 403, 404)  # no such kind, or no scope for it; a 401 is about the token
 TYPE_IDS: Mapping[str, str] = {  # of HubSpot's own kinds, where a path takes nothing else
@@ -109,7 +110,15 @@ class Portal:
             do()
             return True
 
-        self._kept(what, done)
+        self._kept(what, done, for_s=WRITABLE_S)
+
+    def forget(self, kind: Kind) -> None:
+        """Let the definitions of a kind be asked for anew: one was made."""
+        with self._lock:
+            self._here.pop(f"properties:{kind.path}", None)
+            if self._folder is not None:
+                with cache.explained(self._folder):
+                    cache.opened(self._folder).delete(self._key(f"properties:{kind.path}"))
 
     def _labels(self, start: Kind, end: Kind) -> list[Record]:
         try:
@@ -153,25 +162,28 @@ class Portal:
             logger.info("GET {} answered {}: it is not checked before sending", path, error.status)
             return {}
 
-    def _kept(self, name: str, ask: Callable[[], Any]) -> Any:
+    def _kept(self, name: str, ask: Callable[[], Any], *, for_s: float = KEPT_S) -> Any:
         with self._lock:
             if name not in self._here:
-                self._here[name] = self._from_disk(name, ask)
+                self._here[name] = self._from_disk(name, ask, for_s)
             return self._here[name]
 
-    def _from_disk(self, name: str, ask: Callable[[], Any]) -> Any:
+    def _from_disk(self, name: str, ask: Callable[[], Any], for_s: float) -> Any:
         if self._folder is None:
             return ask()
-        key = f"portal:{self._calls.owner}:{self._calls.paths.family}:{name}"
+        key = self._key(name)
         with cache.explained(self._folder):
             kept = cache.opened(self._folder).get(key)
         now = self._calls.clock.now().timestamp()
-        if isinstance(kept, dict) and 0 <= now - kept["at"] <= KEPT_S:
+        if isinstance(kept, dict) and 0 <= now - kept["at"] <= for_s:
             return kept["what"]
         found = ask()
         with cache.explained(self._folder):
-            cache.opened(self._folder).set(key, {"at": now, "what": found}, expire=KEPT_S)
+            cache.opened(self._folder).set(key, {"at": now, "what": found}, expire=for_s)
         return found
+
+    def _key(self, name: str) -> str:
+        return f"portal:{self._calls.owner}:{self._calls.paths.family}:{name}"
 
 
 def is_primary(start: str, end: str, category: str, type_id: int) -> bool:

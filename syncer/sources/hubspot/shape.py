@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import attrs
-import orjson
 
+from syncer import values
 from syncer.sources.hubspot import choices, normal, rules
 from syncer.sources.hubspot.definitions import SEVERAL, Definition, column_of
 from syncer.sources.hubspot.normal import Misfit, Of
@@ -239,4 +239,4 @@ def _version(definition: Definition, own_rules: Sequence[Rule], elsewhere: str) 
         [[rule.type, list(rule.arguments), rule.normalizes] for rule in own_rules],
         elsewhere,
     ]
-    return hashlib.blake2b(orjson.dumps(what), digest_size=8).hexdigest()
+    return hashlib.blake2b(values.dumps(what).encode(), digest_size=8).hexdigest()

@@ -91,13 +91,12 @@ def categories(calls: Calls) -> dict[str, str]:
     return found
 
 
-def _columns(number: str, name: str, schema: object) -> list[Field]:
-    """Return the columns of one field."""
+def _columns(number: str, comment: str, schema: object) -> list[Field]:
+    """Return the columns of one field; its name is their comment."""
     column = re.sub(r"[^a-z0-9]+", "_", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", number).lower()).strip("_")
     column = column[: MAX_COLUMN_BYTES - len("_display_name")]
     if not column or column[0].isdigit():
         column = f"field_{column}"
-    comment = name.encode("utf-8", "replace").decode()
     base = ("fields", number)
     if _is_rich_text(schema):
         text = Field(f"{column}_text", path=("fields", f"{number}_text"), comment=comment)

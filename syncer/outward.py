@@ -1,0 +1,366 @@
+"""
+The verbs of the way out as Python functions: `push`, `revert`, `run`, `verify`.
+
+Not here: `pull` and `forget` (`api.py`), how a verb works (`pushing.py`, `reverting.py`, `operating.py`,
+`verifying.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, overload
+
+from syncer import operating, pushing, reverting, verifying
+from syncer import settings as settings_module
+from syncer.api import check_given, kind_of
+from syncer.errors import SyncerError, UsageError
+from syncer.executing import OnProgress as OnPlanProgress
+from syncer.executing import Request as PlanRequest
+from syncer.executing import Told
+from syncer.handles import Plan
+from syncer.settings import Settings
+from syncer.tally import Pushed
+from syncer.verifying import Verified
+
+
+class PushFailed(SyncerError):
+    """
+    A push failed, left rows unwritten, or was refused by its limits; `runs` has the outcome of each mapping.
+
+    `exit_code` is that of the command line: 4 where limits refused it, and nothing was written.
+    """
+
+    def __init__(self, message: str, *, runs: Sequence[Pushed], hint: str = "", exit_code: int = 1) -> None:
+        super().__init__(message, hint=hint)
+        self.runs = list(runs)
+        self.exit_code = exit_code
+
+
+@overload
+def push(
+    names: str,
+    *,
+    dry_run: Literal[True],
+    plan: Plan | str | None = ...,
+    force: bool = ...,
+    first: int | None = ...,
+    require_clean: bool = ...,
+    again: Sequence[str] = ...,
+    wait_s: float = ...,
+    environment: str | None = ...,
+    settings: Settings | None = ...,
+    on_progress: OnPlanProgress | None = ...,
+) -> Plan: ...
+
+
+@overload
+def push(
+    names: str,
+    *,
+    dry_run: Literal[False] = ...,
+    plan: Plan | str | None = ...,
+    force: bool = ...,
+    first: int | None = ...,
+    require_clean: bool = ...,
+    again: Sequence[str] = ...,
+    wait_s: float = ...,
+    environment: str | None = ...,
+    settings: Settings | None = ...,
+    on_progress: OnPlanProgress | None = ...,
+) -> Pushed: ...
+
+
+@overload
+def push(
+    names: list[str] | tuple[str, ...],
+    *,
+    dry_run: Literal[True],
+    plan: Plan | str | None = ...,
+    force: bool = ...,
+    first: int | None = ...,
+    require_clean: bool = ...,
+    again: Sequence[str] = ...,
+    wait_s: float = ...,
+    environment: str | None = ...,
+    settings: Settings | None = ...,
+    on_progress: OnPlanProgress | None = ...,
+) -> list[Plan]: ...
+
+
+@overload
+def push(
+    names: list[str] | tuple[str, ...],
+    *,
+    dry_run: Literal[False] = ...,
+    plan: Plan | str | None = ...,
+    force: bool = ...,
+    first: int | None = ...,
+    require_clean: bool = ...,
+    again: Sequence[str] = ...,
+    wait_s: float = ...,
+    environment: str | None = ...,
+    settings: Settings | None = ...,
+    on_progress: OnPlanProgress | None = ...,
+) -> list[Pushed]: ...
+
+
+def push(
+    names: str | Sequence[str],
+    *,
+    dry_run: bool = False,
+    plan: Plan | str | None = None,
+    force: bool = False,
+    first: int | None = None,
+    require_clean: bool = False,
+    again: Sequence[str] = (),
+    wait_s: float = 0.0,
+    environment: str | None = None,
+    settings: Settings | None = None,
+    on_progress: OnPlanProgress | None = None,
+) -> Plan | Pushed | list[Plan] | list[Pushed]:
+    """
+    Bring a mapping out: what changed in its relation is compared with HubSpot, and written.
+
+    names: one mapping, or a list of mappings and patterns; a list returns a list.
+    dry_run: write nothing to the API, and return the `Plan`: it prints field by field, before and after.
+    plan: apply just this one (a `Plan`, or its id), as it was reviewed; force: though the limits refuse it.
+    first: apply about so many changes, and stop. require_clean: write nothing when a row is rejected or in conflict.
+    again: keys of rows whose create was reverted, and whose records are made again.
+    wait_s: how long to wait for a process that writes the same kind of records.
+    environment, settings: as for `pull`.
+
+    Raises: UsageError: nothing was tried. The mapping's own error where one was asked for and failed. PushFailed: rows
+    failed or are pending, limits refused it (`exit_code` 4), or some of several failed. Rejects and conflicts do not
+    raise: look at `counts`.
+    """
+    check_given(names, environment, settings)
+    if isinstance(names, str) and any(letter in names for letter in "*?["):
+        raise UsageError(
+            f"'{names}' is a pattern: it may name several mappings.", hint=f'Give a list, and get a list: ["{names}"].'
+        )
+    found = settings or settings_module.load(environment=environment)
+    failures: list[SyncerError] = []
+    told: list[Told] = []
+    request = PlanRequest(
+        is_rehearsal=dry_run,
+        plan=plan.id if isinstance(plan, Plan) else plan,
+        is_forced=force,
+        first=first,
+        is_strict=require_clean,
+        again=(again,) if isinstance(again, str) else tuple(again),
+        wait_s=wait_s,
+        on_progress=on_progress,
+        on_plan=told.append,
+        on_failure=lambda pushed, error: failures.append(error),
+    )
+    runs = pushing.push(names, settings=found, request=request)
+    _raise_failure(runs, failures, is_one=isinstance(names, str))
+    if not dry_run:
+        return runs[0] if isinstance(names, str) else runs
+    plans = [_plan(each, found) for each in told]
+    return plans[0] if isinstance(names, str) else plans
+
+
+@overload
+def revert(
+    run: Pushed | str,
+    *,
+    dry_run: Literal[True],
+    plan: Plan | str | None = ...,
+    force: bool = ...,
+    first: int | None = ...,
+    require_clean: bool = ...,
+    wait_s: float = ...,
+    environment: str | None = ...,
+    settings: Settings | None = ...,
+    on_progress: OnPlanProgress | None = ...,
+) -> Plan: ...
+
+
+@overload
+def revert(
+    run: Pushed | str,
+    *,
+    dry_run: Literal[False] = ...,
+    plan: Plan | str | None = ...,
+    force: bool = ...,
+    first: int | None = ...,
+    require_clean: bool = ...,
+    wait_s: float = ...,
+    environment: str | None = ...,
+    settings: Settings | None = ...,
+    on_progress: OnPlanProgress | None = ...,
+) -> Pushed: ...
+
+
+def revert(
+    run: Pushed | str,
+    *,
+    dry_run: bool = False,
+    plan: Plan | str | None = None,
+    force: bool = False,
+    first: int | None = None,
+    require_clean: bool = False,
+    wait_s: float = 0.0,
+    environment: str | None = None,
+    settings: Settings | None = None,
+    on_progress: OnPlanProgress | None = None,
+) -> Plan | Pushed:
+    """
+    Put back what a run changed, where nobody touched it since; what somebody did is a conflict that names both values.
+
+    run: what `push` or `revert` returned, or the id of a run (of an operation, too), or a clear beginning of it.
+    dry_run: write nothing to the API, and return the `Plan` of what would be put back. The others as for `push`.
+
+    Raises: UsageError: there is no such run, nothing of it can be put back, or nothing was tried. PushFailed: changes
+    failed or are pending, or nothing was written (`exit_code` 4). Conflicts do not raise: look at `counts`.
+    """
+    check_given("", environment, settings)
+    of_run = run.run if isinstance(run, Pushed) else run
+    if of_run is None:
+        raise UsageError("This was a dry run, which changed nothing.", hint="Give what a push returned that wrote.")
+    if not isinstance(of_run, str):
+        raise UsageError(f"run is {kind_of(of_run)}.", hint="Give the id of a run as a text, or what `push` returned.")
+    found = settings or settings_module.load(environment=environment)
+    failures: list[SyncerError] = []
+    told: list[Told] = []
+    request = PlanRequest(
+        is_rehearsal=dry_run,
+        plan=plan.id if isinstance(plan, Plan) else plan,
+        is_forced=force,
+        first=first,
+        is_strict=require_clean,
+        wait_s=wait_s,
+        on_progress=on_progress,
+        on_plan=told.append,
+        on_failure=lambda pushed, error: failures.append(error),
+    )
+    done = reverting.revert(of_run, settings=found, request=request)
+    _raise_failure([done], failures, is_one=True)
+    return _plan(told[0], found) if dry_run else done
+
+
+@overload
+def run(
+    operation: str,
+    *,
+    dry_run: Literal[True],
+    plan: Plan | str | None = ...,
+    force: bool = ...,
+    first: int | None = ...,
+    require_clean: bool = ...,
+    wait_s: float = ...,
+    environment: str | None = ...,
+    settings: Settings | None = ...,
+    on_progress: OnPlanProgress | None = ...,
+) -> Plan: ...
+
+
+@overload
+def run(
+    operation: str,
+    *,
+    dry_run: Literal[False] = ...,
+    plan: Plan | str | None = ...,
+    force: bool = ...,
+    first: int | None = ...,
+    require_clean: bool = ...,
+    wait_s: float = ...,
+    environment: str | None = ...,
+    settings: Settings | None = ...,
+    on_progress: OnPlanProgress | None = ...,
+) -> Pushed: ...
+
+
+def run(
+    operation: str,
+    *,
+    dry_run: bool = False,
+    plan: Plan | str | None = None,
+    force: bool = False,
+    first: int | None = None,
+    require_clean: bool = False,
+    wait_s: float = 0.0,
+    environment: str | None = None,
+    settings: Settings | None = None,
+    on_progress: OnPlanProgress | None = None,
+) -> Plan | Pushed:
+    """
+    Run a maintenance operation: it makes a plan, which is held against the limits and carried out.
+
+    operation: its name, such as `hubspot.create_properties`. dry_run: write nothing to the API, and return the `Plan`.
+    The others, and what is raised, as for `push`.
+    """
+    check_given(operation, environment, settings)
+    found = settings or settings_module.load(environment=environment)
+    failures: list[SyncerError] = []
+    told: list[Told] = []
+    request = PlanRequest(
+        is_rehearsal=dry_run,
+        plan=plan.id if isinstance(plan, Plan) else plan,
+        is_forced=force,
+        first=first,
+        is_strict=require_clean,
+        wait_s=wait_s,
+        on_progress=on_progress,
+        on_plan=told.append,
+        on_failure=lambda pushed, error: failures.append(error),
+    )
+    done = operating.run(operation, settings=found, request=request)
+    _raise_failure([done], failures, is_one=True)
+    return _plan(told[0], found) if dry_run else done
+
+
+@overload
+def verify(
+    names: str, *, sample: int | None = ..., environment: str | None = ..., settings: Settings | None = ...
+) -> Verified: ...
+
+
+@overload
+def verify(
+    names: list[str] | tuple[str, ...],
+    *,
+    sample: int | None = ...,
+    environment: str | None = ...,
+    settings: Settings | None = ...,
+) -> list[Verified]: ...
+
+
+def verify(
+    names: str | Sequence[str],
+    *,
+    sample: int | None = None,
+    environment: str | None = None,
+    settings: Settings | None = None,
+) -> Verified | list[Verified]:
+    """
+    Compare both sides of a mapping whole, and write nothing: what agrees, what is left and why, what is unexplained.
+
+    names: one mapping, or a list of mappings and patterns; a list returns a list. sample: compare so many rows only.
+    environment, settings: as for `pull`. Raises: UsageError; what the warehouse and the source raise.
+    """
+    check_given(names, environment, settings)
+    found = verifying.verify(names, settings=settings or settings_module.load(environment=environment), sample=sample)
+    return found[0] if isinstance(names, str) else found
+
+
+def _plan(told: Told, settings: Settings) -> Plan:
+    return Plan(
+        header=told.header,
+        pushed=told.pushed,
+        personal=told.personal,
+        personal_ends=told.personal_ends,
+        settings=settings,
+    )
+
+
+def _raise_failure(runs: Sequence[Pushed], failures: Sequence[SyncerError], *, is_one: bool) -> None:
+    """Raise what a script must not overlook; rejects and conflicts are for a person."""
+    if failures and is_one:
+        raise failures[0]
+    bad = [run for run in runs if run.exit_code in (1, 4)]
+    if bad:
+        code = 1 if any(run.exit_code == 1 for run in bad) else 4
+        hint = "Look at it with a dry run; `plan=ID, force=True` applies that very plan." if code == 4 else ""
+        raise PushFailed("; ".join(str(run) for run in bad), runs=runs, hint=hint, exit_code=code)
