@@ -304,7 +304,10 @@ def judge(world: World, pushed: Pushed, before: dict[str, dict[str, Any]]) -> No
 
 
 def agree(world: World, ours: list[dict[str, Any]]) -> None:
-    """Compare both sides, field by field; what differs must be reported, or a person's alone. Note what is agreed."""
+    """
+    Compare both sides, field by field; what differs must be reported, or a person's alone: an edit, or a merge, which
+    brings the values of the other record. Note what is agreed.
+    """
     home, days, model = world.home, world.days, world.model
     open_ones = set(home.rows("SELECT key, field FROM syncer.conflicts WHERE state = 'open'"))
     rejects = {key for (key,) in home.rows("SELECT key FROM syncer.rejects WHERE scope = 'push'")}
@@ -337,7 +340,7 @@ def agree(world: World, ours: list[dict[str, Any]]) -> None:
                 model.perhaps.pop((key, name), None)
             elif (key, name) in open_ones:
                 continue
-            elif mine == known.get(name) and is_persons(record, name):
+            elif mine == known.get(name) and (is_persons(record, name) or record.id != model.ids.get(key)):
                 days.reached["left to a person"] += 1
             elif mine == known.get(name) and world.restores:  # we wrote it on a day that the base knows nothing of
                 days.reached["left, written on a day that is gone"] += 1
