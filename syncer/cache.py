@@ -21,6 +21,7 @@ from syncer.errors import SyncerError
 if TYPE_CHECKING:
     import diskcache
 
+MOST_OPEN = 8  # folders at once: a process has one, tests many, and each is some open files
 TRIES = 3  # for a lock, of a minute each; what is no lock (a full or failing disk) fails them all at once
 
 
@@ -32,7 +33,7 @@ def folder(environ: dict[str, str] | None = None) -> Path:
     return Path(named) if named else Path(platformdirs.user_cache_dir("syncer", appauthor=False))
 
 
-@functools.cache
+@functools.lru_cache(maxsize=MOST_OPEN)
 def opened(directory: Path) -> diskcache.Cache:
     """Open the cache in *directory*; one handle a process, safe for threads."""
     import diskcache

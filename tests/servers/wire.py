@@ -96,8 +96,7 @@ class Wire:
     def _carry(self, driver: socket.socket, server: socket.socket) -> None:
         with driver, server, contextlib.suppress(OSError):
             while True:
-                ready, _, _ = select.select([driver, server], [], [])
-                if server in ready:
+                if server.fileno() in _ready(driver, server):
                     answer = server.recv(CHUNK)
                     if not answer:
                         return
@@ -118,7 +117,7 @@ class Wire:
         if trap.cut is not Cut.BEFORE:
             server.sendall(message)
         if trap.cut is Cut.AFTER:
-            select.select([server], [], [], ANSWER_S)
+            _ready(server, for_s=ANSWER_S)
             server.recv(CHUNK)
         trap.after()
         return trap.cut is Cut.NOWHERE
@@ -132,3 +131,11 @@ class Wire:
                 self._traps.remove(trap)
                 return trap
         return None
+
+
+def _ready(*ends: socket.socket, for_s: float | None = None) -> set[int]:
+    """Return the descriptors of the ends that have something; `select` takes no descriptor beyond 1,023."""
+    waiting = select.poll()
+    for end in ends:
+        waiting.register(end, select.POLLIN)
+    return {descriptor for descriptor, _ in waiting.poll(None if for_s is None else for_s * 1_000)}
