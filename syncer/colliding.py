@@ -19,7 +19,7 @@ from syncer.deciding import Decided, Row
 from syncer.plan import CREATE, UPDATE, Checksum
 from syncer.plans import CHANGES, PLAN_ROWS, Header, Problem
 from syncer.relation import KEY, WAS, copy_table
-from syncer.snapshots import IS_LEFT, LIVE, SNAPSHOTS
+from syncer.snapshots import AGREED, IS_LEFT, LIVE, SNAPSHOTS
 from syncer.tables import STATE, Column, Table
 from syncer.target import Found, Shape
 from syncer.values import BOOLEAN, JSON, TEXT
@@ -243,6 +243,21 @@ def _reject(
             "FROM rejected_now AS s WHERE t.plan = ? AND t.key = s.key"
         ),
         [header.plan],
+    )
+    # What was seen equal on a record that may not be the row's is not agreed: the row would count as settled by it.
+    t.run(
+        sql.statement(
+            f"UPDATE {table} AS t SET agreed = NULL FROM rejected_now AS s WHERE t.plan = ? AND t.key = s.key"
+        ),
+        [header.plan],
+    )
+    t.run(
+        sql.statement(
+            f"UPDATE {table} AS t SET agreed = a.fields FROM {sql.table_name(AGREED)} AS a WHERE t.plan = ? AND "
+            "a.mapping = ? AND a.environment = ? AND a.key = t.key AND EXISTS "
+            "(SELECT 1 FROM rejected_now AS s WHERE s.key = t.key)"
+        ),
+        [header.plan, header.mapping, header.environment],
     )
     t.run(
         sql.statement(

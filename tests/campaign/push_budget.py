@@ -114,7 +114,8 @@ def own_file(home: PushHome, kind: str) -> PushHome:
     file = home.settings.base / f"{kind}.duckdb"
     shutil.copyfile(home.settings.base / "warehouse.duckdb", file)
     variables = {**home.settings.variables, "SYNCER_WAREHOUSE": f"duckdb:{file}"}
-    return attrs.evolve(home, settings=attrs.evolve(home.settings, variables=variables), database=DuckDBFile(file))
+    database: Any = DuckDBFile(file)
+    return attrs.evolve(home, settings=attrs.evolve(home.settings, variables=variables), database=database)
 
 
 def pushed(home: PushHome, kind: str, killer: Victim) -> dict[str, Any]:

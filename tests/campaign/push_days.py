@@ -23,6 +23,7 @@ from typing import Any
 import attrs
 
 from syncer import engine
+from syncer.errors import SyncerError
 from syncer.sandbox import Clock, Fault
 from syncer.sandbox.hubspot import HubSpotSite
 from syncer.sandbox.hubspot.model import PortalRecord
@@ -242,12 +243,12 @@ def push(world: World, *, faults: bool = False) -> Pushed:
         for match in ("/batch/(create|update)$", "/batch/read$"):
             kind = world.rng.choice(KINDS)
             home.sandbox.faults.add(Fault(kind=kind, match=match, times=None, probability=0.4))  # type: ignore[arg-type]
-    runs = []
+    runs: list[Pushed] = []
     while len(runs) < TRIES and (not runs or runs[-1].status != "done"):
         world.history.forget()
         try:
             runs.append(home.push())
-        except engine.SyncerError as error:  # before the first run: nothing was tried
+        except SyncerError as error:  # before the first run: nothing was tried
             assert faults, error
             home.sandbox.faults.clear()
             continue
@@ -320,8 +321,8 @@ def agree(world: World, ours: list[dict[str, Any]]) -> None:
         if times[key] > 1 and key not in rejects:
             days.wrong.append(f"{key} stands in {times[key]} rows, and is no reject")
         if key in rejects or (key, "") in open_ones or (record is not None and whose[record.id] > 1):
-            for name in FIELDS if record is not None else ():
-                if normal(name, row[name]) == normal(name, record.properties.get(name)):
+            for name in FIELDS:
+                if record is not None and normal(name, row[name]) == normal(name, record.properties.get(name)):
                     model.perhaps.setdefault((key, name), set()).add(normal(name, row[name]))
             continue
         if record is None:

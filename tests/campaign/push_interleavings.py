@@ -167,7 +167,8 @@ def happened(lab: Lab, changes: Mapping[str, Change]) -> dict[str, Any]:
         if where < 0.3 and key in lab.rows:
             lab.change_row(key)
             met.reached["row changed"] += 1
-        elif where < 0.35 and lab.rows.pop(key, None):
+        elif where < 0.35 and key in lab.rows:
+            del lab.rows[key]
             met.reached["row gone"] += 1
         else:
             lab.person(key, changes.get(key))

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import orjson
 
 from tests.campaign import beds, push_beds, push_history
 from tests.campaign.kills import Victim, victim
@@ -225,7 +226,7 @@ def note_reached(lab: Lab, arrived: int) -> None:
         "WHERE r.status = 'broken' AND c.state = 'done' AND c.action = 'associate'"
     )
     reached["group finished after a kill"] += any(
-        (signature[2], signature[3]) in {(id, push_history.orjson.loads(edge)["id"]) for id, edge in finished}
+        (signature[2], signature[3]) in {(id, orjson.loads(edge)["id"]) for id, edge in finished}
         for signature in signatures
     )
 

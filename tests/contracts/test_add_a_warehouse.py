@@ -180,7 +180,7 @@ def test_the_five_sources_of_the_sandbox_leave_what_duckdb_has(tmp_path: Path) -
                 base=tmp_path,
                 folders=(mine,),
                 variables=given,
-                tables={name: {"limits": "off"} for name in UNLIMITED},
+                tables={name: dict(words) for name, words in UNLIMITED.items()},
             )
             for link in (third.LINK, "duckdb:warehouse.duckdb")
         ]

@@ -25,7 +25,7 @@ from typing import Any
 
 from loguru import logger
 
-from syncer.errors import NotAllowed, RequestError, UnknownName, UsageError
+from syncer.errors import AnswerError, NotAllowed, RequestError, Unavailable, UnknownName, UsageError
 from syncer.mapping import Field
 from syncer.plan import ASSOCIATE, DISASSOCIATE, MERGE, OF_EDGES, Change
 from syncer.settings import Account
@@ -49,6 +49,7 @@ from syncer.transport import Answer, Doors
 
 LISTED = ("owners", "pipelines", "pipeline_stages", "properties")
 DECLARED = ("id", "created_at", "updated_at", "archived_at", "url")  # columns that mappings of objects have anyway
+PROBES = 3  # times that is asked whether the token may write, where the answer is lost
 STANDARD = "STANDARD"  # the type of a portal where people work
 FETCHED_S = 60.0  # so long what was fetched of a record with many edges is believed
 
@@ -267,13 +268,19 @@ class HubSpot:
             )
 
     def _may(self, path: str, write: Callable[[str, object], Answer]) -> None:
-        def ask() -> None:
+        def ask(tries: int = PROBES) -> None:
             try:
                 write(path, {"inputs": []})
             except NotAllowed:
                 raise
+            except (Unavailable, AnswerError):
+                if tries <= 1:
+                    raise
+                ask(tries - 1)  # nothing was written, whatever became of the answer
             except RequestError as error:
-                if error.status != 400:
+                if error.status >= 500 and tries > 1:
+                    ask(tries - 1)
+                elif error.status != 400:
                     raise
 
         self._portal.once(f"may write:{path}", ask)
