@@ -141,6 +141,21 @@ def test_rows_whose_records_were_merged_into_one_are_a_conflict_that_names_both(
     assert {row[0] for row in home.rows("SELECT key FROM syncer.conflicts WHERE state = 'open'")} == {"1", "2"}
 
 
+def test_a_merged_record_settles_no_conflict_by_what_it_happens_to_hold(home: PushHome) -> None:
+    """What was seen equal on the survivor is not agreed: else that row counted as settled, and the other one won."""
+    home.relation(rows(1, 2))
+    home.push()
+    one, two = home.company("1").id, home.company("2").id
+    survivor = home.site.store.merge("companies", one, two)
+    home.site.store.update("companies", survivor.id, {"name": "theirs"}, source_type="CRM_UI")
+    home.change("1", name="ours")
+    home.change("2", name="theirs")
+    for _ in range(3):
+        done = home.push()
+        assert (done.counts.conflicts, done.counts.updated) == (2, 0)
+    assert home.site.store.records["companies"][survivor.id].properties["name"] == "theirs"
+
+
 def test_a_row_that_left_does_not_take_a_record_along_that_another_row_names(home: PushHome) -> None:
     """Merged away, its record lives on as that of a row that is there: archiving it would be our loss."""
     home.relation(rows(1, 2))
