@@ -153,21 +153,26 @@ def count(t: Transaction, header: Header, run: str | None) -> Counts:
     first = "".join(
         f"WHEN {condition} THEN '{outcome}' "
         for outcome, condition in (
-            (plan.REJECTED, f"p.outcome = '{plan.REJECTED}' OR c.rejected = 1"),
-            (plan.CONFLICT, f"p.outcome = '{plan.CONFLICT}' OR c.moved = 1"),
-            (plan.ROW_FAILED, "c.failed = 1"),
-            (plan.CREATED, "c.created = 1"),
-            (plan.UPDATED, "c.updated = 1"),
-            (plan.ARCHIVED, "c.archived = 1"),
-            (plan.MERGED, "c.merged = 1"),
-            (plan.ROW_PENDING, "c.pending = 1"),
-            (plan.SKIPPED, f"p.outcome = '{plan.SKIPPED}'"),
+            (plan.REJECTED, f"r.outcome = '{plan.REJECTED}' OR r.rejected = 1"),
+            (plan.CONFLICT, f"r.outcome = '{plan.CONFLICT}' OR r.moved = 1"),
+            (plan.ROW_FAILED, "r.failed = 1"),
+            (plan.CREATED, "r.created = 1"),
+            (plan.UPDATED, "r.updated = 1"),
+            (plan.ARCHIVED, "r.archived = 1"),
+            (plan.MERGED, "r.merged = 1"),
+            (plan.ROW_PENDING, "r.pending = 1"),
+            (plan.SKIPPED, f"r.outcome = '{plan.SKIPPED}'"),
         )
     )
+    # One pass over both, and no join: PostgreSQL knows nothing of a plan that has just been made, and would look at
+    # all its changes once a row.
+    none, best = (", ".join(write.format(name) for name in marks) for write in ("0 AS {0}", "MAX(b.{0}) AS {0}"))
     query = (
         f"SELECT o.outcome, SUM(o.times) FROM (SELECT CASE {first}ELSE '{plan.UNCHANGED}' END AS outcome, "
-        f"p.times AS times FROM {sql.table_name(PLAN_ROWS)} AS p LEFT JOIN ({changed}) AS c ON c.key = p.key "
-        "WHERE p.plan = ?) AS o GROUP BY o.outcome"
+        f"r.times AS times FROM (SELECT b.key, MAX(b.is_row) AS is_row, MAX(b.outcome) AS outcome, MAX(b.times) AS "
+        f"times, {best} FROM (SELECT key, 1 AS is_row, outcome, times, {none} FROM {sql.table_name(PLAN_ROWS)} WHERE "
+        f"plan = ? UNION ALL SELECT c.key, 0, CAST(NULL AS TEXT), CAST(NULL AS BIGINT), {sql.names(marks, of='c')} "
+        f"FROM ({changed}) AS c) AS b GROUP BY b.key) AS r WHERE r.is_row = 1) AS o GROUP BY o.outcome"
     )
     found = {outcome: int(number) for outcome, number in t.rows(sql.statement(query), [header.plan, header.plan])}
     found["conflicts"] = found.pop(plan.CONFLICT, 0)

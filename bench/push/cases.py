@@ -106,6 +106,7 @@ class Bench:
         with portal(count, self.packages) as site, self._warehouse(backend, site) as place:
             place.tell(rows.inserting(1, count))
             self._pushed(place, site, {"1": count})
+            place.tell(_settled(backend))
             if case == CHANGED:
                 place.tell(rows.changing(1, count, 2, every=EVERY))
                 few = count // EVERY
@@ -130,7 +131,7 @@ class Bench:
                 found[ADOPTED, backend, f"{count:,} rows"] = adopted
                 if case == ADOPTED:
                     continue
-                place.tell(rows.changing(1, count, 2))
+                place.tell([*rows.changing(1, count, 2), *_settled(backend)])
                 used = self._pushed(place, site, {"2": count}, fresh_s=0.0)  # as if each had been read a while ago
                 found[case, backend, f"{count:,} rows, all changed"] = used
         return found
