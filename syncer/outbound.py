@@ -24,7 +24,7 @@ from syncer import colliding, declined, plan, plans, relation, snapshots, sql, v
 from syncer.ahead import ahead
 from syncer.clock import Clock
 from syncer.deciding import LEAVE, Decided, Deciding, Row
-from syncer.errors import OutOfMemory, SyncerError, UsageError, WarehouseError
+from syncer.errors import OutOfMemory, SyncerError, UsageError
 from syncer.forgotten import Barred
 from syncer.linking import Linking
 from syncer.mapping import EntityMapping, Outbound
@@ -76,7 +76,7 @@ class Planning:
         """Make and store a plan; return its header. Raises: UsageError: the relation, its key or a column is wrong."""
         reference = wanting.reference_of(self.mapping)
         wanting.check_words(self.mapping.name, self.outbound)
-        types = self._types(reference)
+        types = wanting.types_of(self.warehouse, self.mapping.name, reference)
         wanting.check_columns(self.mapping.name, self.outbound, types)
         shape = self.target.shape(self.outbound.kind)
         wanting.check_key(self.mapping.name, shape, self.outbound)
@@ -118,17 +118,6 @@ class Planning:
             except OutOfMemory:
                 if not self.warehouse.grow():
                     raise
-
-    def _types(self, reference: str) -> dict[str, Type]:
-        with self.warehouse.transaction() as t:
-            try:
-                return relation.columns_of(t, reference)
-            except WarehouseError as error:
-                raise UsageError(f"The relation of {self.mapping.name} cannot be read. {error.message}") from error
-
-    def _wanted(self, reference: str, types: Mapping[str, Type], shape: Shape) -> tuple[Wanted, dict[str, str]]:
-        wanting.check_key(self.mapping.name, shape, self.outbound)
-        return wanting.choose(reference, types, shape, self.outbound)
 
     def _begun(self, wanted: Wanted, left: Mapping[str, str], types: dict[str, Type]) -> tuple[Header, Differing]:
         now = self.clock.now()

@@ -8,7 +8,7 @@ Not here: `pull` and `forget` (`api.py`), how a verb works (`pushing.py`, `rever
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 from syncer import operating, pushing, reverting, verifying
 from syncer import settings as settings_module
@@ -139,26 +139,22 @@ def push(
             f"'{names}' is a pattern: it may name several mappings.", hint=f'Give a list, and get a list: ["{names}"].'
         )
     found = settings or settings_module.load(environment=environment)
-    failures: list[SyncerError] = []
-    told: list[Told] = []
-    request = PlanRequest(
+    heard = _Heard(found)
+    request = heard.request(
+        plan,
         is_rehearsal=dry_run,
-        plan=plan.id if isinstance(plan, Plan) else plan,
         is_forced=force,
         first=first,
         is_strict=require_clean,
         again=(again,) if isinstance(again, str) else tuple(again),
         wait_s=wait_s,
         on_progress=on_progress,
-        on_plan=told.append,
-        on_failure=lambda pushed, error: failures.append(error),
     )
     runs = pushing.push(names, settings=found, request=request)
-    _raise_failure(runs, failures, is_one=isinstance(names, str))
-    if not dry_run:
-        return runs[0] if isinstance(names, str) else runs
-    plans = [_plan(each, found) for each in told]
-    return plans[0] if isinstance(names, str) else plans
+    if isinstance(names, str):
+        return heard.one(runs[0])
+    heard.check(runs, is_one=False)
+    return heard.plans() if dry_run else runs
 
 
 @overload
@@ -222,22 +218,17 @@ def revert(
     if not isinstance(of_run, str):
         raise UsageError(f"run is {kind_of(of_run)}.", hint="Give the id of a run as a text, or what `push` returned.")
     found = settings or settings_module.load(environment=environment)
-    failures: list[SyncerError] = []
-    told: list[Told] = []
-    request = PlanRequest(
+    heard = _Heard(found)
+    request = heard.request(
+        plan,
         is_rehearsal=dry_run,
-        plan=plan.id if isinstance(plan, Plan) else plan,
         is_forced=force,
         first=first,
         is_strict=require_clean,
         wait_s=wait_s,
         on_progress=on_progress,
-        on_plan=told.append,
-        on_failure=lambda pushed, error: failures.append(error),
     )
-    done = reverting.revert(of_run, settings=found, request=request)
-    _raise_failure([done], failures, is_one=True)
-    return _plan(told[0], found) if dry_run else done
+    return heard.one(reverting.revert(of_run, settings=found, request=request))
 
 
 @overload
@@ -293,22 +284,17 @@ def run(
     """
     check_given(operation, environment, settings)
     found = settings or settings_module.load(environment=environment)
-    failures: list[SyncerError] = []
-    told: list[Told] = []
-    request = PlanRequest(
+    heard = _Heard(found)
+    request = heard.request(
+        plan,
         is_rehearsal=dry_run,
-        plan=plan.id if isinstance(plan, Plan) else plan,
         is_forced=force,
         first=first,
         is_strict=require_clean,
         wait_s=wait_s,
         on_progress=on_progress,
-        on_plan=told.append,
-        on_failure=lambda pushed, error: failures.append(error),
     )
-    done = operating.run(operation, settings=found, request=request)
-    _raise_failure([done], failures, is_one=True)
-    return _plan(told[0], found) if dry_run else done
+    return heard.one(operating.run(operation, settings=found, request=request))
 
 
 @overload
@@ -345,22 +331,47 @@ def verify(
     return found[0] if isinstance(names, str) else found
 
 
-def _plan(told: Told, settings: Settings) -> Plan:
-    return Plan(
-        header=told.header,
-        pushed=told.pushed,
-        personal=told.personal,
-        personal_ends=told.personal_ends,
-        settings=settings,
-    )
+class _Heard:
+    """What a verb told while it ran: plans that were made, and errors."""
 
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._told: list[Told] = []
+        self._failures: list[SyncerError] = []
 
-def _raise_failure(runs: Sequence[Pushed], failures: Sequence[SyncerError], *, is_one: bool) -> None:
-    """Raise what a script must not overlook; rejects and conflicts are for a person."""
-    if failures and is_one:
-        raise failures[0]
-    bad = [run for run in runs if run.exit_code in (1, 4)]
-    if bad:
-        code = 1 if any(run.exit_code == 1 for run in bad) else 4
-        hint = "Look at it with a dry run; `plan=ID, force=True` applies that very plan." if code == 4 else ""
-        raise PushFailed("; ".join(str(run) for run in bad), runs=runs, hint=hint, exit_code=code)
+    def request(self, plan: Plan | str | None, **words: Any) -> PlanRequest:
+        """Make the request of a verb; *words* are its other fields."""
+        return PlanRequest(
+            plan=plan.id if isinstance(plan, Plan) else plan,
+            on_plan=self._told.append,
+            on_failure=lambda pushed, error: self._failures.append(error),
+            **words,
+        )
+
+    def plans(self) -> list[Plan]:
+        """Return handles of the plans that were made."""
+        return [
+            Plan(
+                header=told.header,
+                pushed=told.pushed,
+                personal=told.personal,
+                personal_ends=told.personal_ends,
+                settings=self._settings,
+            )
+            for told in self._told
+        ]
+
+    def one(self, run: Pushed) -> Plan | Pushed:
+        """Return what came of one run: its plan, where it was a rehearsal. Raises what `check` does."""
+        self.check([run], is_one=True)
+        return self.plans()[0] if run.is_rehearsal else run
+
+    def check(self, runs: Sequence[Pushed], *, is_one: bool) -> None:
+        """Raise what a script must not overlook; rejects and conflicts are for a person."""
+        if self._failures and is_one:
+            raise self._failures[0]
+        bad = [run for run in runs if run.exit_code in (1, 4)]
+        if bad:
+            code = 1 if any(run.exit_code == 1 for run in bad) else 4
+            hint = "Look at it with a dry run; `plan=ID, force=True` applies that very plan." if code == 4 else ""
+            raise PushFailed("; ".join(str(run) for run in bad), runs=runs, hint=hint, exit_code=code)

@@ -303,14 +303,15 @@ def read_from(reference: str) -> str:
         return f"({sql.bare(reference)})"
     if not _NAME.fullmatch(reference.strip()):
         raise UsageError(
-            f"The relation {_shown(reference)} is neither a name nor a query.",
+            f"The relation {shown(reference)} is neither a name nor a query.",
             hint="Such as stage.hubspot_companies, or select … from ….",
         )
     parts = re.findall(r'"[^"]+"|\w+', reference)
     return ".".join(part if part.startswith('"') else sql.quoted(part) for part in parts)
 
 
-def _shown(reference: str) -> str:
+def shown(reference: str) -> str:
+    """Write a relation for people: a long query is cut."""
     return repr(reference if len(reference) <= 60 else f"{reference[:57]}…")
 
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import attrs
 
-from syncer import conflicts, evidence, marks, plans, pushing, relation, shape, snapshots, wanting
+from syncer import conflicts, evidence, marks, plans, pushing, shape, snapshots, wanting
 from syncer.ahead import ahead
 from syncer.deciding import Decided
-from syncer.errors import UsageError, WarehouseError
+from syncer.errors import UsageError
 from syncer.evidence import Extent, Whole, Written
 from syncer.executing import Executing, Request, lease_name
 from syncer.judging import AGREED, UNEXPLAINED, VERDICTS, Item, Judged, Judging, Known, judge_stray
@@ -209,16 +209,13 @@ class _Verifying:
         reference = wanting.reference_of(self.mapping)
         wanting.check_words(self.mapping.name, outbound)
         wanting.check_key(self.mapping.name, found, outbound)
+        types = wanting.types_of(self.run.warehouse, self.mapping.name, reference)
         now, account = self.run.doors.clock.now(), self.run.identity.account
         with self.run.warehouse.transaction() as t:
             shape.ensure_state(t)
             for table in (*plans.TABLES, *snapshots.TABLES, *conflicts.TABLES):
                 shape.ensure(t, table)
             marks.admit(t, self.mapping.source, whole.environment, account, now=now)
-            try:
-                types = relation.columns_of(t, reference)
-            except WarehouseError as error:
-                raise UsageError(f"The relation of {self.mapping.name} cannot be read. {error.message}") from error
             wanting.check_columns(self.mapping.name, outbound, types)
             linking.check(types, reference)
             wanted, _ = wanting.choose(reference, types, found, outbound)

@@ -11,12 +11,14 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from syncer import relation
 from syncer.compare import CLEAR, NEWEST
-from syncer.errors import UsageError
+from syncer.errors import UsageError, WarehouseBusy, WarehouseError, WarehouseLost
 from syncer.mapping import EntityMapping, Outbound
 from syncer.relation import Wanted
 from syncer.target import Shape
 from syncer.values import Type
+from syncer.warehouses import Warehouse
 
 RECORD_IDS = ("hs_object_id", "id")  # columns that name a row's record, the first that is there
 OWN = "dss_"
@@ -120,6 +122,20 @@ def reference_of(mapping: EntityMapping) -> str:
             hint=f'Name a table or view in syncer.toml: ["{mapping.name}"] relation = "stage.…".',
         )
     return mapping.outbound.relation
+
+
+def types_of(warehouse: Warehouse, name: str, reference: str) -> dict[str, Type]:
+    """Return the columns of a relation. Raises UsageError where it cannot be read; what a lost warehouse raises."""
+    try:
+        with warehouse.transaction() as t:
+            return relation.columns_of(t, reference)
+    except (WarehouseBusy, WarehouseLost):
+        raise
+    except WarehouseError as error:  # it is explained behind the transaction, and not inside it
+        raise UsageError(
+            f"The relation {relation.shown(reference)} of {name} cannot be read. {error.message}",
+            hint="Is its name right, and may this login read it?",
+        ) from error
 
 
 def _key(reference: str, types: Mapping[str, Type], shape: Shape, outbound: Outbound, ids: list[str]) -> str:

@@ -1,7 +1,8 @@
 """
 What a verb of the command line is, and what all of them share. Each file here is one verb: a function `run`, its
-docstring the help text, whose parameters are frozen classes of options, and which returns the exit code. (Two are
-parts of one: `server.py` of `check`, `demo_warehouse.py` of `demo`.)
+docstring the help text, whose parameters are frozen classes of options, and which returns the exit code. (Some are
+parts of others, and say so in their first lines: `server.py`, `check_push.py`, `found.py` of `check`, `demo_*.py` of
+`demo`, `planned.py` of all that make plans.)
 
 `command` makes a typer command of it: the classes' fields become options, so that no function takes more than a few
 arguments and an option that several verbs have is written once. It is also one of the two outermost doors: whatever a

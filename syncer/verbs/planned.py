@@ -7,7 +7,6 @@ Not here: what a plan looks like (`reports/plan_*.py`).
 from __future__ import annotations
 
 import contextlib
-import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,13 +18,13 @@ import typer
 from syncer.errors import UsageError
 from syncer.reports import plan_html, plan_json, plan_markdown, plan_text, terminal
 from syncer.reports.plan_shown import Shown
-from syncer.verbs import Session, seconds_of
+from syncer.verbs import Session
+from syncer.verbs.pull import wait_s_of
 
 if TYPE_CHECKING:
     from syncer.executing import Request, Told
     from syncer.tally import Pushed
 
-FOREVER = "forever"  # what `--wait` alone is spelled out to
 MARKDOWN = (".md", ".markdown")
 
 
@@ -79,7 +78,7 @@ def telling(options: PlanOptions, session: Session, verb: str) -> Iterator[Reque
         is_forced=options.force,
         first=options.first,
         is_strict=options.require_clean,
-        wait_s=_wait_s(options.wait),
+        wait_s=wait_s_of(options.wait),
         on_run=teller.told,
         on_plan=teller.planned,
         on_progress=progress.moved_plan,
@@ -169,9 +168,3 @@ def _report(path: Path | None) -> plan_html.Report | _Markdown | None:
 
 def _hidden(session: Session, entry: dict[str, Any]) -> dict[str, Any]:
     return {**entry, "error": session.hidden(entry["error"])} if entry.get("error") else entry
-
-
-def _wait_s(wait: str | None) -> float:
-    if wait is None:
-        return 0.0
-    return math.inf if wait == FOREVER else seconds_of(wait, "--wait")

@@ -59,7 +59,7 @@ def run(options: Options, where: Where, session: Session) -> int:
     session.log()
     settings = session.settings(where)
     mode = _mode(options)
-    wait_s = _wait_s(options.wait)
+    wait_s = wait_s_of(options.wait)
     chosen = mappings.choose(options.names, folders=settings.folders, objects=settings.objects())
     progress = PullProgress(in_order(chosen), sys.stderr, is_shown=not session.shared.quiet)
     session.before_note = progress.clear
@@ -137,7 +137,8 @@ def _mode(options: Options) -> str:
     return CENSUS if options.census else FULL if options.full else INCREMENTAL
 
 
-def _wait_s(wait: str | None) -> float:
+def wait_s_of(wait: str | None) -> float:
+    """Return how many seconds `--wait` asks for; 0 without it. Raises UsageError."""
     if wait is None:
         return 0.0
     return math.inf if wait == FOREVER else seconds_of(wait, "--wait")
