@@ -4,7 +4,10 @@ How long the journal keeps what it wrote: `[journal] keep_days` of `syncer.toml`
 A plan is as old as the last run of it, or as itself where none carried it out. Of an older one the changes and rows
 are deleted, with all values; its header stays where a run names it, so that the run still tells what it did, and can
 say why it cannot be put back. Conflicts that were settled longer ago are deleted. A plan with a change in flight is
-never too old: only its journal tells what may have arrived. A plan that is not whole after a day was left by a kill.
+never too old: only its journal tells what may have arrived.
+
+What a kill left of a plan that was being made, or of a verify, is found by its header, which says which process makes
+it: one that runs no more on this machine makes nothing; of another machine's nobody can tell, and it is given a day.
 
 Set-based, in one transaction; nothing is read where no plan is old. Not here: forgetting (`forgetting_pushed.py`).
 """
@@ -12,6 +15,9 @@ Set-based, in one transaction; nothing is read where no plan is old. Not here: f
 from __future__ import annotations
 
 import datetime as dt
+import os
+import re
+import socket
 
 import attrs
 
@@ -19,29 +25,37 @@ from syncer import forgetting_pushed, plan, plans, sql
 from syncer.conflicts import CONFLICTS, SETTLED
 from syncer.journal import RUNS
 from syncer.plans import CHANGES, PLAN_ROWS, PLANS
+from syncer.tables import STATE, Table
 from syncer.warehouses import Transaction
 
 AGED = "aged"  # the state of a plan whose changes and rows were deleted
-ABANDONED = dt.timedelta(days=1)
+ABANDONED = dt.timedelta(days=1)  # how long a plan may be made of which nobody can tell whether it still is
+LONGEST = dt.timedelta(days=7)  # how long one may be made whose process runs: another one may have its number by then
+_OF_A_PLAN = re.compile("(?:copy_([0-9a-f]{12})(?:_sample|_marks)?|claims_([0-9a-f]{12}))")
 
 
 @attrs.frozen(kw_only=True)
 class Aged:
-    """What was deleted, in rows. plans: those that no run names, whole. abandoned: plans that were never whole."""
+    """
+    What was deleted, in rows. plans: those that no run names, whole. abandoned: plans, and comparisons, that a killed
+    run was making; tables: copies of rows that belong to none.
+    """
 
     plans: int = 0
     abandoned: int = 0
     changes: int = 0
     plan_rows: int = 0
     conflicts: int = 0
+    tables: int = 0
 
     def __str__(self) -> str:
         counts = [
             f"{count:,} {'row' if count == 1 else 'rows'} of syncer.{name}"
             for name, count in attrs.asdict(self).items()
-            if count and name != "abandoned"
+            if count and name not in ("abandoned", "tables")
         ]
-        counts += [f"{self.abandoned:,} of a plan that was never whole"] if self.abandoned else []
+        counts += [f"{self.abandoned:,} that a killed run was making"] if self.abandoned else []
+        counts += [f"{self.tables:,} copies of rows that belong to no run"] if self.tables else []
         return ", ".join(counts) or "nothing"
 
 
@@ -49,7 +63,7 @@ def age(t: Transaction, *, keep_days: int | None, now: dt.datetime) -> Aged:
     """Delete what is older than *keep_days* (None: keep it), and what killed runs left of plans."""
     if not all(t.columns(table) for table in (PLANS, CHANGES, PLAN_ROWS, RUNS)):
         return Aged()
-    abandoned = _abandoned(t, now)
+    abandoned = sweep(t, now=now)
     if keep_days is None:
         return Aged(abandoned=abandoned)
     oldest = now - dt.timedelta(days=keep_days)
@@ -94,9 +108,59 @@ def is_aged(t: Transaction, run: str) -> bool:
     return bool(found) and found[0][1] in (None, AGED)
 
 
-def _abandoned(t: Transaction, now: dt.datetime) -> int:
-    query = f"SELECT plan FROM {sql.table_name(PLANS)} WHERE state = '{plans.PLANNING}' AND made_at < ?"
-    found = [row[0] for row in t.rows(sql.statement(query), [now - ABANDONED])]
-    for each in found:
+def sweep(t: Transaction, *, now: dt.datetime, mapping: str | None = None, environment: str | None = None) -> int:
+    """
+    Delete what killed processes left of plans that they were making, and of comparisons; return of how many.
+
+    mapping, environment: whose; None: all. What a process makes that still runs is left alone.
+    """
+    query = f"SELECT plan, made_at, pid, host FROM {sql.table_name(PLANS)} WHERE state = '{plans.PLANNING}'"
+    whose = {"mapping": mapping, "environment": environment}
+    chosen = {name: value for name, value in whose.items() if value is not None}
+    found = t.rows(sql.statement(query + "".join(f" AND {name} = ?" for name in chosen)), list(chosen.values()))
+    left = [of_plan for of_plan, made_at, pid, host in found if _is_left(of_plan, made_at, int(pid or 0), host, now)]
+    for each in left:
         forgetting_pushed.drop(t, each)
-    return len(found)
+    return len(left)
+
+
+def drop_ownerless(t: Transaction) -> int:
+    """
+    Drop copies of rows that no plan has, and no comparison; return how many.
+
+    Both commit their header with their copy, and end both in one transaction: one without the other is nobody's.
+    """
+    tables = f"SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = '{STATE}' ORDER BY TABLE_NAME"
+    named = {name: found for (name,) in t.rows(sql.statement(tables)) if (found := _OF_A_PLAN.fullmatch(name))}
+    if not named:
+        return 0
+    making = f"SELECT plan FROM {sql.table_name(PLANS)} WHERE state = '{plans.PLANNING}'"
+    owners = {of_plan for (of_plan,) in t.rows(sql.statement(making))}
+    left = [name for name, found in named.items() if owners.isdisjoint(found.groups())]
+    for each in left:
+        t.drop(Table(schema=STATE, name=each, columns=()))
+    return len(left)
+
+
+def _is_left(of_plan: str, made_at: dt.datetime | None, pid: int, host: str | None, now: dt.datetime) -> bool:
+    """Tell whether the process that was making a plan is no more; where that cannot be told, after a day."""
+    age = None if made_at is None else now - made_at
+    is_running = _is_running(pid) if pid and host == socket.gethostname() else None
+    if is_running is None:
+        return age is None or age > ABANDONED
+    if pid == os.getpid():
+        return not plans.is_begun_here(of_plan)
+    return not is_running or (age is not None and age > LONGEST)
+
+
+def _is_running(pid: int) -> bool | None:
+    """Tell whether a process runs; None where that cannot be told."""
+    if os.name == "nt":
+        return None  # os.kill would end it there
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's
+    return True

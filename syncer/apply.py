@@ -10,7 +10,10 @@ means (`settling.py`), which plan (`pushing.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import attrs
 from loguru import logger
@@ -27,9 +30,12 @@ from syncer.warehouses import Warehouse
 
 IN_FLIGHT = 3  # writes to one kind of records at once: HubSpot locks a kind that many write to
 FRESH_S = 60.0  # a record that was read longer ago is read again before it is written
+PATIENCE_S = 0.05  # how long an answer is waited for before the warehouse is let go: closing a file costs as much
 TRIES = 3  # of a batch whose answer was lost, and that reading back showed not to be done
 ORDER = (CREATE, UPDATE, ASSOCIATE, DISASSOCIATE, MERGE, ARCHIVE)
 OnProgress = Callable[[int, int], None]  # changes that are settled, of how many
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @attrs.frozen
@@ -116,24 +122,57 @@ class Applying:
 
     def _step(self, wave: int, action: str) -> None:
         batches = self._batches(wave, action)
-        read = ahead(self._read_fresh, batches, workers=2)
-        for sent in ahead(self._send, self._intended(read), workers=IN_FLIGHT):
+        read = self._ahead(self._read_fresh, batches, workers=2)
+        for sent in self._ahead(self._send, self._intended(read), workers=IN_FLIGHT):
             self._write_down(sent)
             if sent.error is not None:
                 self._stopped = sent.error
         if self._stopped is not None:
             raise self._stopped
 
+    def _ahead(self, function: Callable[[T], R], items: Iterable[T], *, workers: int) -> Iterator[R]:
+        """
+        Do work ahead; where its next result is not there soon, the warehouse is let go before it is waited for.
+
+        Most often it is there, and a file that is closed after each commit is written anew each time.
+        """
+        under_way: deque[threading.Event] = deque()
+
+        def wait() -> None:
+            if under_way and not under_way[0].wait(PATIENCE_S):
+                self.warehouse.rest(waiting=True)
+                under_way[0].wait()
+
+        def watched(drawn: tuple[threading.Event, T]) -> R:
+            try:
+                return function(drawn[1])
+            finally:
+                drawn[0].set()
+
+        def draw() -> Iterator[tuple[threading.Event, T]]:
+            for item in items:
+                under_way.append(threading.Event())
+                yield under_way[-1], item
+                if len(under_way) > workers:  # they are busy, and have what to do next
+                    wait()
+            wait()
+
+        for result in ahead(watched, draw(), workers=workers):
+            under_way.popleft()
+            yield result
+            wait()
+
     def _batches(self, wave: int, action: str) -> Iterator[_Batch]:
         """Yield the open changes of a step, a batch at a time; what comes after a change that failed is left out."""
+        limit = self.target.most(action)
         has_beside = action == ASSOCIATE and linking.has_several(self.header)
         after = 0
         while self._stopped is None:
             with self.warehouse.transaction() as t:
-                found = plans.next_open(t, self.header.plan, wave=wave, action=action, after=after, limit=BATCH)
+                found = plans.next_open(t, self.header.plan, wave=wave, action=action, after=after, limit=limit)
                 made = plans.ids_made(t, self.header.plan, (each for change in found for each in change.after))
                 beside = linking.beside(t, self.header.plan, found) if has_beside else {}
-            self.warehouse.rest(waiting=True)
+            self.warehouse.rest(waiting=False)
             if not found:
                 return
             after = found[-1].number
@@ -189,7 +228,7 @@ class Applying:
             if intents:
                 with self.warehouse.transaction() as t:
                     plans.set_states(t, self.header.plan, intents, run=self.run, now=now)
-                self.warehouse.rest(waiting=True)
+                self.warehouse.rest(waiting=False)
                 yield intents
 
     def _send(self, batch: list[Change]) -> _Sent:
@@ -265,14 +304,18 @@ class Applying:
             plans.set_states(t, self.header.plan, settled, run=self.run, now=now)
             linking.note_made(t, self.header.plan, done)
             moving.done(t, self.header, self._owner(), done, now=now)
-        self.warehouse.rest(waiting=True)
+        self.warehouse.rest(waiting=False)
         self.settled_ones += len(settled)
         if self.on_progress is not None:
             self.on_progress(self.settled_ones, self.header.changes)
 
     def _move_unchanged(self) -> None:
-        with self.warehouse.transaction() as t:
-            moving.unchanged(t, self.header, self._owner(), now=self.clock.now())
+        after, is_more = "", True
+        while is_more:
+            with self.warehouse.transaction() as t:
+                after = moving.unchanged(t, self.header, self._owner(), after=after, now=self.clock.now())
+            self.warehouse.rest(waiting=True)  # what was written does not stay in memory
+            is_more = bool(after)
         after, is_more = "", bool(self.header.settings.get("edges"))
         while is_more:  # what was seen equal of rows of which an edge is rejected
             with self.warehouse.transaction() as t:

@@ -3,8 +3,9 @@ The request budget of a token, shared by every process of this machine that uses
 
 A bucket is a limit of requests in a sliding window. A process reserves a few requests at a time, so that the shared
 file is written once for many; a reservation counts until the last moment at which one of its requests could still lie
-in a window with a new one. So a process that is killed takes its unused reservations with it only until they run out,
-and nothing needs to be cleaned up.
+in a window with a new one. With its next reservation a process tells what became of the one before: what it did not
+use is given back, and the rest counts from its last use. So a process that is killed takes its unused reservations
+with it only until they run out, and nothing needs to be cleaned up.
 
 Moments are of the machine's monotonic clock, which all its processes share: the time of day may be set while we run.
 After a restart that clock begins anew, and what was written before seems to lie ahead: it counts once more from then
@@ -18,6 +19,7 @@ Source: Python's documentation of `time.monotonic` ("always system-wide").
 from __future__ import annotations
 
 import hashlib
+import secrets
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -50,11 +52,14 @@ class Bucket:
         return min(1.0, self.window_s / 10)
 
     @property
+    def counted_s(self) -> float:
+        """How long a request counts: a window, and its way to the server."""
+        return self.window_s + max(0.1, self.window_s * 0.03)
+
+    @property
     def lifetime_s(self) -> float:
-        """
-        How long a reservation counts: until it may be used no more, and a window and the way to the server after that.
-        """
-        return self.window_s + self.hold_s + max(0.1, self.window_s * 0.03)
+        """How long a reservation counts of which no more is known: as if its last request were as late as can be."""
+        return self.hold_s + self.counted_s
 
 
 @attrs.frozen(kw_only=True)
@@ -67,6 +72,16 @@ class Usage:
     limit: int
     window_s: float
     paused_s: float
+
+
+@attrs.define(kw_only=True)
+class _Ready:
+    """A reservation of this process: `left` of it may be used until then; `used_at` is when the last one was."""
+
+    name: str
+    left: int
+    until: float
+    used_at: float
 
 
 def owner_of(source: str, url: str, secret: str) -> str:
@@ -84,7 +99,7 @@ class Budget:
         self._directory = directory
         self._clock = clock
         self._lock = threading.Lock()
-        self._ready: dict[tuple[str, str], tuple[int, float]] = {}  # requests left of a reservation, and until when
+        self._ready: dict[tuple[str, str], _Ready] = {}
 
     def take(self, owner: str, bucket: Bucket, *, sleep: Callable[[float], None] | None = None) -> float:
         """
@@ -131,24 +146,29 @@ class Budget:
     def _try(self, owner: str, bucket: Bucket) -> float:
         """Use a request that is reserved, or reserve some; return the seconds to wait where there is no room."""
         now = self._clock.monotonic()
-        left, until = self._ready.get((owner, bucket.name), (0, 0.0))
-        if left > 0 and now < until:
-            self._ready[owner, bucket.name] = (left - 1, until)
+        ready = self._ready.get((owner, bucket.name))
+        if ready is not None and ready.left > 0 and now < ready.until:
+            ready.left, ready.used_at = ready.left - 1, now
             return 0.0
         with cache.transaction(self._directory) as store:
             now = self._clock.monotonic()
             known = self._read(store, owner, bucket)
             state = _believed(known, bucket, now)
-            room = bucket.limit - sum(count for _, count in state["reserved"])
-            if state["paused_until"] > now or room <= 0:
-                if state != known:  # or a clock that began anew would take in the same entry each time, for ever
-                    self._write(store, owner, bucket, state)
-                return max(0.005, _free_at(state, now) - now)
+            if ready is not None:
+                state["reserved"] = _told(state["reserved"], ready, bucket, now)
+            room = bucket.limit - sum(count for _, count, _ in state["reserved"])
             count = min(bucket.chunk, room)
-            state["reserved"].append([now + bucket.lifetime_s, count])
-            self._write(store, owner, bucket, state)
-        self._ready[owner, bucket.name] = (count - 1, now + bucket.hold_s)
-        return 0.0
+            is_free = count > 0 and state["paused_until"] <= now
+            name = secrets.token_hex(4)
+            if is_free:
+                state["reserved"].append([now + bucket.lifetime_s, count, name])
+            if state != known:  # or a clock that began anew would take in the same entry each time, for ever
+                self._write(store, owner, bucket, state)
+        if is_free:
+            self._ready[owner, bucket.name] = _Ready(name=name, left=count - 1, until=now + bucket.hold_s, used_at=now)
+            return 0.0
+        self._ready.pop((owner, bucket.name), None)
+        return max(0.005, _free_at(state, now) - now)
 
     @staticmethod
     def _read(store: Any, owner: str, bucket: Bucket) -> dict[str, Any]:
@@ -169,17 +189,27 @@ def _believed(state: dict[str, Any], bucket: Bucket, now: float) -> dict[str, An
     """
     latest = now + bucket.lifetime_s
     try:
-        reserved = [[min(until, latest), count] for until, count in state["reserved"] if until > now]
+        reserved = [[min(until, latest), count, name] for until, count, name in state["reserved"] if until > now]
         paused_until = min(state["paused_until"], now + state.get("paused_s", 0.0))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("no state of a budget") from error
     return {**state, "reserved": reserved, "paused_until": paused_until}
 
 
+def _told(reserved: list[list[Any]], ready: _Ready, bucket: Bucket, now: float) -> list[list[Any]]:
+    """Return what is reserved now that one of them is used no more: its rest is free, the other counts from then."""
+    told = [
+        [min(until, ready.used_at + bucket.counted_s), count - ready.left, name] if name == ready.name else each
+        for each in reserved
+        for until, count, name in (each,)
+    ]
+    return [each for each in told if each[0] > now and each[1] > 0]
+
+
 def _free_at(state: dict[str, Any], now: float) -> float:
     if state["paused_until"] > now:
         return float(state["paused_until"])
-    return float(min(until for until, _ in state["reserved"]))
+    return float(min(until for until, _, _ in state["reserved"]))
 
 
 def _usage(key: str, state: dict[str, Any], now: float) -> Usage:
@@ -192,7 +222,7 @@ def _usage(key: str, state: dict[str, Any], now: float) -> Usage:
     return Usage(
         owner=owner,
         bucket=name,
-        used=sum(count for _, count in held["reserved"]),
+        used=sum(count for _, count, _ in held["reserved"]),
         limit=bucket.limit,
         window_s=bucket.window_s,
         paused_s=max(0.0, held["paused_until"] - now),

@@ -27,6 +27,7 @@ from syncer.warehouses import Transaction
 
 AT_ONCE = 1_000
 RECORD = ""  # in place of a property: the claim is the record
+MERGED = "merged into it"  # the claim is an id that was merged into the record; no property has such a name
 
 
 @attrs.frozen
@@ -76,6 +77,8 @@ def claims(row: Row, found: Found | None, decided: Decided, shape: Shape) -> Ite
     record = found.id if found is not None else row.id
     if record is not None:
         yield Claim(row.key, RECORD, record, row.id or "", row.row_hash is not None)
+    for old in found.merged if found is not None else ():  # a row that nobody read may be known by it
+        yield Claim(row.key, MERGED, old, row.id or "", row.row_hash is not None)
     for change in decided.changes:
         for name in change.fields if change.action in (CREATE, UPDATE) else ():
             normal = change.agreed.get(name)
@@ -136,11 +139,15 @@ SELECT c.key AS key, c.what AS what, c.value AS value, c.asked AS asked, g.times
 CASE WHEN g.first_key = c.key THEN g.last_key ELSE g.first_key END AS other,
 CASE WHEN g.first_asked = c.asked THEN g.last_asked ELSE g.first_asked END AS other_asked, FALSE AS is_held
 FROM {{claims}} AS c JOIN (SELECT what, value, COUNT(*) AS times, MIN(key) AS first_key, MAX(key) AS last_key,
-MIN(asked) AS first_asked, MAX(asked) AS last_asked FROM {{claims}} WHERE is_here GROUP BY what, value
-HAVING COUNT(*) > 1) AS g ON g.what = c.what AND g.value = c.value WHERE c.is_here
+MIN(asked) AS first_asked, MAX(asked) AS last_asked FROM {{claims}} WHERE is_here AND what <> '{MERGED}'
+GROUP BY what, value HAVING COUNT(*) > 1) AS g ON g.what = c.what AND g.value = c.value WHERE c.is_here
 UNION ALL
 SELECT c.key, c.what, c.value, c.asked, 2, h.other, c.value, TRUE FROM {{claims}} AS c
-JOIN held AS h ON h.value = c.value WHERE c.is_here AND c.what = '{RECORD}'
+JOIN held AS h ON h.value = c.value WHERE c.is_here AND c.what IN ('{RECORD}', '{MERGED}')
+UNION ALL
+SELECT c.key, c.what, c.value, c.asked, 2, o.key, o.value, TRUE FROM {{claims}} AS c
+JOIN {{claims}} AS o ON o.value = c.value AND o.what = '{RECORD}' AND o.is_here AND o.key <> c.key
+WHERE c.is_here AND c.what = '{MERGED}'
 """
 _STAYED = f"""
 SELECT c.key AS key FROM {{claims}} AS c WHERE NOT c.is_here AND (EXISTS (SELECT 1 FROM {{claims}} AS o WHERE
@@ -163,7 +170,7 @@ def _meet(t: Transaction, header: Header, name: str) -> None:
         sql.statement(
             f"SELECT v.value AS value, MIN(v.other) AS other FROM (SELECT a.value AS value, a.other AS other, "
             f"0 AS is_claimed FROM ({apart}) AS a UNION ALL SELECT value, NULL, 1 FROM {name} "
-            f"WHERE what = '{RECORD}') AS v WHERE v.value IS NOT NULL GROUP BY v.value "
+            f"WHERE what IN ('{RECORD}', '{MERGED}')) AS v WHERE v.value IS NOT NULL GROUP BY v.value "
             "HAVING MAX(v.is_claimed) = 1 AND COUNT(v.other) > 0"
         ),
         [header.mapping, header.environment],
@@ -191,7 +198,7 @@ def _page(t: Transaction, after: Sequence[str]) -> dict[str, list[Clash]]:
 def _problem(clash: Clash, *, hides: bool) -> Problem:
     """Tell a clash. *hides*: the keys of other rows are personal."""
     others = "" if hides else f" ({clash.other}{', …' if clash.rows > 2 else ''})"
-    if clash.what != RECORD:
+    if clash.what not in (RECORD, MERGED):
         reason = (
             f"{clash.rows:,} rows write this value{_also(clash, hides)}, and it is unique; none of them is written."
         )
@@ -203,7 +210,8 @@ def _problem(clash: Clash, *, hides: bool) -> Problem:
         reason = f"Its record and that of another row{others} were merged into one: {ids}."
         return Problem(kind=plan.CONFLICT, reason=reason, ours=clash.asked, theirs=clash.value)
     if clash.is_held:
-        reason = f"Record {clash.value} is that of another row{others}, which did not change."
+        into = ", which was merged into its own," if clash.what == MERGED and clash.value != clash.asked else ""
+        reason = f"Record {clash.value}{into} is that of another row{others}, which did not change."
     else:
         reason = f"{clash.rows:,} rows lead to record {clash.value}{_also(clash, hides)}; none of them is written."
     return Problem(kind=plan.REJECTED, reason=reason, ours=clash.value)

@@ -199,7 +199,7 @@ class Deciding:
         if row.times > 1:
             yield match_on, f"The key stands in {row.times} rows; none of them is written.", row.key
         for unfit in row.unfit:
-            yield unfit.property, unfit.reason, None
+            yield unfit.property, unfit.reason, unfit.value
         is_read = row.times == 1 and not row.unfit  # else nobody asked for its record
         if is_read and row.given_id is not None and found is None and row.known_id != row.given_id:
             yield "", f"There is no record {row.given_id}.", row.given_id
@@ -220,7 +220,8 @@ class Deciding:
             problems = [
                 Problem(kind=plan.REJECTED, field=name, reason=f"A new record needs {name}.") for name in lacking
             ]
-            return Decided(self._plan_row(row, None, outcome=plan.REJECTED, problems=problems))
+            # Its record may appear: it is looked for again each run, as the records of conflicts are.
+            return Decided(self._plan_row(row, None, outcome=plan.REJECTED, problems=problems, is_settled=False))
         assert row.key is not None
         change = Change(
             number=0,

@@ -10,10 +10,12 @@ from collections.abc import Collection
 
 import attrs
 
-from syncer import sql
+from syncer import relation, sql
 from syncer.deciding import Row
 from syncer.errors import UsageError
+from syncer.relation import Wanted
 from syncer.snapshots import DECLINED, SNAPSHOTS
+from syncer.values import Type
 from syncer.warehouses import Transaction
 
 
@@ -32,6 +34,25 @@ def check(t: Transaction, keys: Collection[str], *, mapping: str, environment: s
         raise UsageError(
             f"No create of {', '.join(others)} of {mapping} was reverted: there is nothing to make again.",
             hint="--again takes the key of a row that pushes skip since a revert archived its record.",
+        )
+
+
+def check_rows(t: Transaction, keys: Collection[str], wanted: Wanted, types: dict[str, Type], *, mapping: str) -> None:
+    """Raise UsageError where a key is that of no row of the relation any more: nothing can be made of it."""
+    if not keys:
+        return
+    marks = ", ".join("?" for _ in keys)
+    query = (
+        f"SELECT DISTINCT r.key FROM (SELECT {relation.key_text('b', wanted, types)} AS key FROM "
+        f"{relation.read_from(wanted.reference)} AS b) AS r WHERE r.key IN ({marks})"
+    )
+    there = {row[0] for row in t.rows(sql.statement(query), sorted(keys))}
+    left = sorted(set(keys) - there)
+    if left:
+        raise UsageError(
+            f"{mapping}: there is no row {', '.join(left)} in {relation.shown(wanted.reference)} now; "
+            "nothing was made again.",
+            hint="Bring it back into the relation, or leave it out of --again: pushes go on skipping it.",
         )
 
 

@@ -9,7 +9,7 @@ read a batch at a time. Not here: what follows from any of it (`judging.py`), th
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -22,10 +22,11 @@ from syncer.plans import CHANGES, PLANS
 from syncer.relation import BASE, HASH, ID, KEY, NUMBER, STATE_THEN, WAS, Wanted
 from syncer.snapshots import LIVE, SNAPSHOTS
 from syncer.tables import Table
-from syncer.values import Type
+from syncer.values import TEXT, Type
 from syncer.warehouses import Transaction
 
 KEYS_AT_ONCE = 100
+READ_AT_ONCE = 10_000
 DIFFERS = "dss_differs"  # whether the next push would look at the row
 IS_SHARED, IS_SENDING, IS_WRITTEN = MARKS = (
     "dss_is_shared",  # the snapshot has its record for another row as well
@@ -62,12 +63,12 @@ class Whole:
     @property
     def looked_at(self) -> Table:
         """The table with the rows that are looked at."""
-        return self.rows if self.sample is None else relation.copy_table(f"{self.name}_sample")
+        return self.rows if self.sample is None else relation.copy_table(f"{self.name}{relation.SAMPLE}")
 
     @property
     def marks(self) -> Table:
         """The table with the keys that something is open or odd about."""
-        return relation.copy_table(f"{self.name}_marks")
+        return relation.copy_table(f"{self.name}{relation.MARKS}")
 
 
 @attrs.frozen(kw_only=True)
@@ -116,15 +117,24 @@ class Standing:
     moving: set[str] = attrs.field(factory=set)  # written by somebody since the rows were copied
 
 
-def copy(t: Transaction, wanted: Wanted, types: dict[str, Type], whole: Whole) -> Extent:
-    """Copy both sides, and mark what is odd."""
+IsBarred = Callable[[Mapping[str, Any]], bool]  # whether a copied row is of somebody who was forgotten
+
+
+def copy(
+    t: Transaction, wanted: Wanted, types: dict[str, Type], whole: Whole, *, is_barred: IsBarred | None = None
+) -> Extent:
+    """Copy both sides, and mark what is odd; *is_barred*: None where nobody was forgotten."""
     hashes = snapshots.hashes(t, wanted.hashed, mapping=whole.mapping, environment=whole.environment)
+    of_mapping = f"FROM {sql.table_name(SNAPSHOTS)} WHERE mapping = ? AND environment = ?"
+    t.make_room(_count(t, f"SELECT COUNT(*) {of_mapping}", [whole.mapping, whole.environment]))
     numbers = t.save(whole.rows, sql.statement(_copied(t, wanted, types, hashes)), whole.whose)
     if wanted.id:
         relation.join_by_id(t, wanted, whole.rows, whole.whose, types)
     _mark(t, whole)
     rows = _count(t, f"SELECT COUNT({HASH}) FROM {sql.table_name(whole.rows)}")
     if whole.sample is not None:
+        if is_barred is not None:
+            _mark_forgotten(t, wanted, whole, is_barred)
         columns = [*relation.OWN, DIFFERS, *_columns(wanted)]
         parameters = [whole.seed, *whole.whose, *whole.whose]
         numbers = t.save(whole.looked_at, sql.statement(_sampled(whole, columns)), parameters)
@@ -146,12 +156,6 @@ def batch(t: Transaction, wanted: Wanted, whole: Whole, *, after: int, limit: in
     )
     found = t.rows(sql.statement(query), [*whole.whose, after, after + limit])
     return [dict(zip([*columns, *MARKS, "agreed"], row, strict=True)) for row in found]
-
-
-def drop(t: Transaction, whole: Whole) -> None:
-    """Drop what was copied."""
-    for table in (whole.looked_at, whole.rows, whole.marks):
-        t.drop(table)
 
 
 def strays(t: Transaction, whole: Whole) -> list[Stray]:
@@ -284,6 +288,29 @@ def _mark(t: Transaction, whole: Whole) -> None:
     t.save(whole.marks, sql.statement(f"SELECT k.key AS key, {marks} FROM ({parts}) AS k GROUP BY k.key"), parameters)
 
 
+def _mark_forgotten(t: Transaction, wanted: Wanted, whole: Whole, is_barred: IsBarred) -> None:
+    """Mark the rows of those who were forgotten: their reject stands under another key, and is to be looked at."""
+    import pyarrow as pa
+
+    names, after = [KEY, ID, NUMBER, *([wanted.id] if wanted.id else [])], 0
+    query = (
+        f"SELECT {sql.names(names)} FROM {sql.table_name(whole.rows)} WHERE {NUMBER} > ? AND {KEY} IS NOT NULL "
+        f"ORDER BY {NUMBER} LIMIT {READ_AT_ONCE}"
+    )
+    barred: set[str] = set()
+    while found := [dict(zip(names, row, strict=True)) for row in t.rows(sql.statement(query), [after])]:
+        barred |= {each[KEY] for each in found if is_barred(each)}
+        after = found[-1][NUMBER]
+    t.stage("barred_now", pa.table({"key": pa.array(sorted(barred), pa.string())}), {"key": TEXT})
+    marks = sql.table_name(whole.marks)
+    t.run(
+        sql.statement(
+            f"INSERT INTO {marks} (key, {sql.names(MARKS)}) SELECT b.key, {', '.join('0' for _ in MARKS)} "
+            f"FROM barred_now AS b WHERE NOT EXISTS (SELECT 1 FROM {marks} AS m WHERE m.key = b.key)"
+        )
+    )
+
+
 def _sampled(whole: Whole, columns: Sequence[str]) -> str:
     """
     Write what a sample is: the keys whose digest with the seed comes first, so that the same seed takes the same rows
@@ -342,5 +369,5 @@ def _marks(part: Sequence[str]) -> str:
     return ", ".join("?" for _ in part)
 
 
-def _count(t: Transaction, query: str) -> int:
-    return int(t.rows(sql.statement(query))[0][0])
+def _count(t: Transaction, query: str, parameters: Sequence[Any] = ()) -> int:
+    return int(t.rows(sql.statement(query), parameters)[0][0])

@@ -78,6 +78,11 @@ class Request:
                 "--force goes with the id of a plan that was looked at: --plan ID --force.",
                 hint="Make it with --dry-run, look at it, and force that one.",
             )
+        if self.again and self.plan is not None:
+            raise UsageError(
+                "--again KEY goes with a plan that is made anew, and --plan ID applies one as it stands.",
+                hint="Leave one of them out; with --dry-run, --again shows what it would make.",
+            )
         if self.first is not None and self.first < 1:
             raise UsageError(f"--first is {self.first}; it is a number from 1 on.")
 
@@ -117,10 +122,12 @@ class Executing:
     target: Target
     identity: Identity
     _told_requests: int = 0
+    _has_begun: bool = False  # the run's row is there
 
     def run(self, work: Work) -> Pushed:
         """Make and carry out the plan of a work; what goes wrong is the outcome of its run."""
         run = None if self.request.is_rehearsal else journal.new_run()
+        self._has_begun = False
         environment = self.settings.environment
         pushed = Pushed(run=run, plan="", checksum="", mapping=work.mapping, environment=environment, verb=work.verb)
         if self.request.plan is not None:
@@ -135,7 +142,8 @@ class Executing:
                 pushed = self._leased(work, pushed)
         except SyncerError as error:
             pushed = attrs.evolve(pushed, status=journal.FAILED, error=str(error))
-            self._write_down(pushed)
+            if self._has_begun:  # else there is no run to write it to: somebody else holds the lease
+                self._write_down(pushed)
             if self.request.on_failure is not None:
                 self.request.on_failure(pushed, error)
         if pushed.plan and self.request.on_plan is not None:
@@ -170,9 +178,11 @@ class Executing:
             for table in (*plans.TABLES, *snapshots.TABLES, *conflicts.TABLES):
                 shape.ensure(t, table)
             marks.admit(t, work.source, self.settings.environment, self.identity.account, now=now)
+            aging.sweep(t, now=now, mapping=work.mapping, environment=self.settings.environment)
             if pushed.run is not None:
                 runs.begin(t, pushed, verb=work.verb, now=now)
         if pushed.run is not None:
+            self._has_begun = True
             self.warehouse.rest(waiting=True)
             self.target.guard(work.outbound.kind, to=work.ends)
 
@@ -249,9 +259,10 @@ class Executing:
                 error="its process ended in the middle",
             )
             self._write_down(self._counted(header, broken))
+            found = f"{unknown:,} changes were in flight and are settled by reading them back"
             yield (
-                f"run {of_run} had ended in the middle: {unknown:,} changes were in flight and are settled by reading "
-                "them back; what was not begun is planned anew"
+                f"run {of_run} had ended in the middle: {found if unknown else 'nothing was in flight'}; what was not "
+                "begun is planned anew"
             )
 
     def _keep_problems(self, work: Work, header: Header, run: str) -> None:
@@ -284,7 +295,7 @@ class Executing:
             counts = tally.count(t, header, None)
             size = tally.size(counts, plans.counts(t, header.plan), header)
             trips = limits.trips(size, work.outbound.limits, has_shares=work.has_shares)
-            header = attrs.evolve(header, trips=trips)
+            header = attrs.evolve(header, trips=[*header.trips, *trips])
             plans.update(t, header)
         return header
 

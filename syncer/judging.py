@@ -18,6 +18,7 @@ from syncer import compare, plan
 from syncer.compare import NEVER, NEWEST, SKIP, Decision, Never, Rule, Verdict
 from syncer.deciding import LEAVE, SETTLED, Decided, Deciding, Row
 from syncer.edgecolumns import PREFIX
+from syncer.edgedeciding import FORGOTTEN as END_FORGOTTEN
 from syncer.evidence import Standing, Stray, Written
 from syncer.mapping import Outbound
 from syncer.plans import PlanRow
@@ -34,6 +35,8 @@ UNEXPLAINED, REJECT, CONFLICT, NOT_PUSHED, LEFT_ALONE, AGREED = VERDICTS = (
     "agreed",
 )
 THEIRS_MOVED, WRITING = "changed on their side", "being written now"
+IN_FLIGHT = "in flight, the next push settles it"
+FORGOTTEN = "of somebody who was forgotten"
 GONE = "its record is archived or gone"
 CLOCKS = dt.timedelta(seconds=1)  # how well the difference of two clocks is known: an answer's Date has whole seconds
 
@@ -173,6 +176,10 @@ class Judging:
         """Judge one row; *found* is its record, by id where one is known, else by key."""
         row = item.row
         reasons = list(self._reasons(item, found, known))
+        if item.is_sending:
+            reasons = [
+                each for each in reasons if _is_told_in_flight(each, known.standing.open.get(row.key or "", {}))
+            ]
         if row.key in known.standing.moving and any(each.verdict == UNEXPLAINED for each in reasons):
             reasons = [Reason(verdict=NOT_PUSHED, cause=WRITING)]
         verdict = next((each for each in VERDICTS if any(reason.verdict == each for reason in reasons)), AGREED)
@@ -219,11 +226,8 @@ class Judging:
     def _about_snapshot(self, item: Item, known: Known) -> Iterator[Reason]:
         """What is odd about our own books, whatever the record holds."""
         row = item.row
-        if item.is_sending and known.is_pushing:
-            yield Reason(verdict=NOT_PUSHED, cause=WRITING)
-        elif item.is_sending:
-            text = "A run ended while it was being written; the next push finds out what became of it."
-            yield Reason(verdict=UNEXPLAINED, cause="in flight", text=text)
+        if item.is_sending:
+            yield Reason(verdict=NOT_PUSHED, cause=WRITING if known.is_pushing else IN_FLIGHT)
         if item.is_shared:
             others = tuple(each for each in known.shared.get(row.known_id or "", ()) if each != row.key)
             text = "The snapshot has its record under another key as well."
@@ -347,7 +351,9 @@ class Judging:
             if each.field not in row.links:
                 continue
             if each.kind == plan.REJECTED:
-                yield Reason(verdict=REJECT, cause="the record that an edge names is not there", field=each.field)
+                cause = "the record that an edge names is not there"
+                cause = FORGOTTEN if each.reason == END_FORGOTTEN else cause
+                yield Reason(verdict=REJECT, cause=cause, field=each.field)
             elif each.kind == SETTLED:
                 yield Reason(verdict=LEFT_ALONE, cause=each.setting, field=each.field)
             elif not item.is_settled or each.field in open_ones:
@@ -447,13 +453,27 @@ class Judging:
 
 def judge_stray(stray: Stray) -> Judged:
     """Judge a change that leads to no row of either side."""
+    text = f"Run {stray.run} made it, and neither the relation nor the snapshot knows it."
+    reason = Reason(verdict=UNEXPLAINED, cause="not in the snapshot", text=text)
     if stray.is_sending:
-        text = f"Run {stray.run} ended while it was being written; the next push finds out what became of it."
-        reason = Reason(verdict=UNEXPLAINED, cause="in flight", text=text)
-    else:
-        text = f"Run {stray.run} made it, and neither the relation nor the snapshot knows it."
-        reason = Reason(verdict=UNEXPLAINED, cause="not in the snapshot", text=text)
-    return Judged(key=stray.key, id=stray.id, verdict=UNEXPLAINED, reasons=(reason,))
+        reason = Reason(verdict=NOT_PUSHED, cause=IN_FLIGHT)
+    return Judged(key=stray.key, id=stray.id, verdict=reason.verdict, reasons=(reason,))
+
+
+def judge_forgotten(row: PlanRow) -> Judged:
+    """Judge a row of somebody who was forgotten; *row* is what a push makes of it: without its key, id and values."""
+    reason = Reason(verdict=REJECT, cause=FORGOTTEN)
+    return Judged(key=row.key, id=None, verdict=REJECT, times=row.times, reasons=(reason,))
+
+
+def _is_told_in_flight(reason: Reason, open_ones: Mapping[str, str]) -> bool:
+    """
+    Tell whether a reason holds whatever became of a write in flight: where it arrived, what it wrote is neither theirs
+    nor a conflict, and where it did not, it is not lost.
+    """
+    if reason.verdict == CONFLICT:
+        return reason.field in open_ones
+    return reason.verdict == REJECT or reason.cause in (WRITING, IN_FLIGHT)
 
 
 def _holder(text: str, other: Found | None) -> str:

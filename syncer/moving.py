@@ -20,10 +20,12 @@ from syncer.warehouses import Transaction
 PUSH, REVERT = "push", "revert"
 
 
-def unchanged(t: Transaction, header: Header, owner: Owner, *, now: dt.datetime) -> None:
-    """Move the snapshot by the rows of a plan that have no change."""
-    if header.verb == PUSH:
-        snapshots.move_unchanged(t, owner, now=now)
+def unchanged(t: Transaction, header: Header, owner: Owner, *, after: str, now: dt.datetime) -> str:
+    """
+    Move the snapshot by some rows of a plan that have no change, behind the key *after*, empty at first. Return the
+    last key that was looked at, empty at the end.
+    """
+    return snapshots.move_unchanged(t, owner, after=after, now=now) if header.verb == PUSH else ""
 
 
 def done(t: Transaction, header: Header, owner: Owner, changes: Sequence[Change], *, now: dt.datetime) -> None:

@@ -14,13 +14,14 @@ import datetime as dt
 import decimal
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
 import orjson
 
-from syncer import colliding, declined, plan, plans, relation, snapshots, sql, values, wanting
+from syncer import colliding, declined, emptied, plan, plans, relation, snapshots, values, wanting
 from syncer.ahead import ahead
 from syncer.clock import Clock
 from syncer.deciding import LEAVE, Decided, Deciding, Row
@@ -29,7 +30,7 @@ from syncer.forgotten import Barred
 from syncer.linking import Linking
 from syncer.mapping import EntityMapping, Outbound
 from syncer.plan import Change, Checksum
-from syncer.plans import PLANS, Header, Problem
+from syncer.plans import Header, Problem
 from syncer.relation import Differing, Wanted
 from syncer.target import BATCH, Found, Shape, Target, Typing
 from syncer.values import Type
@@ -38,7 +39,6 @@ from syncer.warehouses import Transaction, Warehouse
 
 ROWS_AT_ONCE = 1_000
 TIMES_AT_ONCE = 50  # records whose times are read at once
-STRAY_AFTER = dt.timedelta(days=1)  # a plan that another machine began so long ago is not being made any more
 WORKERS = 4
 T = TypeVar("T")
 OnProgress = Callable[[int, int], None]  # rows looked at, of how many
@@ -65,6 +65,7 @@ class Planning:
     _checksum: Checksum = attrs.field(factory=Checksum)
     _number: int = 0
     _found: int = 0
+    _cleared: Counter[str] = attrs.field(factory=Counter)  # by property, records that lose their value
 
     @property
     def outbound(self) -> Outbound:
@@ -80,6 +81,7 @@ class Planning:
         wanting.check_columns(self.mapping.name, self.outbound, types)
         shape = self.target.shape(self.outbound.kind)
         wanting.check_key(self.mapping.name, shape, self.outbound)
+        wanting.check_fields(self.mapping.name, shape, self.outbound)
         linking = Linking.of(self.outbound, self.target, self.others, is_rehearsal=self.is_rehearsal)
         linking.check(types, reference)
         linking.barred = self.barred
@@ -91,6 +93,8 @@ class Planning:
             with contextlib.suppress(SyncerError), self.warehouse.transaction() as t:
                 _drop(t, header.plan)
             raise
+        finally:
+            plans.let_go(header.plan)
 
     def _made(self, header: Header, wanted: Wanted, differing: Differing, shape: Shape, linking: Linking) -> Header:
         deciding = Deciding(self.outbound, shape)
@@ -108,7 +112,7 @@ class Planning:
         self._with_room(lambda: self._settle_claims(header, shape))
         for late in linking.late(self.warehouse, header, deciding.rule, number=self._number, clock=self.clock):
             self._checksum.add(change.digest(header.mapping, header.environment) for change in late)
-        return self._ended(header, differing, read_at)
+        return self._ended(header, wanted, differing, read_at)
 
     def _with_room(self, do: Callable[[], T]) -> T:
         """Do one transaction; where the warehouse ran out of memory, again with more of it."""
@@ -136,8 +140,8 @@ class Planning:
         with self.warehouse.transaction() as t:
             for table in (*plans.TABLES, *snapshots.TABLES, colliding.claims_table(header.plan)):
                 t.create(table)
-            _drop_strays(t, header)
             declined.check(t, self.again, mapping=self.mapping.name, environment=self.environment)
+            declined.check_rows(t, self.again, wanted, types, mapping=self.mapping.name)
             differing = relation.find(
                 t, wanted, types, plan=header.plan, mapping=self.mapping.name, environment=self.environment
             )
@@ -153,9 +157,15 @@ class Planning:
         return header, differing
 
     def _batches(self, header: Header, wanted: Wanted, typing: Typing, differing: Differing) -> Iterator[list[Row]]:
-        """Yield the copied rows, typed, a thousand at once; rows with one key come as one, wherever they stand."""
-        last: Row | None = None
-        for after in range(0, differing.last, ROWS_AT_ONCE):
+        """
+        Yield the copied rows, typed, a thousand at once; rows with one key come as one, wherever they stand.
+
+        The last row is held back until the next one has another key. Memory holds at most two thousand.
+        """
+        held: list[Row] = []
+        after = 0
+        while after < differing.last:
+            limit = ROWS_AT_ONCE + (not after)  # one more at first, since one is held back
             with self.warehouse.transaction() as t:
                 found = relation.batch(
                     t,
@@ -164,21 +174,20 @@ class Planning:
                     mapping=header.mapping,
                     environment=header.environment,
                     after=after,
-                    limit=ROWS_AT_ONCE,
+                    limit=limit,
                 )
-            rows = []
+            after += limit
             for each in found:
                 row = declined.asked_again(_row(each, wanted, typing), self.again)
-                if last is not None and row.key == last.key:
-                    last = attrs.evolve(last, times=last.times + 1)
-                    continue
-                if last is not None:
-                    rows.append(last)
-                last = row
-            if last is not None and after + ROWS_AT_ONCE >= differing.last:
-                rows.append(last)
-            if rows:
-                yield rows
+                if held and row.key == held[-1].key:
+                    held[-1] = attrs.evolve(held[-1], times=held[-1].times + 1)
+                else:
+                    held.append(row)
+            if len(held) > ROWS_AT_ONCE:
+                yield held[:ROWS_AT_ONCE]
+                del held[:ROWS_AT_ONCE]
+        if held:
+            yield held
 
     def _looked(self, deciding: Deciding, shape: Shape, rows: Sequence[Row]) -> list[Looked]:
         """Read the records of rows, and decide about each."""
@@ -313,6 +322,7 @@ class Planning:
                 after = tuple(first + number for number in change.after)  # numbered from 1 within the row
                 changes.append(attrs.evolve(change, number=self._number, after=after))
         self._checksum.add(change.digest(header.mapping, header.environment) for change in changes)
+        self._cleared.update(emptied.cleared(changes))
         claims = [claim for row, found, decided in looked for claim in colliding.claims(row, found, decided, shape)]
         with self.warehouse.transaction() as t:
             if not plans.is_there(t, header.plan):
@@ -326,11 +336,12 @@ class Planning:
             if colliding.settle(t, header, shape, match_on=self.outbound.match_on):
                 self._checksum = colliding.counted(t, header)
 
-    def _ended(self, header: Header, differing: Differing, read_at: dt.datetime | None) -> Header:
+    def _ended(self, header: Header, wanted: Wanted, differing: Differing, read_at: dt.datetime | None) -> Header:
         with self.warehouse.transaction() as t:
             ended = attrs.evolve(
                 header,
                 state=plans.PLANNED,
+                trips=emptied.trips(t, wanted, differing, self._cleared, self.outbound.limits),
                 read_at=read_at,
                 found_rows=self._found + differing.equal,
                 changes=self._checksum.count,
@@ -371,32 +382,6 @@ def _drop(t: Transaction, of_plan: str) -> None:
     """Drop what stands beside a plan while it is made."""
     relation.drop(t, of_plan)
     t.drop(colliding.claims_table(of_plan))
-
-
-def _drop_strays(t: Transaction, header: Header) -> None:
-    """Drop what plans of the same mapping left whose making was killed; a plan that is under way keeps its own."""
-    query = (
-        f"SELECT plan, made_at, pid, host FROM {sql.table_name(PLANS)} WHERE mapping = ? AND environment = ? "
-        f"AND state = '{plans.PLANNING}' AND pid <> 0"
-    )
-    for of_plan, made_at, pid, host in t.rows(sql.statement(query), [header.mapping, header.environment]):
-        is_old = made_at is None or header.made_at - made_at > STRAY_AFTER
-        if is_old or (host == header.host and (pid == header.pid or not _is_running(int(pid)))):
-            _drop(t, of_plan)
-            t.run(sql.statement(f"UPDATE {sql.table_name(PLANS)} SET pid = 0 WHERE plan = ?"), [of_plan])
-
-
-def _is_running(pid: int) -> bool:
-    """Tell whether a process runs; where that cannot be told, it does."""
-    if os.name == "nt":
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _row(each: Mapping[str, Any], wanted: Wanted, typing: Typing) -> Row:

@@ -125,7 +125,7 @@ def push(
     dry_run: write nothing to the API, and return the `Plan`: it prints field by field, before and after.
     plan: apply just this one (a `Plan`, or its id), as it was reviewed; force: though the limits refuse it.
     first: apply about so many changes, and stop. require_clean: write nothing when a row is rejected or in conflict.
-    again: keys of rows whose create was reverted, and whose records are made again.
+    again: keys of rows whose create was reverted, and whose records are made again; not together with *plan*.
     wait_s: how long to wait for a process that writes the same kind of records.
     environment, settings: as for `pull`.
 

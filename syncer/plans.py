@@ -193,13 +193,29 @@ def is_there(t: Transaction, plan: str) -> bool:
     return bool(t.rows(sql.statement(f"SELECT plan FROM {sql.table_name(PLANS)} WHERE plan = ?"), [plan]))
 
 
+_BEGUN: set[str] = set()  # plans that this process has begun: two of one process have the same pid
+
+
 def insert(t: Transaction, header: Header) -> None:
     """Write the header of a plan that begins."""
+    _BEGUN.add(header.plan)
     t.run(sql.insert(PLANS), [_stored(header, column.name) for column in PLANS.columns])
+
+
+def let_go(plan: str) -> None:
+    """Say that this process does not make a plan any more, whole or not."""
+    _BEGUN.discard(plan)
+
+
+def is_begun_here(plan: str) -> bool:
+    """Tell whether this process makes a plan."""
+    return plan in _BEGUN
 
 
 def update(t: Transaction, header: Header) -> None:
     """Write what a plan's header has become."""
+    if header.state != PLANNING:
+        let_go(header.plan)
     rest = [column.name for column in PLANS.columns if column.name not in PLANS.key]
     t.run(sql.update_one(PLANS), [*(_stored(header, name) for name in rest), header.plan])
 

@@ -7,23 +7,26 @@ Not here: what a run of a plan does (`executing.py`), how its plan is made (`out
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import cast
+from urllib.parse import urlsplit
 
 from syncer import forgotten, mappings, sources, warehouses
 from syncer import settings as settings_module
 from syncer.clock import SystemClock
-from syncer.engine import doors_of
+from syncer.engine import doors_of, is_of_demo
 from syncer.errors import UsageError
 from syncer.executing import Executing, Request, Work
 from syncer.forgotten import Barred
 from syncer.mapping import EntityMapping, Outbound
 from syncer.outbound import Planning
 from syncer.plans import Header
-from syncer.settings import Settings
+from syncer.settings import Account, Settings
 from syncer.tally import Pushed
 from syncer.target import Target
 from syncer.transport import Doors
+from syncer.warehouses import Warehouse
 
 PUSH = "push"
 
@@ -61,14 +64,17 @@ def executing(name: str, *, settings: Settings, request: Request, doors: Doors |
     """
     Open a source that can be written, and the warehouse, for runs of plans.
 
-    Raises: UsageError: it can only be read; what the source and the warehouse raise.
+    Raises: UsageError: it can only be read, or it is a true account and the warehouse a demo's; what the source and
+    the warehouse raise.
     """
     doors = doors or doors_of(settings, SystemClock())
     with contextlib.ExitStack() as opened:
         warehouse = warehouses.find(settings, clock=doors.clock)
         opened.callback(warehouse.close)
-        source = sources.connect(settings.account(name), doors=doors, streams=(), folders=settings.folders)
+        account = settings.account(name)
+        source = sources.connect(account, doors=doors, streams=(), folders=settings.folders)
         opened.callback(source.close)
+        _refuse_demo(warehouse, account)
         if not hasattr(source, "send"):
             raise UsageError(f"{name} can only be read: no mapping of it goes out.")
         target = cast(Target, source)
@@ -80,6 +86,33 @@ def executing(name: str, *, settings: Settings, request: Request, doors: Doors |
             target=target,
             identity=target.check(),
         )
+
+
+def _refuse_demo(warehouse: Warehouse, account: Account) -> None:
+    """
+    Raise UsageError where a demo filled the warehouse and *account* is no sandbox's, which answers on this machine:
+    made-up records would stand among true ones, and the next demo would take away what tells of it.
+    """
+    if _is_on_this_machine(account.url) or not warehouse.exists():
+        return
+    with warehouse.transaction() as t:
+        is_demo = is_of_demo(t)
+    warehouse.rest(waiting=True)
+    if is_demo:
+        raise UsageError(
+            f"{warehouse.name} holds the made-up records of a demo: nothing of it goes to a true account, and "
+            f"{account.variable('URL')} names one.",
+            hint="Name that account's own warehouse in SYNCER_WAREHOUSE; or push to `syncer sandbox`, which prints "
+            "the variables that lead to it.",
+        )
+
+
+def _is_on_this_machine(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def chosen_of(names: str | Sequence[str], settings: Settings) -> list[EntityMapping]:
@@ -131,7 +164,6 @@ def going_out(source: str, settings: Settings) -> Mapping[str, Outbound]:
 def work_of(mapping: EntityMapping, others: Mapping[str, Outbound]) -> Work:
     """Return the work of pushing a mapping. *others*: how each kind goes out."""
     outbound = out_of(mapping)
-    kinds = dict.fromkeys([outbound.kind, *(edge.to for edge in outbound.edges)])
 
     def make(run: Executing, on_progress: Callable[[int, int], None] | None) -> Header:
         return Planning(
@@ -142,7 +174,7 @@ def work_of(mapping: EntityMapping, others: Mapping[str, Outbound]) -> Work:
             warehouse=run.warehouse,
             clock=run.doors.clock,
             others=others,
-            barred=_barred(run, mapping, kinds),
+            barred=barred_of(run, mapping),
             is_rehearsal=run.request.is_rehearsal,
             again=frozenset(run.request.again),
             on_progress=on_progress,
@@ -160,9 +192,10 @@ def work_of(mapping: EntityMapping, others: Mapping[str, Outbound]) -> Work:
     )
 
 
-def _barred(run: Executing, mapping: EntityMapping, kinds: Iterable[str]) -> dict[str, Barred]:
-    """Return, by kind, whom nobody may make again; none where nobody was forgotten."""
+def barred_of(run: Executing, mapping: EntityMapping) -> dict[str, Barred]:
+    """Return, by kind that a mapping is about or links to, whom nobody may make again; none: nobody was forgotten."""
     settings = run.settings
+    kinds = dict.fromkeys([out_of(mapping).kind, *(edge.to for edge in out_of(mapping).edges)])
     known = mappings.choose([f"{mapping.source}.*"], folders=settings.folders, objects=settings.objects())
     every = [settings.applied_to(each) for each in known]
     by_kind = {forgotten.kind_of(each): each for each in every if each.outbound is not None} | {

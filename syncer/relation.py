@@ -35,6 +35,7 @@ KEY, HASH, BASE, ID, STATE_THEN, WAS, NUMBER = (
 )
 OWN = (KEY, HASH, BASE, ID, STATE_THEN, WAS, NUMBER)
 CONFLICTS = "conflicts"  # of `conflicts.py`
+BESIDE = SAMPLE, MARKS = ("_sample", "_marks")  # how the names of copies end that a comparison has beside its own
 _NAME = re.compile(r'(?:"[^"]+"|[A-Za-z_]\w*)(?:\.(?:"[^"]+"|[A-Za-z_]\w*)){0,2}')
 _QUERY = re.compile(r"\s*(?:select|with)\b", re.IGNORECASE)
 
@@ -56,14 +57,14 @@ class Wanted:
     is_lower: bool = False
     links: Sequence[str] = ()
     clears: Sequence[str] = ()
+    types: Mapping[str, Type] = attrs.field(factory=dict)  # of the relation's columns; what is not told is text
     extra: Sequence[str] = ()  # read, and not compared: the row's own time
     version: str = ""  # of the definitions, as standing rejects have it
 
     @property
-    def hashed(self) -> list[str]:
-        """The columns that make a row differ: not the row's own time, which moves by itself."""
-        named = dict.fromkeys((*self.columns, self.id, *self.links))
-        return [each for each in named if each]
+    def hashed(self) -> dict[str, Type]:
+        """The columns that make a row differ, and their types: not the row's own time, which moves by itself."""
+        return {each: self.types.get(each, Type.TEXT) for each in (*self.columns, self.id, *self.links) if each}
 
 
 @attrs.frozen(kw_only=True)
@@ -97,21 +98,27 @@ def find(
 ) -> Differing:
     """Copy the rows that differ from the snapshot, and say how many there are of each sort."""
     copy, whose = copy_table(plan), [mapping, environment]
+    in_snapshot, known = t.rows(
+        sql.statement(
+            f"SELECT COUNT(*), COUNT(CASE WHEN state = '{LIVE}' THEN 1 END) FROM {sql.table_name(SNAPSHOTS)} "
+            "WHERE mapping = ? AND environment = ?"
+        ),
+        whose,
+    )[0]
+    t.make_room(in_snapshot)
     hashes = snapshots.hashes(t, wanted.hashed, mapping=mapping, environment=environment)
     which = differs(t, wanted, hashes)
     copied = _copied(t, wanted, types, copy, whose, differs=which)
     name = sql.table_name(copy)
     rows = _count(t, f"SELECT COUNT(*) FROM {read_from(wanted.reference)} AS r")
-    of_live = f"FROM {sql.table_name(SNAPSHOTS)} WHERE mapping = ? AND environment = ? AND state = '{LIVE}'"
-    known = _count(t, f"SELECT COUNT(*) {of_live}", whose)
-    ours, missing, met = t.rows(
+    ours, missing, met, keys, with_key = t.rows(
         sql.statement(
             f"SELECT COUNT({HASH}), COUNT(*) - COUNT({HASH}), "
-            f"COUNT(DISTINCT CASE WHEN {HASH} IS NOT NULL AND {STATE_THEN} = '{LIVE}' THEN {KEY} END) FROM {name}"
+            f"COUNT(DISTINCT CASE WHEN {HASH} IS NOT NULL AND {STATE_THEN} = '{LIVE}' THEN {KEY} END), "
+            f"COUNT(DISTINCT CASE WHEN {HASH} IS NOT NULL THEN {KEY} END), "
+            f"COUNT(CASE WHEN {HASH} IS NOT NULL THEN {KEY} END) FROM {name}"
         )
     )[0]
-    keys = _count(t, f"SELECT COUNT(DISTINCT {KEY}) FROM {name} WHERE {HASH} IS NOT NULL AND {KEY} IS NOT NULL")
-    with_key = _count(t, f"SELECT COUNT({KEY}) FROM {name} WHERE {HASH} IS NOT NULL")
     if keys < with_key or rows - ours > known - missing - met:
         twice = _twice(t, wanted, types)
         if twice:
@@ -139,13 +146,13 @@ def batch(
     """Return copied rows behind a number, in order: the columns, those of `OWN`, and `agreed` as JSON text."""
     columns = [*OWN, *wanted.columns, *_others(wanted)]
     query = (
-        f"SELECT {sql.names(columns, of='c')}, a.fields FROM {sql.table_name(copy_table(plan))} AS c "
-        f"LEFT JOIN {sql.state_table('agreed')} AS a ON a.mapping = ? AND a.environment = ? "
-        f"AND a.key = COALESCE(c.{WAS}, c.{KEY}) "
+        f"SELECT {sql.names(columns, of='c')} FROM {sql.table_name(copy_table(plan))} AS c "
         f"WHERE c.{NUMBER} > ? AND c.{NUMBER} <= ? ORDER BY c.{NUMBER}"
     )
-    found = t.rows(sql.statement(query), [mapping, environment, after, after + limit])
-    return [dict(zip([*columns, "agreed"], row, strict=True)) for row in found]
+    found = [dict(zip(columns, row, strict=True)) for row in t.rows(sql.statement(query), [after, after + limit])]
+    keys = [row[WAS] or row[KEY] for row in found]
+    agreed = snapshots.agreed(t, [key for key in keys if key], mapping=mapping, environment=environment)
+    return [{**row, "agreed": agreed.get(key or "")} for row, key in zip(found, keys, strict=True)]
 
 
 def key_text(alias: str, wanted: Wanted, types: dict[str, Type]) -> str:
@@ -175,14 +182,14 @@ def differs(t: Transaction, wanted: Wanted, hashes: Hashes) -> str:
     which one is gone it cannot be made: such rows are read, and no record is asked for (`deciding.py`).
     """
     plain = f"s.row_hash IS DISTINCT FROM r.{HASH}"
-    cases = []
+    cases, now = [], wanted.hashed
     for name, columns in hashes.older.items():
-        if not set(columns) <= set(wanted.hashed):
+        if not set(columns) <= set(now):
             continue
-        came = [each for each in wanted.hashed if each not in columns]
+        came = [each for each in now if each not in columns]
         if any(each in wanted.clears for each in came):
             continue
-        is_other = f"s.row_hash <> {named_hash(t, 'r', name, columns)}"
+        is_other = f"s.row_hash <> {named_hash(t, 'r', name, {each: now[each] for each in columns})}"
         holds = [f"COALESCE(CAST(r.{sql.quoted(each)} AS TEXT), '') <> ''" for each in came]
         cases.append(f"WHEN '{name}' THEN {' OR '.join([is_other, *holds])} ")
     if not cases:
@@ -190,7 +197,7 @@ def differs(t: Transaction, wanted: Wanted, hashes: Hashes) -> str:
     return f"CASE SUBSTR(s.row_hash, 1, {snapshots.NAME_LENGTH}) {''.join(cases)}ELSE {plain} END"
 
 
-def named_hash(t: Transaction, alias: str, name: str, columns: Sequence[str]) -> str:
+def named_hash(t: Transaction, alias: str, name: str, columns: Mapping[str, Type]) -> str:
     """Write a hash with the name of what made it before it."""
     return f"'{name}' || {t.row_hash(alias, columns)}"
 
@@ -316,5 +323,6 @@ def shown(reference: str) -> str:
 
 
 def drop(t: Transaction, plan: str) -> None:
-    """Drop the copy of a plan's rows."""
-    t.drop(copy_table(plan))
+    """Drop the copy of a plan's rows, and what a comparison has beside its own."""
+    for beside in ("", *BESIDE):
+        t.drop(copy_table(f"{plan}{beside}"))

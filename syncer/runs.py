@@ -15,19 +15,20 @@ import orjson
 
 from syncer import sql
 from syncer.journal import BROKEN, RUNNING, RUNS
+from syncer.plans import PLANS
 from syncer.tally import Pushed
 from syncer.warehouses import Transaction
 
 
 def begin(t: Transaction, pushed: Pushed, *, verb: str, now: dt.datetime) -> None:
     """
-    Write the row of a run that begins; runs of the same mapping and verb that never ended are `broken`: we hold their
-    lease.
+    Write the row of a run that begins; runs of the same mapping and verb that never ended, and had no plan yet, are
+    `broken`: we hold their lease. Those with a plan are so once it is settled (`left_open`).
     """
     t.run(
         sql.statement(
             f"UPDATE {sql.table_name(RUNS)} SET status = '{BROKEN}', finished_at = updated_at "
-            f"WHERE mapping = ? AND environment = ? AND verb = ? AND status = '{RUNNING}'"
+            f"WHERE mapping = ? AND environment = ? AND verb = ? AND status = '{RUNNING}' AND {_has_plan('NOT ')}"
         ),
         [pushed.mapping, pushed.environment, verb],
     )
@@ -47,12 +48,20 @@ def begin(t: Transaction, pushed: Pushed, *, verb: str, now: dt.datetime) -> Non
 
 
 def left_open(t: Transaction, *, mapping: str, environment: str, verb: str) -> list[tuple[str, str]]:
-    """Return the plans and runs of a mapping that never ended: their process is gone, since we hold their lease."""
+    """
+    Return the plans and runs of a mapping that never ended, and have a plan: their process is gone, since we hold
+    their lease.
+    """
     query = (
         f'SELECT "plan", run FROM {sql.table_name(RUNS)} WHERE mapping = ? AND environment = ? AND verb = ? '
-        f"AND status = '{RUNNING}' AND \"plan\" IS NOT NULL ORDER BY started_at"
+        f"AND status = '{RUNNING}' AND {_has_plan()} ORDER BY started_at"
     )
     return [(row[0], row[1]) for row in t.rows(sql.statement(query), [mapping, environment, verb])]
+
+
+def _has_plan(negated: str = "") -> str:
+    plans_, runs_ = sql.table_name(PLANS), sql.table_name(RUNS)
+    return f'{negated}EXISTS (SELECT 1 FROM {plans_} AS p WHERE p."plan" = {runs_}."plan")'
 
 
 def note_plan(t: Transaction, run: str, plan: str) -> None:

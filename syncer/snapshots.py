@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 import orjson
@@ -19,13 +19,14 @@ from syncer import sql
 from syncer.plan import DONE, REJECTED, Change
 from syncer.plans import CHANGES, PLAN_ROWS
 from syncer.tables import STATE, Column, Table
-from syncer.values import JSON, TEXT, TIMESTAMP
+from syncer.values import JSON, TEXT, TIMESTAMP, Type
 from syncer.warehouses import Transaction
 
 # declined: a create that was reverted; skipped until it is asked for again. left: its row left the relation, and what
 # the mapping says about that is done: it is looked at again when the row comes back.
 LIVE, DECLINED, LEFT = "live", "declined", "left"
 IS_LEFT = "left"  # in place of a row's hash: there is no row
+MOVED_AT_ONCE = 10_000  # rows of a plan that have no change
 NAME_LENGTH = 9  # of what stands before a hash: which hash made it
 
 SNAPSHOTS = Table(
@@ -71,6 +72,15 @@ _SAMPLE = (
     "SELECT CAST('a' AS TEXT) AS t, CAST(NULL AS TEXT) AS n, CAST(42 AS BIGINT) AS i, CAST(1.5 AS DECIMAL(38, 9)) AS d"
     ", CAST('2026-03-01' AS DATE) AS y, CAST('2026-03-01 12:00:00+00' AS TIMESTAMP WITH TIME ZONE) AS z, TRUE AS b"
 )
+_SAMPLED = {
+    "t": Type.TEXT,
+    "n": Type.TEXT,
+    "i": Type.BIGINT,
+    "d": Type.DECIMAL,
+    "y": Type.DATE,
+    "z": Type.TIMESTAMP,
+    "b": Type.BOOLEAN,
+}
 
 
 @attrs.frozen
@@ -100,12 +110,40 @@ class _Row:
     fields: Mapping[str, str | None] = attrs.field(factory=dict)
 
 
-def hash_name(t: Transaction, columns: Sequence[str]) -> str:
+@attrs.frozen
+class _Some:
+    """
+    Some keys as a condition. *bounds*, in the warehouse's own order, are for DuckDB, which finds keys by looking
+    through a table, and passes over parts of it that are outside (measured: half the time at 100,000 rows).
+    """
+
+    keys: Sequence[str]
+    bounds: Sequence[str]
+
+    @classmethod
+    def of(cls, t: Transaction, keys: Sequence[str]) -> _Some:
+        """Ask the warehouse which of *keys* is the first one, and which the last."""
+        values = ", ".join("(CAST(? AS TEXT))" for _ in keys)
+        query = f"SELECT MIN(v.key), MAX(v.key) FROM (VALUES {values}) AS v(key)"
+        return cls(keys, t.rows(sql.statement(query), keys)[0])
+
+    @property
+    def where(self) -> str:
+        """The condition; `parameters` fill it in."""
+        return f"key >= ? AND key <= ? AND key IN ({', '.join('?' for _ in self.keys)})"
+
+    @property
+    def parameters(self) -> list[str]:
+        """What stands in the places of `where`."""
+        return [*self.bounds, *self.keys]
+
+
+def hash_name(t: Transaction, columns: Mapping[str, Type]) -> str:
     """Name the hash of a row over *columns*: another name for other columns, and where the engine's hash changed."""
     return _hash_name(_engine(t), columns)
 
 
-def hashes(t: Transaction, columns: Sequence[str], *, mapping: str, environment: str) -> Hashes:
+def hashes(t: Transaction, columns: Mapping[str, Type], *, mapping: str, environment: str) -> Hashes:
     """
     Write down what makes the hash of a row now; return it, with the older ones that this engine can still make.
 
@@ -132,11 +170,11 @@ def hashes(t: Transaction, columns: Sequence[str], *, mapping: str, environment:
 
 
 def _engine(t: Transaction) -> str:
-    made = t.row_hash("c", ["t", "n", "i", "d", "y", "z", "b"])
+    made = t.row_hash("c", _SAMPLED)
     return str(t.rows(sql.statement(f"SELECT {made} FROM ({_SAMPLE}) AS c"))[0][0])
 
 
-def _hash_name(engine: str, columns: Sequence[str]) -> str:
+def _hash_name(engine: str, columns: Collection[str]) -> str:
     text = orjson.dumps([engine, list(columns)])
     return f"{hashlib.blake2b(text, digest_size=(NAME_LENGTH - 1) // 2).hexdigest()}-"
 
@@ -176,25 +214,50 @@ def rename(t: Transaction, owner: Owner) -> int:
     return count
 
 
-def move_unchanged(t: Transaction, owner: Owner, *, now: dt.datetime) -> int:
+def agreed(t: Transaction, keys: Sequence[str], *, mapping: str, environment: str) -> dict[str, str]:
+    """Return the agreed values of the rows with some keys, as JSON text by key."""
+    return _agreed(t, _Some.of(t, keys), [mapping, environment]) if keys else {}
+
+
+def _agreed(t: Transaction, some: _Some, whose: Sequence[str]) -> dict[str, str]:
+    query = f"SELECT key, fields FROM {sql.table_name(AGREED)} WHERE mapping = ? AND environment = ? AND {some.where}"
+    return {key: fields for key, fields in t.rows(sql.statement(query), [*whose, *some.parameters]) if fields}
+
+
+def move_unchanged(t: Transaction, owner: Owner, *, after: str, now: dt.datetime) -> str:
     """
-    Carry the rows of a plan that have no change into the snapshot; each only where its snapshot row is still the one
-    that the plan read. Return how many there were.
+    Carry the rows of a plan that have no change into the snapshot, of some thousand keys behind *after*; each only
+    where its snapshot row is still the one that the plan read. Return the last of these keys, empty at the end.
+
+    A row that was carried stays as it is when that is done again, so each part may be committed by itself. Before the
+    first one, when *after* is empty, snapshots get the new keys of their rows.
     """
-    rename(t, owner)
+    if not after:
+        rename(t, owner)
+    plan_rows = sql.table_name(PLAN_ROWS)
+    query = (
+        f"SELECT MAX(k.key) FROM (SELECT p.key AS key FROM {plan_rows} AS p WHERE p.plan = ? AND p.key > ? "
+        f"ORDER BY p.key LIMIT {MOVED_AT_ONCE}) AS k"
+    )
+    [(last,)] = t.rows(sql.statement(query), [owner.plan, after])
+    if last is None:
+        return ""
+    within = [after, last]
     t.derive(
         "rows_now",
         sql.statement(
             f"SELECT p.key AS key, p.id AS id, CASE WHEN p.row_hash = '' THEN s.row_hash ELSE p.row_hash END AS "
-            f"row_hash, p.agreed AS agreed FROM {sql.table_name(PLAN_ROWS)} AS p LEFT JOIN "
-            f"{sql.table_name(SNAPSHOTS)} AS s ON s.mapping = ? AND s.environment = ? AND s.key = p.key "
-            "WHERE p.plan = ? AND p.outcome IN ('unchanged', 'conflict') "
+            f"row_hash, p.agreed AS agreed FROM {plan_rows} AS p LEFT JOIN (SELECT key, row_hash FROM "
+            f"{sql.table_name(SNAPSHOTS)} WHERE mapping = ? AND environment = ? AND key > ? AND key <= ?) AS s "
+            "ON s.key = p.key WHERE p.plan = ? AND p.key > ? AND p.key <= ? "
+            "AND p.outcome IN ('unchanged', 'conflict') "
             "AND p.id IS NOT NULL AND p.base IS NOT DISTINCT FROM s.row_hash AND NOT EXISTS (SELECT 1 FROM "
             f"{sql.table_name(CHANGES)} AS c WHERE c.plan = p.plan AND c.key = p.key)"
         ),
-        [owner.mapping, owner.environment, owner.plan],
+        [owner.mapping, owner.environment, *within, owner.plan, *within],
     )
-    return _bring(t, owner, now=now)
+    _bring(t, owner, within, now=now)
+    return str(last)
 
 
 def move_done(t: Transaction, owner: Owner, done: Sequence[Change], *, now: dt.datetime) -> None:
@@ -206,20 +269,21 @@ def move_done(t: Transaction, owner: Owner, done: Sequence[Change], *, now: dt.d
     keys = sorted({change.key for change in done})
     if not keys:
         return
-    marks = ", ".join("?" for _ in keys)
-    of_plan = f"plan = ? AND key IN ({marks})"
+    some = _Some.of(t, keys)
     table = sql.table_name(CHANGES)
-    query = f"SELECT key, state, COALESCE(result, id), agreed FROM {table} WHERE {of_plan} ORDER BY number"
+    query = (
+        f"SELECT key, state, COALESCE(result, id), agreed FROM {table} WHERE plan = ? AND {some.where} ORDER BY number"
+    )
     fields: dict[str, dict[str, str | None]] = {key: {} for key in keys}
     ids: dict[str, str | None] = {}
     is_whole = dict.fromkeys(keys, True)
-    for key, state, id, agreed in t.rows(sql.statement(query), [owner.plan, *keys]):
+    for key, state, id, agreed in t.rows(sql.statement(query), [owner.plan, *some.parameters]):
         is_whole[key] = is_whole[key] and state == DONE
         if state == DONE:
             fields[key].update(orjson.loads(agreed) if agreed else {})
             ids[key] = id or ids.get(key)
-    rows = {row[0]: row[1:] for row in _plan_rows(t, owner.plan, keys)}
-    now_there = _now_there(t, owner, keys)
+    rows = {row[0]: row[1:] for row in _plan_rows(t, owner.plan, some)}
+    now_there = _now_there(t, owner, some)
     moved = []
     for key in keys:
         planned_id, row_hash, base, seen = rows.get(key, (None, "", None, {}))
@@ -230,24 +294,21 @@ def move_done(t: Transaction, owner: Owner, done: Sequence[Change], *, now: dt.d
         known = seen if is_base else old_fields
         new_hash = row_hash if row_hash and is_whole[key] and is_base else None
         moved.append(_Row(key=key, id=ids.get(key) or planned_id, row_hash=new_hash, fields={**known, **fields[key]}))
-    _write(t, owner, moved, now=now)
+    _write(t, owner, moved, some.bounds, now=now)
 
 
 def _plan_rows(
-    t: Transaction, plan: str, keys: Sequence[str]
+    t: Transaction, plan: str, some: _Some
 ) -> list[tuple[str, str | None, str, str | None, dict[str, str | None]]]:
-    marks = ", ".join("?" for _ in keys)
-    query = (
-        f"SELECT key, id, row_hash, base, agreed FROM {sql.table_name(PLAN_ROWS)} WHERE plan = ? AND key IN ({marks})"
-    )
+    query = f"SELECT key, id, row_hash, base, agreed FROM {sql.table_name(PLAN_ROWS)} WHERE plan = ? AND {some.where}"
     return [
         (key, id, row_hash or "", base, orjson.loads(agreed) if agreed else {})
-        for key, id, row_hash, base, agreed in t.rows(sql.statement(query), [plan, *keys])
+        for key, id, row_hash, base, agreed in t.rows(sql.statement(query), [plan, *some.parameters])
     ]
 
 
 def _now_there(
-    t: Transaction, owner: Owner, keys: Sequence[str]
+    t: Transaction, owner: Owner, some: _Some
 ) -> dict[str, tuple[str | None, str | None, dict[str, str | None]]]:
     """
     Return hash, run and agreed values of the snapshot rows of some keys.
@@ -255,17 +316,17 @@ def _now_there(
     Two reads by key, and no join: PostgreSQL, which knows little of tables that have just been filled, hashes the
     whole of both for a hundred rows.
     """
-    marks = ", ".join("?" for _ in keys)
-    where = f"mapping = ? AND environment = ? AND key IN ({marks})"
-    parameters = [owner.mapping, owner.environment, *keys]
-    query = f"SELECT key, fields FROM {sql.table_name(AGREED)} WHERE {where}"
-    agreed = {key: orjson.loads(fields) for key, fields in t.rows(sql.statement(query), parameters) if fields}
-    query = f"SELECT key, row_hash, run FROM {sql.table_name(SNAPSHOTS)} WHERE {where}"
-    found = t.rows(sql.statement(query), parameters)
-    return {key: (row_hash, run, agreed.get(key, {})) for key, row_hash, run in found}
+    whose = [owner.mapping, owner.environment]
+    fields = {key: orjson.loads(text) for key, text in _agreed(t, some, whose).items()}
+    query = (
+        f"SELECT key, row_hash, run FROM {sql.table_name(SNAPSHOTS)} WHERE mapping = ? AND environment = ? "
+        f"AND {some.where}"
+    )
+    found = t.rows(sql.statement(query), [*whose, *some.parameters])
+    return {key: (row_hash, run, fields.get(key, {})) for key, row_hash, run in found}
 
 
-def _write(t: Transaction, owner: Owner, rows: Sequence[_Row], *, now: dt.datetime) -> None:
+def _write(t: Transaction, owner: Owner, rows: Sequence[_Row], bounds: Sequence[str], *, now: dt.datetime) -> None:
     import pyarrow as pa
 
     staged = pa.table(
@@ -279,13 +340,14 @@ def _write(t: Transaction, owner: Owner, rows: Sequence[_Row], *, now: dt.dateti
         }
     )
     t.stage("rows_now", staged, {"key": TEXT, "id": TEXT, "row_hash": TEXT, "agreed": JSON})
-    _bring(t, owner, now=now)
+    _bring(t, owner, bounds, now=now)
 
 
-def _bring(t: Transaction, owner: Owner, *, now: dt.datetime) -> int:
-    """Bring the rows of the temporary table `rows_now` into the snapshot; return how many there are."""
-    of_owner = "t.mapping = ? AND t.environment = ? AND t.key = s.key"
+def _bring(t: Transaction, owner: Owner, bounds: Sequence[str], *, now: dt.datetime) -> None:
+    """Bring the rows of the temporary table `rows_now` into the snapshot; *bounds*: no key is outside these two."""
+    of_owner = "t.mapping = ? AND t.environment = ? AND t.key >= ? AND t.key <= ? AND t.key = s.key"
     whose = [owner.mapping, owner.environment]
+    within = [*whose, *bounds]
     snapshots, agreed = sql.table_name(SNAPSHOTS), sql.table_name(AGREED)
     state = f"CASE WHEN s.row_hash = '{IS_LEFT}' THEN '{LEFT}' ELSE '{LIVE}' END"
     t.run(
@@ -293,22 +355,21 @@ def _bring(t: Transaction, owner: Owner, *, now: dt.datetime) -> int:
             f"UPDATE {snapshots} AS t SET id = s.id, row_hash = s.row_hash, state = {state}, run = ?, moved_at = ? "
             f"FROM rows_now AS s WHERE {of_owner}"
         ),
-        [owner.run, now, *whose],
+        [owner.run, now, *within],
     )
-    t.run(sql.statement(f"UPDATE {agreed} AS t SET fields = s.agreed FROM rows_now AS s WHERE {of_owner}"), whose)
+    t.run(sql.statement(f"UPDATE {agreed} AS t SET fields = s.agreed FROM rows_now AS s WHERE {of_owner}"), within)
     t.run(
         sql.statement(
             f"INSERT INTO {snapshots} (mapping, environment, key, id, row_hash, state, run, moved_at) "
             f"SELECT ?, ?, s.key, s.id, s.row_hash, {state}, ?, ? FROM rows_now AS s "
             f"WHERE NOT EXISTS (SELECT 1 FROM {snapshots} AS t WHERE {of_owner})"
         ),
-        [*whose, owner.run, now, *whose],
+        [*whose, owner.run, now, *within],
     )
     t.run(
         sql.statement(
             f"INSERT INTO {agreed} (mapping, environment, key, fields) SELECT ?, ?, s.key, s.agreed FROM rows_now "
             f"AS s WHERE NOT EXISTS (SELECT 1 FROM {agreed} AS t WHERE {of_owner})"
         ),
-        [*whose, *whose],
+        [*whose, *within],
     )
-    return int(t.rows(sql.statement("SELECT COUNT(*) FROM rows_now"))[0][0])

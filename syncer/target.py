@@ -42,10 +42,15 @@ class Ours:
 
 @attrs.frozen
 class Unfit:
-    """A value of ours that the target would refuse, and why, in words that a person of the business understands."""
+    """
+    A value of ours that the target would refuse, and why, in words that a person of the business understands.
+
+    value: as it stands in the relation, as text.
+    """
 
     property: str
     reason: str
+    value: str | None = None
 
 
 Typed = tuple[Mapping[str, Ours], Sequence[Unfit]]  # of one row: its values by property, and what does not fit
@@ -96,13 +101,15 @@ class Found:
     """
     A record as the API has it now. `id` differs from the id that was asked for where that one was merged away.
 
-    moved_at: the property's last change, ISO 8601, where histories were asked for.
+    moved_at: the property's last change, ISO 8601, where histories were asked for. merged: the ids that were merged
+    into it, ever.
     """
 
     id: str
     properties: Mapping[str, str | None]
     is_archived: bool = False
     moved_at: Mapping[str, str] = attrs.field(factory=dict)
+    merged: Sequence[str] = ()
 
 
 @attrs.frozen(kw_only=True)

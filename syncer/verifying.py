@@ -11,29 +11,46 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import os
+import socket
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
-from syncer import conflicts, evidence, marks, plans, pushing, shape, snapshots, wanting
+from syncer import aging, conflicts, evidence, forgetting_pushed, marks, plans, pushing, shape, snapshots, wanting
 from syncer.ahead import ahead
-from syncer.deciding import Decided
+from syncer.deciding import Decided, Row
 from syncer.errors import UsageError
 from syncer.evidence import Extent, Whole, Written
 from syncer.executing import Executing, Request, lease_name
-from syncer.judging import AGREED, UNEXPLAINED, VERDICTS, Item, Judged, Judging, Known, judge_stray
+from syncer.forgotten import STANDS_FOR, Barred
+from syncer.judging import (
+    AGREED,
+    UNEXPLAINED,
+    VERDICTS,
+    Item,
+    Judged,
+    Judging,
+    Known,
+    judge_forgotten,
+    judge_stray,
+)
 from syncer.linking import Linking
 from syncer.mapping import EntityMapping
-from syncer.outbound import _row
-from syncer.relation import Wanted
+from syncer.outbound import _id, _row
+from syncer.plans import Header
+from syncer.relation import ID, KEY, Wanted
 from syncer.settings import Settings, load
 from syncer.target import BATCH, Found, Shape, Typing
 from syncer.transport import Doors
+from syncer.wanting import RECORD_IDS
+from syncer.warehouses import Transaction
 
 ROWS_AT_ONCE = 1_000
 HISTORIES_AT_ONCE = 50
+VERIFY = "verify"
 KEPT = 1_000  # unexplained records that a `Verified` holds; `on_unexplained` is told of all
 OnProgress = Callable[[str, int, int], None]  # mapping, rows looked at, of how many
 OnUnexplained = Callable[["Told"], None]
@@ -155,7 +172,9 @@ class _Verifying:
         is_pushing = self._is_pushing()
         others = pushing.going_out(self.mapping.source, self.run.settings)
         linking = Linking.of(outbound, self.run.target, others, is_rehearsal=True)
-        wanted, extent = self._copied(whole, found, linking)
+        linking.barred = pushing.barred_of(self.run, self.mapping)
+        barred = linking.barred.get(outbound.kind, Barred())
+        wanted, extent = self._copied(whole, found, linking, barred)
         personal = frozenset(name for name, each in found.properties.items() if each.is_personal)
         told = Told(
             mapping=self.mapping.name,
@@ -174,11 +193,13 @@ class _Verifying:
                 match_on=outbound.match_on,
                 began_at=began_at,
                 is_pushing=self._is_pushing,
+                barred=barred,
             )
             self._compare(reading, extent, told)
         finally:
+            plans.let_go(whole.name)
             with self.run.warehouse.transaction() as t:
-                evidence.drop(t, whole)
+                forgetting_pushed.drop(t, whole.name)
             self.run.warehouse.rest(waiting=True)
         note = "somebody was writing such records meanwhile; what that touched is told as such"
         return Verified(
@@ -203,12 +224,16 @@ class _Verifying:
         name = lease_name(f"{self.mapping.source}.{pushing.out_of(self.mapping).kind}", self.run.settings.environment)
         return name in self.run.warehouse.leases()
 
-    def _copied(self, whole: Whole, found: Shape, linking: Linking) -> tuple[Wanted, Extent]:
-        """Copy both sides as they are here, and say what is compared. Raises UsageError: the relation is wrong."""
+    def _copied(self, whole: Whole, found: Shape, linking: Linking, barred: Barred) -> tuple[Wanted, Extent]:
+        """
+        Copy both sides as they are here, and say what is compared; like a plan that is being made, it has a header, by
+        which what a kill leaves of it is found. Raises UsageError: the relation is wrong.
+        """
         outbound = pushing.out_of(self.mapping)
         reference = wanting.reference_of(self.mapping)
         wanting.check_words(self.mapping.name, outbound)
         wanting.check_key(self.mapping.name, found, outbound)
+        wanting.check_fields(self.mapping.name, found, outbound)
         types = wanting.types_of(self.run.warehouse, self.mapping.name, reference)
         now, account = self.run.doors.clock.now(), self.run.identity.account
         with self.run.warehouse.transaction() as t:
@@ -219,9 +244,24 @@ class _Verifying:
             wanting.check_columns(self.mapping.name, outbound, types)
             linking.check(types, reference)
             wanted, _ = wanting.choose(reference, types, found, outbound)
-            extent = evidence.copy(t, wanted, types, whole)
+            aging.sweep(t, now=now, mapping=whole.mapping, environment=whole.environment)
+            plans.insert(t, self._header(whole, account, now))
+            is_theirs = (lambda each: _is_barred(barred, _named(each, wanted))) if barred.is_anybody else None
+            extent = evidence.copy(t, wanted, types, whole, is_barred=is_theirs)
         self.run.warehouse.rest(waiting=True)
         return wanted, extent
+
+    def _header(self, whole: Whole, account: str, now: dt.datetime) -> Header:
+        return Header(
+            plan=whole.name,
+            mapping=whole.mapping,
+            environment=whole.environment,
+            account=account,
+            verb=VERIFY,
+            made_at=now,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+        )
 
     def _compare(self, reading: _Reading, extent: Extent, told: Told) -> None:
         items = reading.items(extent)
@@ -260,6 +300,7 @@ class _Reading:
     match_on: str | None
     began_at: dt.datetime
     is_pushing: Callable[[], bool]
+    barred: Barred
 
     def items(self, extent: Extent) -> Iterator[Item]:
         """Yield the rows; those with one key come as one, wherever they stand."""
@@ -267,6 +308,7 @@ class _Reading:
         last: Item | None = None
         for after in range(0, extent.numbers, ROWS_AT_ONCE):
             with self.run.warehouse.transaction() as t:
+                self._check_there(t)
                 found = evidence.batch(t, self.wanted, self.whole, after=after, limit=ROWS_AT_ONCE)
             for each in found:
                 item = self._item(each, typing)
@@ -291,22 +333,30 @@ class _Reading:
 
     def judged(self, items: Sequence[Item]) -> Iterator[Judged]:
         """Read the records of rows, and what else is to be known; yield what is to be said of each."""
-        records = self._records(items)
+        forgotten = {id(item) for item in items if _is_barred(self.barred, item.row)}
+        items, theirs = _parted(items, forgotten)
+        records = self._records(items)  # nobody is asked for those who were forgotten
         asked = [item for item in items if not self.judging.is_plain(item, _of(item, records))]
         known = self._known(asked, records) if asked else Known()
         in_question = {id(item) for item in asked}
         for item in items:
-            found = _of(item, records)
-            if id(item) in in_question:
+            found, holder = _of(item, records), known.by_key.get(item.row.key or "")
+            if any(each is not None and self.barred(None, each.id) for each in (found, holder)):
+                theirs.append(item)
+            elif id(item) in in_question:
                 yield self.judging.judge(item, found, known)
             else:
                 yield Judged(key=item.row.key or "", id=found.id if found else None, verdict=AGREED)
+        for item in theirs:
+            yield judge_forgotten(self.barred.row(item.row.key, item.row.id, times=item.row.times))
 
     def strays(self) -> Iterator[Judged]:
         """Yield changes that lead to no row of either side, where their records are live or nobody knows."""
         with self.run.warehouse.transaction() as t:
+            self._check_there(t)
             found = evidence.strays(t, self.whole)
         self.run.warehouse.rest(waiting=True)
+        found = [each for each in found if not each.key.startswith(STANDS_FOR) and not self.barred(each.key, each.id)]
         if self.is_pushing():
             found = [each for each in found if not each.is_sending]
         live = self._read([each.id for each in found if each.id and not each.is_sending], None, [])
@@ -314,6 +364,11 @@ class _Reading:
             record = live.get(each.id or "")
             if each.is_sending or (record is not None and not record.is_archived):
                 yield judge_stray(each)
+
+    def _check_there(self, t: Transaction) -> None:
+        """Raise UsageError where a forgetting took the copy away, which had the person's row."""
+        if not plans.is_there(t, self.whole.name):
+            raise UsageError("Somebody was forgotten while both sides were compared.", hint="Run it again.")
 
     def _records(self, items: Sequence[Item]) -> dict[tuple[bool, str], Found]:
         """Read records by id where one is known, else by key; by whether it was by id, and by what was asked."""
@@ -343,6 +398,7 @@ class _Reading:
             standing = evidence.standing(t, self.whole, hashes, version=self.wanted.version, since=self.began_at)
             writes = evidence.last_writes(t, self.whole, [each.row.key for each in moved if each.row.key is not None])
             shared = evidence.known_as(t, self.whole, sorted(each for each in ids if each is not None))
+        shared = {id: [key for key in keys if not self.barred(key, None)] for id, keys in shared.items()}
         self.run.warehouse.rest(waiting=True)
         known = Known(
             standing=standing,
@@ -399,3 +455,19 @@ def _of(item: Item, records: Mapping[tuple[bool, str], Found]) -> Found | None:
     """Return the record of a row among those that were read."""
     row = item.row
     return records.get((True, row.id)) if row.id is not None else records.get((False, row.key or ""))
+
+
+def _named(each: Mapping[str, Any], wanted: Wanted) -> Row:
+    """Return a copied row with what names it, and no values."""
+    given = each[wanted.id] if wanted.id else each[KEY] if wanted.key in RECORD_IDS else None
+    return Row(key=each[KEY], row_hash=None, known_id=each[ID], given_id=_id(given))
+
+
+def _is_barred(barred: Barred, row: Row) -> bool:
+    """Tell whether a row is of somebody who was forgotten, as far as it says itself; as a push does."""
+    return barred(row.key, row.given_id) or barred(None, row.known_id)
+
+
+def _parted(items: Sequence[Item], which: Container[int]) -> tuple[list[Item], list[Item]]:
+    """Part the items with certain identities from the others; return the others first."""
+    return [each for each in items if id(each) not in which], [each for each in items if id(each) in which]

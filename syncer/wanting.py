@@ -8,6 +8,7 @@ which (`Shape.property_of`). Not here: what differs (`relation.py`), what a valu
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -95,6 +96,7 @@ def choose(
         clears=[column for column in columns if _clears(outbound, pushed[column])],
         extra=[outbound.changed_at] if outbound.changed_at and _waits_for_times(outbound) else [],
         version=shape.version,
+        types=types,
     )
     return wanted, left
 
@@ -111,6 +113,16 @@ def check_key(name: str, shape: Shape, outbound: Outbound) -> None:
             f"{name}: {shape.kind} {what} {match_on}, which match_on names.",
             hint="`syncer run hubspot.create_properties --dry-run` shows how it would be made.",
         )
+
+
+def check_fields(name: str, shape: Shape, outbound: Outbound) -> None:
+    """Raise UsageError where a word is for a field that is neither a property nor an edge: it would hold for none."""
+    known = {*shape.properties, *(edge.column for edge in outbound.edges)}
+    for word, fields in (("policies", outbound.policies), ("blanks_by_field", outbound.blanks_by_field)):
+        for field in sorted(set(fields) - known):
+            near = difflib.get_close_matches(field, sorted(known), n=3, cutoff=0.6)
+            hint = f"Did you mean {' or '.join(near)}?" if near else "A field is a property, or an edge column."
+            raise UsageError(f"{name}: {word} names {field}, and {shape.kind} has no such field.", hint=hint)
 
 
 def reference_of(mapping: EntityMapping) -> str:

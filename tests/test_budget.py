@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import errno
+import heapq
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -47,10 +49,48 @@ def test_never_more_than_the_limit_in_any_window(tmp_path: Path) -> None:
     assert most_in(1.0, moments) <= 40
 
 
-def test_most_of_the_limit_is_used() -> None:
-    """A budget that is only safe would be a brake."""
-    bucket = Bucket(name="all", limit=2000, window_s=60)
-    assert bucket.window_s / bucket.lifetime_s >= 0.9
+class Waits(Exception):
+    """A process has to wait that many seconds."""
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_most_of_the_limit_is_used_and_never_more(tmp_path: Path, seed: int) -> None:
+    """A budget that is only safe would be a brake: four processes that want more than there is get nine tenths."""
+    clock, chance = MovableClock(), random.Random(seed)
+    bucket = Bucket(name="all", limit=100, window_s=10.0)
+    processes = [Budget(tmp_path, clock=clock) for _ in range(4)]
+    next_ones = [(clock.monotonic() + chance.random(), at) for at in range(4)]
+    began, moments = clock.monotonic(), list[float]()
+
+    def waits(seconds: float) -> None:
+        raise Waits(seconds)
+
+    while len(moments) < 1_200:
+        moment, at = heapq.heappop(next_ones)
+        clock.advance(max(0.0, moment - clock.monotonic()))
+        try:
+            processes[at].take("x:1", bucket, sleep=waits)
+        except Waits as error:
+            heapq.heappush(next_ones, (clock.monotonic() + error.args[0], at))
+        else:
+            moments.append(clock.monotonic())
+            heapq.heappush(next_ones, (clock.monotonic() + chance.uniform(0.05, 0.5), at))
+    assert most_in(10.0, moments) <= 100
+    late = [moment + chance.uniform(0.0, 0.2) for moment in moments]  # on their way to the server
+    assert most_in(10.0, sorted(late)) <= 100
+    steady = [moment for moment in moments if moment > began + 20.0]
+    assert len(steady) / (steady[-1] - steady[0]) >= 0.9 * 10.0
+
+
+def test_what_is_reserved_and_not_used_is_given_back(tmp_path: Path) -> None:
+    """A process that sends little must not take much from the others."""
+    clock = MovableClock()
+    budget, bucket = Budget(tmp_path, clock=clock), Bucket(name="all", limit=200, window_s=10.0)
+    for _ in range(100):
+        budget.take("x:1", bucket)
+        clock.advance(0.7)
+    (usage,) = budget.usage()
+    assert 10 / 0.7 <= usage.used <= 11.3 / 0.7 + bucket.chunk
 
 
 def test_a_process_that_is_killed_takes_nothing_with_it_for_good(tmp_path: Path) -> None:

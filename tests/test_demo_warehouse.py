@@ -14,8 +14,9 @@ from typing import Any
 import attrs
 import pytest
 
-from syncer import engine, executing, pushing
+from syncer import engine, executing, operating, pushing, reverting, verifying
 from syncer import settings as configuration
+from syncer.errors import UsageError
 from syncer.journal import DONE
 from syncer.sandbox import Sandbox
 from syncer.settings import Settings
@@ -183,7 +184,7 @@ def test_a_demo_that_pushed_is_made_anew(syncer: Syncer, filled: Filled, sandbox
     """Plans, changes, snapshots and conflicts are of its records; so is what a killed plan leaves of its own."""
     assert pushed(filled).counts.updated == 3
     assert filled.rows("SELECT COUNT(*) FROM syncer.plans") == [(4,)]  # three of the demo itself
-    own = {"copy_0123456789ab", "claims_0123456789ab"}
+    own = {"copy_0123456789ab", "claims_0123456789ab", "copy_0123456789ab_sample", "copy_0123456789ab_marks"}
     for name in own:
         filled.told(f"CREATE TABLE syncer.{name} (id INT)")
     assert {name for _, name in filled.tables()} >= {
@@ -215,6 +216,57 @@ def test_what_was_pushed_to_another_account_is_left_alone(
     assert result.code == 2 and "is left alone" in result.err
     assert filled.tables() == before
     assert not filled.database or f"1 {left} of others stand in it" in result.err
+
+
+@pytest.mark.parametrize("environment", ["default", "live"])
+@pytest.mark.parametrize("verb", ["push", "dry run", "verify", "revert", "run"])
+def test_nothing_of_a_demo_goes_to_a_true_account(
+    filled: Filled, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, verb: str, environment: str
+) -> None:
+    """In an environment of its own any account is let in; and in the default one a portal may have the same id."""
+    _, (run,), *_ = filled.rows("SELECT run FROM syncer.runs WHERE mode = 'plan' ORDER BY started_at")  # it wrote
+    words = {"relation": RELATION, "policy": "ours", "adopt": "ours", "max_update_share": "off"}
+    named = "" if environment == "default" else "__LIVE"
+    for what in ("URL", "TOKEN"):
+        value = variables(sandbox)[f"SYNCER_HUBSPOT_{what}"].replace("127.0.0.1", "0.0.0.0")
+        monkeypatch.setenv(f"SYNCER_HUBSPOT{named}_{what}", value)
+    tables = {"hubspot.companies": words, "hubspot": {"limits": "off"}}
+    settings = attrs.evolve(configuration.load(environment=environment), tables=tables)
+    sandbox.log.clear()
+    before = [(*table, filled.rows(f"SELECT COUNT(*) FROM {table[0]}.{table[1]}")) for table in filled.tables()]
+    with pytest.raises(UsageError) as raised:
+        if verb == "verify":
+            verifying.verify("hubspot.companies", settings=settings)
+        elif verb == "revert" and environment == "default":
+            reverting.revert(run, settings=settings)
+        elif verb == "run":
+            operating.run("hubspot.create_properties", settings=settings)
+        else:
+            request = executing.Request(is_rehearsal=verb == "dry run")
+            pushing.push("hubspot.companies", settings=settings, request=request)
+    assert f"nothing of it goes to a true account, and SYNCER_HUBSPOT{named}_URL names one" in raised.value.message
+    assert "Name that account's own warehouse in SYNCER_WAREHOUSE; or push to `syncer sandbox`" in raised.value.hint
+    assert list(sandbox.log) == []  # it was not even asked who it is
+    assert [
+        (*table, filled.rows(f"SELECT COUNT(*) FROM {table[0]}.{table[1]}")) for table in filled.tables()
+    ] == before
+
+
+@pytest.mark.parametrize(
+    ("url", "is_here"),
+    [
+        ("http://127.0.0.1:8080/hubspot", True),
+        ("http://localhost:8080/hubspot", True),
+        ("http://[::1]:8080", True),
+        ("https://api.hubapi.com", False),
+        ("https://localhost.example.com", False),
+        ("https://127.0.0.1.example.com", False),
+        ("https://10.0.0.1", False),
+    ],
+)
+def test_a_sandbox_answers_on_this_machine(url: str, is_here: bool) -> None:
+    """Whatever else a URL begins with."""
+    assert pushing._is_on_this_machine(url) is is_here
 
 
 @pytest.mark.parametrize("name", ["copy_of_mine", "claims_0123456789abc", "copy_"])

@@ -13,12 +13,12 @@ import duckdb
 import pytest
 
 from syncer.clock import SystemClock
-from syncer.errors import LeaseHeld, UsageError, WarehouseBusy, WarehouseError
+from syncer.errors import LeaseHeld, OutOfMemory, UsageError, WarehouseBusy, WarehouseError
 from syncer.settings import Settings
 from syncer.sql import statement
 from syncer.tables import Column, Table
 from syncer.values import BIGINT, DECIMAL
-from syncer.warehouses import find
+from syncer.warehouses import Transaction, find
 
 HOLDER = "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print('open', flush=True); time.sleep(60)"
 
@@ -79,7 +79,7 @@ from syncer import sql
 from syncer.clock import SystemClock
 from syncer.errors import WarehouseError
 from syncer.settings import Settings
-from syncer.warehouses import find
+from syncer.warehouses import Transaction, find
 import signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
@@ -105,7 +105,7 @@ from pathlib import Path
 from syncer.clock import SystemClock
 from syncer.settings import Settings
 from syncer.sql import statement
-from syncer.warehouses import find
+from syncer.warehouses import Transaction, find
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a worker of pytest-xdist ignores it, and so do its children
 warehouse = find(Settings(warehouse="duckdb:w.duckdb", base=Path(sys.argv[1])), clock=SystemClock())
 rows = statement("SELECT i, md5(CAST(i AS TEXT)) AS m FROM range(60000) AS r(i)")
@@ -324,4 +324,49 @@ def test_a_column_of_a_persons_own_that_must_not_be_empty_is_named(tmp_path: Pat
         connection.execute('CREATE SCHEMA load; CREATE TABLE load.things (id BIGINT, "My note" TEXT NOT NULL)')
     with pytest.raises(WarehouseError, match="column My note is NOT NULL.*default"), warehouse.transaction() as t:
         t.run(statement("INSERT INTO load.things (id) VALUES (1)"))
+    warehouse.close()
+
+
+def limit_of(t: Transaction) -> float:
+    """What DuckDB may use now, in MB."""
+    [(text,)] = t.rows(statement("SELECT current_setting('memory_limit')"))
+    number, unit = text.split(" ")
+    return float(number) * {"MiB": 1.048576, "GiB": 1073.741824}[unit]
+
+
+def test_a_large_join_has_memory_until_its_transaction_ends(tmp_path: Path) -> None:
+    """A plan goes on for hours after the diff: its memory must not grow with the rows that did not change."""
+    warehouse = find(Settings(warehouse="duckdb:w.duckdb", base=tmp_path), clock=SystemClock())
+    for rows, least, most in ((1_000, 90, 97), (1_000_000, 495, 505), (10**9, 505, 4_010)):
+        with warehouse.transaction() as t:
+            t.make_room(rows)
+            assert least < limit_of(t) < most
+        with warehouse.transaction() as t:
+            assert 90 < limit_of(t) < 97
+    with pytest.raises(ZeroDivisionError), warehouse.transaction() as t:
+        t.make_room(1_000_000)
+        raise ZeroDivisionError
+    with warehouse.transaction() as t:
+        assert 90 < limit_of(t) < 97
+    warehouse.close()
+
+
+def test_what_did_not_fit_into_the_room_gets_more_than_that(tmp_path: Path) -> None:
+    """Else the join would be made again with less."""
+    warehouse = find(Settings(warehouse="duckdb:w.duckdb", base=tmp_path), clock=SystemClock())
+    with pytest.raises(OutOfMemory, match="ran out of the 500MB"), warehouse.transaction() as t:
+        t.make_room(1_000_000)
+        raise duckdb.OutOfMemoryException("no room")
+    assert warehouse.grow()
+    with warehouse.transaction() as t:
+        assert 900 < limit_of(t) < 1_100
+    warehouse.close()
+
+
+def test_a_limit_that_somebody_chose_holds_for_joins_too(tmp_path: Path) -> None:
+    settings = Settings(warehouse="duckdb:w.duckdb", base=tmp_path, memory_limit="80MB")
+    warehouse = find(settings, clock=SystemClock())
+    with warehouse.transaction() as t:
+        t.make_room(1_000_000)
+        assert 75 < limit_of(t) < 85
     warehouse.close()

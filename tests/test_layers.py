@@ -35,7 +35,7 @@ LAYERS = (
     ("inbound", "outbound", "apply", "judging", "forgetting_edges"),
     ("declined",),
     ("evidence", "linking", "outstanding"),
-    ("conflicts", "colliding", "edgedeciding", "wanting"),
+    ("conflicts", "colliding", "edgedeciding", "emptied", "wanting"),
     ("choosing", "deciding", "settling", "relation", "runs"),
     ("tally",),
     ("moving",),

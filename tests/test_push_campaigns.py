@@ -9,6 +9,7 @@ from tests.campaign import (
     push_budget,
     push_days,
     push_interleavings,
+    push_kills,
     push_lost_answers,
     push_random_kills,
     push_rejects,
@@ -24,6 +25,12 @@ def on_each(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_push_that_ends_at_any_moment_is_finished_once(capsys: pytest.CaptureFixture[str]) -> None:
     """Promise 8: kill -9, SIGTERM, the server's process: the next push completes it, and nothing is there twice."""
     assert push_random_kills.campaign(is_short=True) == 0, capsys.readouterr().out
+
+
+def test_a_small_push_is_killed_before_and_after_its_io_calls() -> None:
+    """Promise 8: kill -9, at each sixth of them here; what was in flight is settled, and nothing stays so."""
+    found = push_kills.everywhere(beds.KIND.name, every=6)
+    assert found.wrong == [] and found.killed > 5 and found.settled["with changes in flight"] > 0, str(found)
 
 
 def test_no_answer_that_is_lost_loses_or_doubles_anything(capsys: pytest.CaptureFixture[str]) -> None:

@@ -157,7 +157,7 @@ def _opened(job: Job) -> tuple[Settings, Wanted, dict[str, Type], Warehouse]:
     with warehouse.transaction() as t:
         types = relation.columns_of(t, WIDE)
     columns = sorted(types)
-    wanted = relation.Wanted(reference=WIDE, columns=columns, properties=columns, key=KEY)
+    wanted = relation.Wanted(reference=WIDE, columns=columns, properties=columns, key=KEY, types=types)
     return settings, wanted, types, warehouse
 
 

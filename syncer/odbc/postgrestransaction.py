@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from syncer.errors import WarehouseError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 DIALECT = "postgres"
 LONGEST_NAME = 63  # bytes; a longer one is cut, and nothing says so
 MOST_COLUMNS = 1_600
+A_ROW = 256  # bytes that a join needs for a row of a snapshot, and what it grows by (93 MB for a million: measured)
+MOST_ROOM_KB = 256 * 1024
 DDL = lock_key("syncer: tables are made one after the other")
 
 
@@ -76,10 +79,29 @@ class PostgreSQLTransaction(Transaction):
         """Write the statement that makes the rows of *query* a temporary table."""
         return f"CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS {query}"
 
-    def row_hash(self, alias: str, columns: Sequence[str]) -> str:
-        """Write a hash of *columns* as texts: the server's own hash of a number has no sign, and of bigint 32 bits."""
-        listed = ", ".join(f"CAST({alias}.{quoted(column)} AS TEXT)" for column in columns)
-        return f"CAST(hash_record_extended(ROW({listed}), 0) AS TEXT)"
+    def row_hash(self, alias: str, columns: Collection[str]) -> str:
+        """
+        Write a hash of *columns* as texts: the server's own hash of a number has no sign, and of bigint 32 bits.
+
+        Where their types are told, by the bytes that numbers, days and moments are sent as, which no setting of a
+        session changes; the types go first, so that values of different ones never share a hash.
+        """
+        if not isinstance(columns, Mapping):
+            listed = [f"CAST({alias}.{quoted(column)} AS TEXT)" for column in columns]
+        else:
+            told = " ".join(kind.value for kind in columns.values())
+            number = int.from_bytes(hashlib.blake2b(told.encode(), digest_size=4).digest(), "big", signed=True)
+            listed = [f"({number})"]
+            listed += [pg.HASHED.get(kind, pg.AS_TEXT).format(f"{alias}.{quoted(c)}") for c, kind in columns.items()]
+        return f"CAST(hash_record_extended(ROW({', '.join(listed)}), 0) AS TEXT)"
+
+    def make_room(self, rows: int) -> None:
+        """Raise `work_mem` where it is too small for a hash of so many rows, until the transaction ends."""
+        wanted = min(rows * A_ROW // 1024, MOST_ROOM_KB)
+        self.fetched(
+            f"SELECT set_config('work_mem', '{wanted}kB', TRUE) FROM pg_settings "
+            f"WHERE name = 'work_mem' AND setting::bigint < {wanted}"
+        )
 
     def try_cast(self, expression: str, to: Type) -> str:
         """Write a cast to bigint or timestamp that is NULL for what is none."""

@@ -78,6 +78,13 @@ REFUSALS = (
         "Is the mapping's key the record's id, and not a text of people?",
     ),
 )  # fmt: skip
+# What a hash is made of; {} is the value. A time without a zone is one in UTC, as our sessions are.
+AS_TEXT = "CAST({} AS TEXT)"
+HASHED = {
+    Type.BIGINT: "int8send({})",
+    Type.DATE: "date_send({})",
+    Type.TIMESTAMP: "timestamptz_send({})",
+}
 # Tables in our schemas, and what hangs below them wherever it stands: partitions, and tables that inherit.
 OURS = (
     "WITH RECURSIVE ours (oid) AS (SELECT c.oid FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "

@@ -127,6 +127,9 @@ class Transaction:
         """Have rows of *tables* found by their keys, as most servers do by themselves."""
         return contextlib.nullcontext()
 
+    def make_room(self, rows: int) -> None:
+        """Take memory for a join of so many rows, as most servers do by themselves."""
+
     # What a backend may say otherwise.
 
     def rendered(self, statement: Statement) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -123,7 +123,7 @@ class SQLServerTransaction(Transaction):
         self.begin_writing(f"{table.schema}.{table.name}")
         self.execute(f"DROP TABLE IF EXISTS {_table(table)}")
 
-    def row_hash(self, alias: str, columns: Sequence[str]) -> str:
+    def row_hash(self, alias: str, columns: Collection[str]) -> str:
         """Write a hash of *columns*, in words that `tsql.render` knows."""
         listed = ", ".join('{}."{}"'.format(alias, column.replace('"', '""')) for column in columns)
         return f"{tsql.ROW_HASH}({listed})"

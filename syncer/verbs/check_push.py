@@ -101,6 +101,7 @@ def _mapping(
         wanting.check_words(name, outbound)
         wanting.check_columns(name, outbound, types)
         wanting.check_key(name, shape, outbound)
+        wanting.check_fields(name, shape, outbound)
         Linking.of(outbound, target, others).check(types, outbound.relation or "")
         wanted, left = wanting.choose(outbound.relation or "", types, shape, outbound)
     except SyncerError as error:

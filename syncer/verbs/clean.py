@@ -49,6 +49,7 @@ def run(options: Options, where: Where, session: Session) -> int:
             try:
                 with warehouse.transaction() as t:
                     done = aging.age(t, keep_days=settings.keep_days, now=clock.now())
+                    done = attrs.evolve(done, tables=aging.drop_ownerless(t))
                     if options.dry_run:
                         raise _Rehearsed
             except _Rehearsed:

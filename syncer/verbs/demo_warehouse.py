@@ -377,8 +377,9 @@ class _Known:
         outbound = (*plans.TABLES, *snapshots.TABLES, *conflicts.TABLES)
         load = {demo_push.RELATION.name, *(mapping.table("default") for mapping in mappings.known().values())}
         self._names = {STATE: {table.name for table in (*inbound, *outbound)}, LOAD: load}
-        of_a_plan = (relation.copy_table, colliding.claims_table)
-        self._of_a_plan = re.compile("|".join(table("[0-9a-f]{12}").name for table in of_a_plan))
+        id = "[0-9a-f]{12}"
+        copies = [relation.copy_table(f"{id}{beside}") for beside in ("", *relation.BESIDE)]
+        self._of_a_plan = re.compile("|".join(table.name for table in (*copies, colliding.claims_table(id))))
 
     def has(self, schema: str, name: str) -> bool:
         """Tell whether a table of that name may be one of them."""

@@ -9,7 +9,7 @@ locks and its catalogue.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -66,15 +66,24 @@ class Transaction(Protocol):
         connection. False where connections are given up between commits: there is none then.
         """
 
-    def row_hash(self, alias: str, columns: Sequence[str]) -> str:
+    def row_hash(self, alias: str, columns: Collection[str]) -> str:
         """
         Write, as SQL text, a 64-bit hash of *columns* as text; equal rows hash equal within one version of the engine.
+
+        Where *columns* is a mapping to their types a backend may make another, cheaper hash, of columns of just those
+        types: it is compared with none that was made without types.
         """
 
     def by_key(self, *tables: Table) -> AbstractContextManager[None]:
         """
         Say that the statements inside meet a set's rows with those of large *tables* by their keys: whatever plans
         them should use the index, and not read whole tables.
+        """
+
+    def make_room(self, rows: int) -> None:
+        """
+        Say that until the transaction ends statements join so many rows of a snapshot: where the engine has a limit of
+        memory that is too small for that, and nobody chose it, it is raised until then.
         """
 
     def try_cast(self, expression: str, to: Type) -> str:

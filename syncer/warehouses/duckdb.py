@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 DIALECT = "duckdb"
 STRETCH_S = 1.5  # how long a busy loader keeps the file
+APART_S = 0.03  # how long the file is left alone then: longer than any of us waits between two looks at it
 POLL_S = 0.02
 
 # Each checkpoint writes the last, unfinished row group again, so at DuckDB's own 16 MB most of a long load's time is
@@ -45,6 +47,7 @@ POLL_S = 0.02
 CHECKPOINT_THRESHOLD = "64MB"
 MEMORY_LIMIT = "96MB"
 LARGER = ("256MB", "1GB", "4GB")  # taken where nobody set another limit and a group does not fit
+A_ROW = 500  # bytes that a join needs for a row of a snapshot (measured: a million with 384 MB spill, with 500 not)
 INTERRUPTED = "Query interrupted"
 # The engine's words for a file that another process holds, on Linux and macOS and on Windows (where the system's own
 # words come in its language, so that only the engine's are looked for).
@@ -88,8 +91,9 @@ def connect(path: str, *, settings: Settings, clock: Clock) -> DuckDBWarehouse:
 class DuckDBTransaction:
     """An open transaction on the file."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, make_room: Callable[[int], None]) -> None:
         self._connection = connection
+        self.make_room = make_room
         self._temporary: dict[str, None] = {}
 
     def run(self, statement: Statement, parameters: Sequence[Any] = ()) -> int:
@@ -144,7 +148,7 @@ class DuckDBTransaction:
         """The file is closed between commits."""
         return False
 
-    def row_hash(self, alias: str, columns: Sequence[str]) -> str:
+    def row_hash(self, alias: str, columns: Collection[str]) -> str:
         """Write a hash of *columns*."""
         return f"CAST(HASH({', '.join(f'{alias}.{_quote(column)}' for column in columns)}) AS TEXT)"
 
@@ -250,6 +254,8 @@ class DuckDBWarehouse:
         self._wait_s = wait_s
         self._memory_limit = memory_limit
         self._larger = list(LARGER) if memory_limit == MEMORY_LIMIT else []
+        self._is_chosen = memory_limit != MEMORY_LIMIT
+        self._room_mb = 0  # what the last transaction that asked for it had in place of the limit
         self._clock = clock
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._gate = leases.Gate(self._lease_folder())
@@ -263,11 +269,12 @@ class DuckDBWarehouse:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[DuckDBTransaction]:
         """Open a transaction: commits at the end of the block, rolls back on an exception."""
+        self._room_mb = 0
         connection = self._opened()
         try:
             with _interruptible():
                 connection.execute("BEGIN TRANSACTION")
-                transaction = DuckDBTransaction(connection)
+                transaction = DuckDBTransaction(connection, self._make_room)
                 yield transaction
                 transaction.drop_temporary()
                 connection.execute("COMMIT")
@@ -277,11 +284,25 @@ class DuckDBWarehouse:
         except BaseException:
             self._give_up(connection)
             raise
+        if self._room_mb:
+            self.close()
+
+    def _make_room(self, rows: int) -> None:
+        """Raise the limit for a join of so many rows; the usual one holds again when the file is opened anew."""
+        wanted = min(rows * A_ROW // 1_000_000, _most_mb())
+        if not self._is_chosen and wanted > _megabytes(self._memory_limit):
+            self._opened().execute(f"SET memory_limit = '{wanted}MB'")
+            self._room_mb = wanted
 
     def rest(self, *, waiting: bool) -> None:
-        """Close the file when we are waiting, or have held it for `STRETCH_S`."""
-        if self._connection is not None and (waiting or self._clock.monotonic() - self._held_since >= STRETCH_S):
+        """Close the file when we are waiting, or have held it for `STRETCH_S`: then for as long as others may poll."""
+        if self._connection is None:
+            return
+        if waiting:
             self.close()
+        elif self._clock.monotonic() - self._held_since >= STRETCH_S:
+            self.close()
+            self._clock.sleep(APART_S)
 
     def grow(self) -> bool:
         """Open the file anew with a larger limit: a row group of large values does not fit into the usual one."""
@@ -289,6 +310,7 @@ class DuckDBWarehouse:
         return self._has_grown()
 
     def _has_grown(self) -> bool:
+        self._larger = [each for each in self._larger if _megabytes(each) > self._room_mb]
         if not self._larger:
             return False
         self._memory_limit = self._larger.pop(0)
@@ -378,10 +400,12 @@ class DuckDBWarehouse:
         )
 
     def _give_up(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Roll back; close the file where even that fails, so that the next transaction begins afresh."""
+        """Roll back; close the file where even that fails, or room was made: the next transaction begins afresh."""
         try:
             with _interruptible():
                 connection.execute("ROLLBACK")
+            if self._room_mb:
+                self.close()
         except duckdb.Error:
             with contextlib.suppress(WarehouseError):  # why we give up is told by who called
                 self.close()
@@ -427,8 +451,9 @@ class DuckDBWarehouse:
 
     def _refused_statement(self, error: duckdb.Error, text: str) -> WarehouseError:
         if isinstance(error, duckdb.OutOfMemoryException) or _NO_ROOM.search(text):
+            limit = f"{self._room_mb}MB" if self._room_mb else self._memory_limit
             return OutOfMemory(
-                f"{self.name}: DuckDB ran out of the {self._memory_limit} it may use.",
+                f"{self.name}: DuckDB ran out of the {limit} it may use.",
                 hint="Raise memory_limit in [warehouse] of syncer.toml.",
             )
         if not_null := _NOT_NULL.search(text):
@@ -454,6 +479,17 @@ def _interruptible() -> Iterator[None]:
         if INTERRUPTED not in str(error):
             raise
         raise KeyboardInterrupt from error
+
+
+def _megabytes(limit: str) -> int:
+    """Read a limit as it is written here: 96MB, 1GB."""
+    return int(limit[:-2]) * (1_000 if limit.endswith("GB") else 1)
+
+
+def _most_mb() -> int:
+    """Return what may be taken at most: of the machine's memory, where it tells, a quarter."""
+    told = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 16_000_000_000
+    return min(told // 4_000_000, 4_000)
 
 
 def _text(statement: Statement) -> str:

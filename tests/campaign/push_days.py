@@ -3,9 +3,9 @@ Random days of both sides being edited, push and pull in turn: people edit, make
 rows are edited, added, taken away and doubled; faults are on in some pushes, and in some seeds the warehouse of
 yesterday is put back. In every other seed the relation is a view over the load table joined with a table of our own.
 
-Held against a model that knows nothing but what both sides were when (`Model`): what both had in common last is what
-may be overwritten. So no field that a person alone edited is overwritten, both sides agree but for what is reported, a
-push right after a push is empty, and a pull after a push causes no further push.
+Held against a model that knows nothing but what both sides were when (`push_judge.py`): what both had in common last
+is what may be overwritten. So no field that a person alone edited is overwritten, both sides agree but for what is
+reported, a push right after a push is empty, and a pull after a push causes no further push.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +27,13 @@ from syncer.sandbox import Clock, Fault
 from syncer.sandbox.hubspot import HubSpotSite
 from syncer.sandbox.hubspot.model import PortalRecord
 from syncer.tally import Pushed
-from tests.campaign import beds, push_beds, push_history
+from tests.campaign import beds, push_beds
 from tests.campaign.push_beds import Moment
-from tests.campaign.push_history import OURS, History
+from tests.campaign.push_history import History
+from tests.campaign.push_judge import FIELDS, Judge, Model
 from tests.outbound import KEY, START, PushHome, at_home, portal
 
 NAME = "hubspot.companies"
-FIELDS = ("name", "phone", "industry", "size", "since")
 ECHOED = ("industry", "size", "since")  # in a view: as the portal has them, once it was pulled
 VALUES: dict[str, tuple[str | None, ...]] = {
     "name": ("Ada", "O'Neil {x}", "Bob", "Cy"),
@@ -48,8 +47,9 @@ ROWS, EDITS = 12, 8  # rows at the beginning, edits of a side a day
 TRIES = 4
 HOUR_S = 3_600.0
 MUST_REACH = (
-    *("created", "updated", "lost answer", "open conflict", "record archived", "alias followed", "left to a person"),
-    *("restored base", "pull after push", "key doubled", "named by a merged id"),
+    *("created", "updated", "lost answer", "open conflict", "alias followed", "left to a person", "key doubled"),
+    *("restored base", "pull after push", "named by a merged id", "has an archived record", "shares its record"),
+    *("stands in two rows", "blank of ours left", "left, came with a merge", "left, written on a day that is gone"),
 )
 
 
@@ -72,21 +72,6 @@ class Days:
         )
 
 
-@attrs.define
-class Model:
-    """
-    Our own rows, whose record each key is, and what both sides had in common last, by key and field.
-
-    perhaps: what both sides had in a row that the push may have left aside (rejected, in conflict, one of two that
-    share a record).
-    """
-
-    own: list[dict[str, Any]] = attrs.field(factory=list)
-    ids: dict[str, str] = attrs.field(factory=dict)
-    agreed: dict[str, dict[str, Any]] = attrs.field(factory=dict)
-    perhaps: dict[tuple[str, str], set[Any]] = attrs.field(factory=dict)
-
-
 @attrs.define(kw_only=True)
 class World:
     """One seed: both sides, the model, and what people know of the portal: all ids that there ever were."""
@@ -96,19 +81,14 @@ class World:
     history: History
     days: Days
     is_view: bool
-    model: Model = attrs.field(factory=Model)
+    judge: Judge
     ids: list[str] = attrs.field(factory=list)  # of records: live, archived and merged away
     made: int = 0
-    created_at: dict[str, int] = attrs.field(factory=dict)  # by key: how many restores there had been
-    restores: int = 0
 
-    def record_of(self, key: str) -> PortalRecord | None:
-        """Return the record that a key's row is about, archived ones too."""
-        store = self.home.site.store
-        known = self.model.ids.get(key)
-        if known is not None:
-            return store.find("companies", known)
-        return next((each for each in self.home.live() if each.properties.get(KEY) == key), None)
+    @property
+    def model(self) -> Model:
+        """What the judge knows, our own rows among it."""
+        return self.judge.model
 
     def relation(self) -> list[dict[str, Any]]:
         """Ask the warehouse for our side."""
@@ -225,27 +205,18 @@ class World:
         return bool(key) and any(each.properties.get(KEY) == key for each in self.home.live())
 
 
-def normal(name: str, value: Any) -> Any:
-    """Return a value as it is compared; None is blank."""
-    if value is None or value == "":
-        return None
-    return Decimal(str(value)).normalize() if name == "size" else str(value)
-
-
-def push(world: World, *, faults: bool = False) -> Pushed:
-    """Push until it is done, and hold what happened against journal and model."""
+def push(world: World, *, faults: bool = False) -> None:
+    """Push until it is done, and have it judged."""
     home, days = world.home, world.days
     home.later(120)
     ours = world.relation()
-    renamed(world, {row[KEY] for row in ours})
-    before = {key: dict(fields) for key, fields in world.model.agreed.items()}
+    world.judge.begun(ours)
     if faults:
         for match in ("/batch/(create|update)$", "/batch/read$"):
             kind = world.rng.choice(KINDS)
             home.sandbox.faults.add(Fault(kind=kind, match=match, times=None, probability=0.4))  # type: ignore[arg-type]
     runs: list[Pushed] = []
     while len(runs) < TRIES and (not runs or runs[-1].status != "done"):
-        world.history.forget()
         try:
             runs.append(home.push())
         except SyncerError as error:  # before the first run: nothing was tried
@@ -253,107 +224,15 @@ def push(world: World, *, faults: bool = False) -> Pushed:
             home.sandbox.faults.clear()
             continue
         days.pushes += 1
-        judge(world, runs[-1], before)
         home.sandbox.faults.clear()
     days.reached["lost answer"] += home.sandbox.faults.reached["reset_after"] > 0
-    if runs[-1].status != "done":
-        days.wrong.append(f"not done by {len(runs)} pushes: {runs[-1]}")
-    agree(world, ours)
-    return runs[-1]
-
-
-def renamed(world: World, keys: set[str]) -> None:
-    """A row that names the record of one that left is that one under another key: what both sides had stays."""
-    store, model = world.home.site.store, world.model
-    left = {store.merged["companies"].get(id, id): key for key, id in model.ids.items() if key not in keys}
-    for key in keys - set(model.agreed):
-        known = model.ids.get(key, "")
-        was = left.get(store.merged["companies"].get(known, known))
-        if was in model.agreed:
-            model.agreed[key] = dict(model.agreed[was])
-            world.days.reached["row renamed"] += 1
-
-
-def judge(world: World, pushed: Pushed, before: dict[str, dict[str, Any]]) -> None:
-    """Hold one push against the journal, and each value that was overwritten against what both sides had in common."""
-    home, days, model = world.home, world.days, world.model
-    intents = push_history.journal(home)
-    mine = [intent for intent in intents if intent.plan not in world.history.known]
-    days.wrong += push_history.unannounced(world.history.asked, mine, is_timed=False)
-    days.wrong += push_history.overwritten_wrongly(world.history.writes, mine)
-    keys = {intent.signature: intent.key for intent in mine}
-    for write in world.history.writes:
-        key = keys.get(write.signature, "")
-        if write.action == "create":
-            days.reached["created"] += 1
-            if world.created_at.get(key) == world.restores:
-                days.wrong.append(f"{key} was created twice, and no older base was put back between")
-            world.created_at[key] = world.restores
-            model.ids[key] = write.id
-            world.ids.append(write.id)
-            continue
-        days.reached["updated"] += 1
-        days.reached["alias followed"] += model.ids.get(key) in home.site.store.merged["companies"]
-        for name, had in write.before.items():
-            agreed = before.get(key, {}).get(name)
-            if name != KEY and normal(name, had) not in {agreed, *model.perhaps.get((key, name), ())}:
-                days.wrong.append(f"{key}: {name} was {had!r} by {write.by.get(name)}, both sides had {agreed!r} last")
-    days.wrong += push_beds.sums_wrong(home)
-    if pushed.status == "done":
-        days.wrong += push_beds.read_wrong(home, pushed, "stage.companies")
+    is_done = runs[-1].status == "done"
+    if is_done:
+        days.wrong += push_beds.read_wrong(home, runs[-1], "stage.companies")
         days.wrong += push_beds.left_open(home)
-
-
-def agree(world: World, ours: list[dict[str, Any]]) -> None:
-    """
-    Compare both sides, field by field; what differs must be reported, or a person's alone: an edit, or a merge, which
-    brings the values of the other record. Note what is agreed.
-    """
-    home, days, model = world.home, world.days, world.model
-    open_ones = set(home.rows("SELECT key, field FROM syncer.conflicts WHERE state = 'open'"))
-    rejects = {key for (key,) in home.rows("SELECT key FROM syncer.rejects WHERE scope = 'push'")}
-    times = Counter(row[KEY] for row in ours)
-    whose = Counter(record.id for key in times if (record := world.record_of(key)) is not None)
-    days.reached["open conflict"] += bool(open_ones)
-    for row in ours:
-        key = row[KEY]
-        record = world.record_of(key)
-        if times[key] > 1 and key not in rejects:
-            days.wrong.append(f"{key} stands in {times[key]} rows, and is no reject")
-        if key in rejects or (key, "") in open_ones or (record is not None and whose[record.id] > 1):
-            for name in FIELDS:
-                if record is not None and normal(name, row[name]) == normal(name, record.properties.get(name)):
-                    model.perhaps.setdefault((key, name), set()).add(normal(name, row[name]))
-            continue
-        if record is None:
-            days.wrong.append(f"{key} has no record, and nothing says so")
-            continue
-        if record.is_archived:
-            days.reached["record archived"] += 1
-            continue
-        model.ids.setdefault(key, record.id)
-        known = model.agreed.setdefault(key, {})
-        for name in FIELDS:
-            days.compared += 1
-            mine, theirs = normal(name, row[name]), normal(name, record.properties.get(name))
-            if mine == theirs:
-                known[name] = mine
-                model.perhaps.pop((key, name), None)
-            elif (key, name) in open_ones:
-                continue
-            elif mine == known.get(name) and (is_persons(record, name) or record.id != model.ids.get(key)):
-                days.reached["left to a person"] += 1
-            elif mine == known.get(name) and world.restores:  # we wrote it on a day that the base knows nothing of
-                days.reached["left, written on a day that is gone"] += 1
-            else:
-                days.wrong.append(f"{key}: {name} is {mine!r} here and {theirs!r} there, unexplained: "
-                                  f"agreed {known.get(name, 'never')!r}")  # fmt: skip
-
-
-def is_persons(record: PortalRecord, name: str) -> bool:
-    """Tell whether it was not us who wrote a field last."""
-    entries = record.history.get(name)
-    return not entries or entries[-1].source_type != OURS
+    else:
+        days.wrong.append(f"not done by {len(runs)} pushes: {runs[-1]}")
+    world.judge.ended(ours, is_done=is_done)
 
 
 def one_day(world: World, day: int) -> None:
@@ -372,17 +251,21 @@ def one_day(world: World, day: int) -> None:
     empty(world, "a push after the push")
     if world.is_view:
         world.pull()
-        empty(world, "a push after a pull after the push")
+        empty(world, "a push after a pull after the push", is_read_again=True)
         days.reached["pull after push"] += 1
     days.days += 1
 
 
-def empty(world: World, what: str) -> None:
-    """Push, and say what was sent; a view lost the record whose key a person took away or merged, and is another."""
+def empty(world: World, what: str, *, is_read_again: bool = False) -> None:
+    """
+    Push, and say what was sent. is_read_again: a view lost the record whose key a person took away or merged, and has
+    our own values there again.
+    """
     push(world)
+    asked = [each.signature for each in world.history.asked]
     keyed = {each.id for each in world.home.live() if each.properties.get(KEY) in world.model.ids}
-    sent = [each.signature for each in world.history.asked if not world.is_view or each.signature[2] in {"", *keyed}]
-    world.days.reached["view lost its record"] += len(world.history.asked) - len(sent)
+    sent = [each for each in asked if not is_read_again or each[2] in {"", *keyed}]
+    world.days.reached["view lost its record"] += len(asked) - len(sent)
     if sent:
         world.days.wrong.append(f"{what} is not empty: {sent[:3]}")
 
@@ -413,8 +296,9 @@ def live(seed: int, number_of_days: int, backend: str, days: Days, *, older: boo
     try:
         with at_home(folder, backend, site=site_of(seed)) as plain:
             home = plain.with_words(max_missing_share="off", max_gone_share="off")
-            is_view = seed % 2 == 0
-            world = World(home=home, rng=rng, history=History.of(home.site), days=days, is_view=is_view)
+            history = History.of(home.site)
+            judge = Judge(home=home, history=history, wrong=days.wrong, reached=days.reached)
+            world = World(home=home, rng=rng, history=history, days=days, judge=judge, is_view=seed % 2 == 0)
             world.begin()
             for day in range(1, number_of_days + 1):
                 at = len(days.wrong)
@@ -428,6 +312,7 @@ def live(seed: int, number_of_days: int, backend: str, days: Days, *, older: boo
                 days.wrong[at:] = [f"seed {seed}, day {day}: {what}" for what in days.wrong[at:]]
                 if len(days.wrong) > at:
                     break  # what comes after may only follow from it
+            days.compared += judge.compared
             for moment, _ in kept:
                 push_beds.forget(home, moment)
     finally:
@@ -439,13 +324,13 @@ def restored(world: World, kept: tuple[Moment, Model]) -> None:
     moment, model = kept
     own, ids = world.model.own, world.model.ids
     push_beds.put_back(world.home, moment)
-    world.model = copy.deepcopy(model)
+    world.judge.model = copy.deepcopy(model)
     if world.rng.random() < 0.5:
         world.model.own = own
         given = {row[KEY]: row["hs_object_id"] for row in own if row.get("hs_object_id")}
         world.model.ids |= {key: ids[key] for key in given if key not in world.model.ids}
         world.fill_again()
-    world.restores += 1
+    world.judge.restores += 1
     world.days.reached["restored base"] += 1
 
 

@@ -114,11 +114,6 @@ def claims_a_write(home: PushHome, key: str, rng: random.Random) -> None:
     _set_agreed(home, key, {**_agreed(home, key), "phone": f"claimed {key}"})
 
 
-def in_flight(home: PushHome, key: str, rng: random.Random) -> None:
-    """An intent whose outcome nobody knows, of a run that is over."""
-    home.rows("UPDATE syncer.changes SET state = 'sending' WHERE key = ? AND state = 'done'", [key])
-
-
 def forgotten_here(home: PushHome, key: str, rng: random.Random) -> None:
     """A record that we made, and that neither the relation nor the snapshot knows any more."""
     home.rows(f"DELETE FROM {RELATION} WHERE client_id = ?", [key])
@@ -139,7 +134,6 @@ DAMAGES: tuple[Damage, ...] = (
     another_id,
     counts_as_pushed,
     claims_a_write,
-    in_flight,
     forgotten_here,
 )
 

@@ -341,10 +341,14 @@ def test_a_row_hash_tells_rows_apart(warehouse: Warehouse) -> None:
 def test_a_row_hash_tells_values_apart(warehouse: Warehouse, kind: Any, one: Any, other: Any) -> None:
     """A hash of a number without its sign would hide a change for ever."""
     name = f"a {kind.value}"
+    types = {"id": BIGINT, name: kind}
     with warehouse.transaction() as t:
-        t.stage("s", odd_rows({"id": 1, name: one}, {"id": 1, name: other}), {"id": BIGINT, name: kind})
-        hashes = t.rows(sql.statement(f"SELECT {t.row_hash('s', ['id', name])} FROM s"))
-    assert len(set(hashes)) == 2
+        t.stage("s", odd_rows({"id": 1, name: one}, {"id": 1, name: other}, {"id": 1, name: None}), types)
+        for columns in (list(types), types):  # with and without what the types are
+            made = t.row_hash("s", columns)
+            hashes = t.rows(sql.statement(f"SELECT {made} FROM s"))
+            assert hashes == t.rows(sql.statement(f"SELECT {made} FROM s"))
+            assert len(set(hashes)) == 3
 
 
 def test_a_lease_is_held_by_one(settings: Settings, warehouse: Warehouse) -> None:

@@ -188,6 +188,20 @@ def test_a_row_hash_tells_where_a_value_ends(warehouse: Warehouse) -> None:
         assert len(set(hashes)) == len(PARTS)
         t.stage("s", pa.table({"a": [1, 12], "b": [23, 3]}), {"a": BIGINT, "b": BIGINT})
         assert len(set(ask(t, f"SELECT {t.row_hash('s', ['a', 'b'])} FROM s AS s"))) == 2
+        stage(t, **{name: [row[place] for row in PARTS] for place, name in enumerate("abc")})
+        typed = t.row_hash("s", dict.fromkeys("abc", TEXT))
+        assert len(set(ask(t, f"SELECT {typed} FROM s AS s"))) == len(PARTS)
+
+
+def test_a_transaction_with_room_is_one_like_others(warehouse: Warehouse) -> None:
+    """However many rows there are: it is all kept, and the next one follows."""
+    for rows in (0, 1, 1_000_000, 10_000_000_000):
+        with warehouse.transaction() as t:
+            t.create(PAIRS)
+            t.make_room(rows)
+            t.run(sql.insert(PAIRS), [rows, "b", "v"])
+    with warehouse.transaction() as t:
+        assert ask(t, f"SELECT COUNT(*) FROM {sql.table_name(PAIRS)}") == [(4,)]
 
 
 @pytest.mark.parametrize("comment", ["x" * 3_760, "😀" * 2_000, "x" + "😀" * 2_000])

@@ -150,6 +150,33 @@ def test_no_byte_of_the_person_is_left_in_what_pushes_keep(people: PushHome) -> 
     assert forget(people, id).records == 1  # also where a killed one is finished
 
 
+def test_the_value_of_a_reject_is_forgotten_with_its_person(people: PushHome) -> None:
+    """A row that was never written has no record of its own in any plan; its key and what did not fit are theirs."""
+    define = people.site.store.define
+    options = [{"value": "gold", "label": "Gold"}]
+    define(
+        "contacts",
+        Definition(
+            name="tier", label="Tier", type="enumeration", field_type="select", group_name="x", options=options
+        ),
+    )
+    people.site.store.create("contacts", {"email": EMAIL}, source_type="CRM_UI")
+    people.rows("CREATE SCHEMA IF NOT EXISTS stage")
+    people.rows("CREATE TABLE stage.people (email TEXT, firstname TEXT, tier TEXT)")
+    for key, name, tier in ((ADA[0], ADA[1], "Quirijns eigen"), (BOB[0], BOB[1], "tin")):
+        people.rows("INSERT INTO stage.people VALUES (?, ?, ?)", (key, name, tier))
+    assert push(people).counts.rejected == 2
+    push(people, is_rehearsal=True)
+    told = "SELECT key, value FROM syncer.rejects WHERE scope = 'push' ORDER BY key"
+    assert people.rows(told) == [(BOB[0], "tin"), (EMAIL, "Quirijns eigen")]
+    pull(people)
+    has(people)
+    forget(people, id_of(people, EMAIL))
+    assert people.rows(told) == [(BOB[0], "tin")]
+    assert texts_with(people, EMAIL, "Quirijn") == []
+    assert left(people) == {}
+
+
 def test_the_rest_of_a_stored_plan_is_applied(people: PushHome) -> None:
     """Its checksum is made anew with what is taken out; the person's change is rejected, and nothing of it is sent."""
     planned = lived(people)

@@ -9,6 +9,7 @@ import pytest
 
 from syncer import colliding, outbound
 from syncer.sandbox.hubspot.model import Definition
+from syncer.sources.hubspot.kinds import MERGED_IDS
 from tests.outbound import PushHome
 
 IDS = "SELECT key, id FROM syncer.snapshots ORDER BY key"
@@ -24,8 +25,8 @@ def reasons(home: PushHome, plan: str) -> dict[str, str]:
     return {problem["key"]: problem["reason"] for problem in home.problems(plan)}
 
 
-def define(home: PushHome, name: str, type: str = "string") -> None:
-    """Add a property with unique values to the portal."""
+def define(home: PushHome, name: str, type: str = "string", *, is_unique: bool = True) -> None:
+    """Add a property to the portal, with unique values unless it is said."""
     home.site.store.define(
         "companies",
         Definition(
@@ -34,7 +35,7 @@ def define(home: PushHome, name: str, type: str = "string") -> None:
             type=type,
             field_type="text" if type == "string" else type,
             group_name="companies_information",
-            has_unique_value=True,
+            has_unique_value=is_unique,
         ),
     )
 
@@ -139,6 +140,72 @@ def test_rows_whose_records_were_merged_into_one_are_a_conflict_that_names_both(
         told = reasons(home, done.plan)
         assert all(one in told[key] and two in told[key] for key in ("1", "2"))
     assert {row[0] for row in home.rows("SELECT key FROM syncer.conflicts WHERE state = 'open'")} == {"1", "2"}
+
+
+def test_a_row_whose_record_was_merged_twice_names_an_unchanged_one_of_them(home: PushHome) -> None:
+    """The survivor of a survivor tells of all that went into it; only one of the three rows differs."""
+    define(home, MERGED_IDS, is_unique=False)
+    home.relation(rows(1, 2, 3))
+    home.push()
+    one, two, three = (home.company(key).id for key in ("1", "2", "3"))
+    first = home.site.store.merge("companies", two, three)
+    survivor = home.site.store.merge("companies", first.id, one)
+    told = {"2": two, "3": three}
+    home.change("1", name="A")
+    for _ in range(2):
+        home.sent()
+        done = home.push()
+        assert (done.counts.conflicts, done.counts.updated, done.counts.unchanged, done.counts.read) == (1, 0, 2, 3)
+        found = [each["reason"] for each in home.problems(done.plan) if "merged into one" in each["reason"]]
+        assert all(any(f"({key})" in each and id in each for each in found) for key, id in told.items())
+        assert home.writes() == []
+    assert home.site.store.records["companies"][survivor.id].properties["name"] != "A"
+
+
+def test_a_conflict_with_an_unchanged_row_of_a_merged_record_ends_when_either_row_is_mended(home: PushHome) -> None:
+    """One of both leaves the relation, or the row that differs is as it was: nobody has to close it by hand."""
+    is_open = "SELECT key FROM syncer.conflicts WHERE state = 'open' AND field = ''"
+    define(home, MERGED_IDS, is_unique=False)
+    home.relation(rows(1, 2))
+    home.push()
+    survivor = home.site.store.merge("companies", home.company("1").id, home.company("2").id)
+    home.change("2", name="B")
+    assert (home.push().exit_code, home.rows(is_open)) == (3, [("2",)])
+    home.change("2", name="Company 2")
+    assert (home.push().counts.unchanged, home.rows(is_open)) == (2, [])
+    home.change("1", name="A")
+    assert (home.push().exit_code, home.rows(is_open)) == (3, [("1",)])
+    home.relation(rows(1, name="A"))
+    done = home.with_words(max_missing_share="off").push()
+    assert (done.counts.updated, done.counts.conflicts, home.rows(is_open)) == (1, 0, [])
+    assert home.site.store.records["companies"][survivor.id].properties["name"] == "A"
+
+
+def test_a_new_row_that_finds_what_an_unchanged_rows_record_was_merged_into_is_rejected(home: PushHome) -> None:
+    """The unchanged row goes on naming the record that was merged away; the new one finds the survivor by its key."""
+    define(home, MERGED_IDS, is_unique=False)
+    home.relation(rows(1))
+    home.push()
+    known = home.company("1").id
+    home.site.store.merge("companies", home.make("2").id, known)
+    home.relation([{**row, "name": "Two"} if row["client_id"] == "2" else row for row in rows(1, 2)])
+    done = home.with_words(adopt="ours").push()
+    assert (done.counts.rejected, done.counts.updated, done.counts.unchanged) == (1, 0, 1)
+    [reason] = reasons(home, done.plan).values()
+    assert "(1)" in reason and known in reason
+
+
+def test_what_was_merged_is_read_along_and_costs_no_request(home: PushHome) -> None:
+    """Where nothing was merged a push asks what it must: one read of the rows that differ, one write."""
+    define(home, MERGED_IDS, is_unique=False)
+    home.relation(rows(*range(30)))
+    home.push()
+    for number in range(10):
+        home.change(str(number), name="new")
+    home.sent()
+    assert home.push().counts.updated == 10
+    of_records = [each for each in home.sent() if "/objects/" in each]
+    assert [each.rpartition("/batch/")[2] for each in of_records] == ["read", "update"]
 
 
 def test_a_merged_record_settles_no_conflict_by_what_it_happens_to_hold(home: PushHome) -> None:
@@ -308,6 +375,13 @@ def test_keys_of_other_rows_are_not_named_where_they_are_personal() -> None:
     clash = colliding.Clash(
         key="a@x.com", what="", value="9", asked="9", rows=2, other="b@x.com", other_asked="9", is_held=False
     )
-    for each in (clash, attrs.evolve(clash, is_held=True), attrs.evolve(clash, other_asked="8")):
+    merged = attrs.evolve(clash, what=colliding.MERGED, value="8", is_held=True)
+    for each in (
+        clash,
+        attrs.evolve(clash, is_held=True),
+        attrs.evolve(clash, other_asked="8"),
+        attrs.evolve(merged, other_asked="8"),
+        attrs.evolve(merged, asked="", other_asked="8"),
+    ):
         assert "b@x.com" not in colliding._problem(each, hides=True).reason
         assert "b@x.com" in colliding._problem(each, hides=False).reason

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from typing import Any
 
 import pytest
 
-from syncer import outbound, plans, relation
+from syncer import outbound, plans, relation, snapshots, sql
 from syncer.errors import OutOfMemory, RequestError
 from syncer.sandbox.hubspot.model import Definition
 from syncer.sources.hubspot.definitions import column_of
@@ -266,6 +267,37 @@ def test_a_hash_that_another_engine_made_costs_no_request(home: PushHome) -> Non
     done = home.push()
     assert (done.counts.updated, done.counts.unchanged, asked(home)) == (1, MANY - 1, ["read", "update"])
     assert home.rows("SELECT COUNT(*) FROM syncer.snapshots WHERE row_hash LIKE '00000000-%'") == [(0,)]
+
+
+def test_a_hash_of_texts_is_told_from_one_of_types(home: PushHome) -> None:
+    """Snapshots of before hold hashes of all columns as texts: those rows are looked at once, and nothing is asked."""
+    home = many(home, "CAST(g.i AS BIGINT) AS size", "CAST('2026-03-01' AS DATE) AS since")
+    names, engine = ["client_id", "name", "phone", "since", "size"], "1234567890"
+    with contextlib.closing(home.warehouse()) as warehouse, warehouse.transaction() as t:
+        as_texts = t.row_hash("r", names)
+        name = snapshots._hash_name(engine, names)
+        t.run(sql.statement("UPDATE syncer.hashes SET name = ?, engine = ?"), [name, engine])
+        t.run(
+            sql.statement(
+                f"UPDATE syncer.snapshots AS s SET row_hash = '{name}' || {as_texts} FROM stage.companies AS r "
+                "WHERE r.client_id = s.key"
+            )
+        )
+    home.rows("UPDATE stage.companies SET size = -size WHERE client_id = '10'")
+    done = home.push()
+    assert (done.counts.updated, done.counts.unchanged, asked(home)) == (1, MANY - 1, ["read", "update"])
+    assert (home.push().counts.unchanged, asked(home)) == (MANY, [])
+    [(now,)] = home.rows("SELECT name FROM syncer.hashes")
+    assert now != name
+    assert home.rows("SELECT DISTINCT SUBSTR(row_hash, 1, 9) FROM syncer.snapshots") == [(now,)]
+
+
+def test_a_column_of_another_type_with_the_same_values_costs_no_request(home: PushHome) -> None:
+    """Values of two types never share a hash: the rows are looked at, and found equal."""
+    home = many(home, "CAST(g.i AS BIGINT) AS size")
+    home.rows("ALTER TABLE stage.companies ALTER COLUMN size TYPE TEXT")
+    for _ in range(2):
+        assert (home.push().counts.unchanged, asked(home)) == (MANY, [])
 
 
 def test_another_text_of_the_same_value_is_no_change_and_costs_no_request(home: PushHome) -> None:

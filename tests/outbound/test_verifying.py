@@ -224,7 +224,6 @@ DAMAGES = {
     "nothing is agreed": "DELETE FROM syncer.agreed WHERE key = '2'",
     "not in the snapshot": "DELETE FROM syncer.snapshots WHERE key = '2'",
     "no record": "UPDATE syncer.snapshots SET id = NULL WHERE key = '2'",
-    "in flight": "UPDATE syncer.changes SET state = 'sending' WHERE key = '2'",
 }
 
 

@@ -202,6 +202,17 @@ def test_a_value_that_hubspot_would_refuse_does_not_fit(home: HubSpotHome, name:
     assert reason in unfit[name] and str(value)[:20] not in unfit[name].replace("'A'", "")
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("a\0b", "a\\x00b"), ("\ud800", "\\ud800"), (b"\x01\xff", "0x01ff"), ("x" * 65_537, "x" * 65_537)],
+    ids=["nul", "half", "binary", "long"],
+)
+def test_what_does_not_fit_comes_along_as_a_text_that_can_be_kept(home: HubSpotHome, value: Any, shown: str) -> None:
+    """Whole, and what no text can carry as its code: the reject is kept in a warehouse."""
+    [unfit] = target(home).shape("companies").typing(["name"])([value])[1]
+    assert unfit.value == shown
+
+
 def test_an_address_of_a_contact_must_be_one(home: HubSpotHome) -> None:
     """HubSpot finds contacts by it, and refuses what is none."""
     assert "email" in typed(home, "contacts", email="no address")[1]

@@ -7,6 +7,7 @@ that (`portal.py`), sending (`writing.py`). Source: HubSpot's guides "Properties
 
 from __future__ import annotations
 
+import decimal
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -195,9 +196,17 @@ def _take(column: str, value: Any, ours: Of, found: dict[str, Ours], unfit: list
     try:
         made = ours(value)
     except Misfit as error:
-        unfit.append(Unfit(column, str(error)))
+        unfit.append(Unfit(column, str(error), _as_it_stands(value)))
     else:
         found[column] = made if made.normal else normal.BLANK
+
+
+def _as_it_stands(value: Any) -> str:
+    """Return a value as a text that every warehouse keeps; what no text can carry is written as its code."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"0x{bytes(value).hex()}"
+    text = str(value) if isinstance(value, decimal.Decimal) else normal.plain(value)
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 def _obeying(ours: Of, own_rules: Sequence[Rule], now: Now) -> Of:

@@ -17,9 +17,9 @@ from syncer import values
 from syncer.errors import NotAllowed, NotFound, RequestError, SyncerError, Unavailable
 from syncer.plan import ARCHIVE, CREATE, UPDATE, Change
 from syncer.sources import Record
-from syncer.sources.hubspot.batches import BATCH, BATCH_WITH_HISTORY, NOT_FOUND, Wanted, one, read
+from syncer.sources.hubspot.batches import BATCH, BATCH_WITH_HISTORY, NOT_FOUND, Wanted, merged_ids, one, read
 from syncer.sources.hubspot.calls import Calls, a_list, an_object
-from syncer.sources.hubspot.kinds import Kind
+from syncer.sources.hubspot.kinds import MERGED_IDS, Kind
 from syncer.sources.hubspot.refusals import parsed, refusal
 from syncer.target import DONE, MISSED, REFUSED, BatchRefused, Found, Outcome, Shape, Uncertain
 from syncer.transport import Answer
@@ -78,7 +78,7 @@ def _moments(record: Record) -> dict[str, str]:
 
 
 def _by_id(calls: Calls, kind: Kind, ids: Sequence[str], properties: Sequence[str]) -> dict[str, Found]:
-    wanted = Wanted(kind=kind, properties=properties)
+    wanted = Wanted(kind=kind, properties=list(dict.fromkeys([*properties, MERGED_IDS])))
     came = read(calls, wanted, ids)
     found = {str(record["id"]): _found(record) for record in came.records}
     into = {str(state.key[0]): state.into for state in came.states if state.into is not None}
@@ -106,7 +106,7 @@ def _by_property(
     if not asked:
         return {}
     also = [OTHER_ADDRESSES] if by == "email" and OTHER_ADDRESSES in shape.properties else []
-    wanted = list(dict.fromkeys([*properties, by, *also]))
+    wanted = list(dict.fromkeys([*properties, by, MERGED_IDS, *also]))
     body = {
         "inputs": [{"id": key} for key in asked.values()],
         "properties": wanted,
@@ -334,6 +334,7 @@ def _found(record: Record, *, is_archived: bool = False, moved_at: Mapping[str, 
         properties=properties if isinstance(properties, dict) else {},
         is_archived=is_archived or record.get("archived") is True,
         moved_at=moved_at or {},
+        merged=merged_ids(record),
     )
 
 

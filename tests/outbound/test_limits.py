@@ -1,0 +1,121 @@
+"""Too large a plan is refused: each limit, at its border, with its number, and until a person forces that plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from syncer import limits
+from syncer.limits import Size
+from tests.outbound import KEY, PushHome
+
+
+def rows(count: int, **more: Any) -> list[dict[str, Any]]:
+    return [{KEY: str(number), "name": f"Company {number}", "phone": "+31 1", **more} for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("size", "trip"),
+    [
+        (Size(updates=30, found=100), ""),
+        (Size(updates=31, found=100), "max_update_share: 31 updates are 31% of 100 rows whose record was found, "),
+        (Size(creates=30, found=100), ""),
+        (Size(creates=31, found=100), "max_create_share: 31 creates are 31% of 100 rows whose record was found, "),
+        (Size(missing=3, known=10), ""),
+        (Size(missing=4, known=10), "max_missing_share: 4 rows gone are 40% of 10 rows of the last run, "),
+        (Size(updates=9, creates=9, found=9, missing=9, known=9), ""),
+        (Size(creates=1_000, found=10_000), ""),
+        (Size(creates=1_001, found=10_000), "max_creates: 1,001 creates, and at most 1,000 are let through"),
+        (Size(archives=1), "max_archives: 1 archives, and at most 0 are let through"),
+        (Size(merges=1), "max_merges: 1 merges, and at most 0 are let through"),
+        (Size(disassociations=1_000), ""),
+        (Size(disassociations=1_001), "max_disassociations: 1,001 associations to remove, and at most 1,000 "),
+    ],
+)
+def test_each_limit_holds_from_its_border_on(size: Size, trip: str) -> None:
+    """A share counts from ten rows on, a number from the first; a message has the limit and the figures."""
+    found = limits.trips(size, {})
+    assert (found == []) if not trip else (len(found) == 1 and found[0].startswith(trip)), found
+
+
+@pytest.mark.parametrize("name", limits.DEFAULTS)
+def test_each_limit_can_be_switched_off(name: str) -> None:
+    """And then that one alone."""
+    huge = Size(updates=99_999, creates=99_999, archives=9, merges=9, disassociations=99_999, missing=99, found=10,
+                known=10)  # fmt: skip
+    on = {each.partition(":")[0] for each in limits.trips(huge, {"max_updates": 5})}
+    off = {each.partition(":")[0] for each in limits.trips(huge, {"max_updates": 5, name: "off"})}
+    assert on == set(limits.DEFAULTS) and off == on - {name}
+
+
+def test_shares_hold_for_pushes_only() -> None:
+    """An operation is about few records of many; its numbers hold."""
+    found = limits.trips(Size(updates=99, found=100, archives=1), {}, has_shares=False)
+    assert [each.partition(":")[0] for each in found] == ["max_archives"]
+
+
+def test_many_updates_are_refused_until_that_plan_is_forced(home: PushHome) -> None:
+    """And nothing is written before."""
+    home.relation(rows(20))
+    home.push()
+    for number in range(7):
+        home.change(str(number), phone="+31 2")
+    small = home.with_words(max_update_share=0.3)
+    home.sent()
+    refused = small.push()
+    assert (refused.status, refused.exit_code, home.writes()) == ("refused", 4, [])
+    assert refused.trips[0].startswith("max_update_share: 7 updates are 35% of 20 rows")
+    forced = small.push(plan=refused.plan, is_forced=True)
+    assert (forced.counts.updated, forced.exit_code) == (7, 0)
+
+
+def test_rows_that_are_gone_are_refused_also_where_nothing_is_done_about_them(home: PushHome) -> None:
+    """A table of which a third is gone is one that was loaded badly."""
+    home.relation(rows(20))
+    home.push()
+    home.relation(rows(13))
+    refused = home.with_words(max_missing_share=0.3).push()
+    assert (refused.exit_code, refused.trips[0][:37]) == (4, "max_missing_share: 7 rows gone are 35")
+
+
+@pytest.mark.parametrize("count", [3, 20])
+@pytest.mark.parametrize("on_missing", ["leave", "clear", "archive"])
+def test_an_empty_relation_is_refused_however_few_rows_there_were(home: PushHome, count: int, on_missing: str) -> None:
+    """It is the sign of a load that failed; nothing is written, and both ways on are told."""
+    home.relation(rows(count))
+    home.push()
+    home.rows("DELETE FROM stage.companies")
+    words = home.with_words(on_missing=on_missing, max_missing_share=0.3, max_archives="off", max_update_share="off")
+    home.sent()
+    refused = words.push()
+    assert (refused.status, refused.exit_code, home.writes(), len(home.live())) == ("refused", 4, [], count)
+    assert f"max_missing_share: the relation is empty, and {count} rows were there at the last run" in refused.trips
+    off = home.with_words(on_missing="leave", max_missing_share="off").push()
+    assert (off.exit_code, len(home.live())) == (0, count)
+
+
+def test_a_column_that_became_blank_in_all_rows_is_refused(home: PushHome) -> None:
+    """Also where few records have a value in it, so that no share of updates is reached."""
+    home.relation([*rows(12), *({**row, KEY: f"x{row[KEY]}", "phone": None} for row in rows(50))])
+    home.push()
+    home.rows("UPDATE stage.companies SET phone = NULL")
+    words = home.with_words(max_missing_share=0.3, max_update_share=0.3)
+    home.sent()
+    refused = words.push()
+    assert (refused.status, refused.exit_code, home.writes()) == ("refused", 4, [])
+    assert refused.trips == (
+        "max_missing_share: column phone is blank in all 62 rows, and 12 records would lose their phone",
+    )
+    assert len({*home.values("phone").values()} - {None}) == 1
+    forced = words.push(plan=refused.plan, is_forced=True)
+    assert (forced.counts.updated, {*home.values("phone").values()} - {None, ""}) == (12, set())
+
+
+def test_a_few_records_that_lose_the_last_values_of_a_column_do_not_wait_for_a_person(home: PushHome) -> None:
+    """As with shares: below ten it is everyday work."""
+    home.relation([*rows(9), *({**row, KEY: f"x{row[KEY]}", "phone": None} for row in rows(50))])
+    home.push()
+    home.rows("UPDATE stage.companies SET phone = NULL")
+    cleared = home.with_words(max_missing_share=0.3, max_update_share=0.3).push()
+    assert (cleared.counts.updated, cleared.exit_code) == (9, 0)
