@@ -30,6 +30,7 @@ from syncer.warehouses import Warehouse
 
 IN_FLIGHT = 3  # writes to one kind of records at once: HubSpot locks a kind that many write to
 FRESH_S = 60.0  # a record that was read longer ago is read again before it is written
+NEVER_S = -1.0  # each record is read again
 PATIENCE_S = 0.05  # how long an answer is waited for before the warehouse is let go: closing a file costs as much
 TRIES = 3  # of a batch whose answer was lost, and that reading back showed not to be done
 ORDER = (CREATE, UPDATE, ASSOCIATE, DISASSOCIATE, MERGE, ARCHIVE)
@@ -186,7 +187,7 @@ class Applying:
         states = {number: made.get(number, ("", None))[0] for number in change.after}
         if any(state in plan.OPEN_STATES or state == plan.LEFT_OUT for state in states.values()):
             return attrs.evolve(change, state=plan.LEFT_OUT)
-        failed = [number for number, state in states.items() if state != DONE]
+        failed = [number for number, state in states.items() if state not in plan.AGREED_STATES]
         if failed:
             reason = f"It comes after change {failed[0]}, which was not done."
             return attrs.evolve(change, state=plan.FAILED, reason=reason)
@@ -203,14 +204,13 @@ class Applying:
             now = settling.edges_as_planned(self.target, self.shape.kind, edges, beside=drawn.beside)
             known = {change.number: change for change in now}
             return [known.get(change.number, change) for change in batch]
-        asked = [change for change in open_ones if change.action in (UPDATE, ARCHIVE)]
+        looked_at = (UPDATE, ARCHIVE) if self.match_on is None else (UPDATE, ARCHIVE, CREATE)
+        asked = [change for change in open_ones if change.action in looked_at]
         if is_fresh or not asked:
             return batch
-        properties = sorted({name for change in asked for name in change.fields})
-        ids = list(dict.fromkeys(change.id or "" for change in asked))
-        found = self.target.find(self.shape.kind, ids, by=None, properties=properties)
+        found = settling.read_back(self.target, self.shape, asked, match_on=self.match_on)
         checked = {
-            change.number: settling.looks_as_planned(change, found.get(change.id or ""), self.shape)
+            change.number: settling.looks_as_planned(change, found.get(settling.looked_up(change)), self.shape)
             for change in asked
         }
         return [checked.get(change.number, change) for change in batch]
@@ -299,7 +299,7 @@ class Applying:
             attrs.evolve(each, state=plan.PENDING) if each.state == plan.PLANNED else each for each in sent.changes
         ]
         settled = [each for each in changes if each.state != SENDING]
-        done = [each for each in settled if each.state == DONE]
+        done = [each for each in settled if each.state in plan.AGREED_STATES]
         with self.warehouse.transaction() as t:
             plans.set_states(t, self.header.plan, settled, run=self.run, now=now)
             linking.note_made(t, self.header.plan, done)

@@ -38,7 +38,7 @@ VERBS = {
     "status": ("status", "Show how things stand, also while a pull runs."),
     "check": ("check", "Try everything, and say what does not work."),
     "init": ("init", "Write a commented syncer.toml."),
-    "sandbox": ("sandbox", "Run a Jira and a GitLab here, to rehearse with."),
+    "sandbox": ("sandbox", "Run HubSpot, Jira, GitLab, Friday Pulse and AnythingLLM here, to rehearse with."),
     "demo": ("demo", "Show how it works; nothing needs to be set up."),
 }
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
@@ -140,7 +140,7 @@ class Conversion:
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         """Convert; typer calls this."""
-        if param.nargs == -1:
+        if param.nargs == -1 or getattr(param, "multiple", False):
             return list(value or ())
         if value is None or isinstance(value, self._kind):
             return value

@@ -192,7 +192,9 @@ class Deciding:
     def _reasons(self, row: Row, found: Found | None, by_key: Found | None) -> Iterator[tuple[str, str, str | None]]:
         match_on = self._outbound.match_on or ""
         if row.key is None:
-            yield match_on, f"{row.times} rows have no key." if row.times > 1 else "The row has no key.", None
+            several = f" in {row.times} rows: nothing tells which records they are."
+            tells = several if row.times > 1 else ": nothing tells which record it is."
+            yield match_on, f"{match_on or 'The id'} is blank{tells}", None
             return
         if row.row_hash is None:
             return

@@ -16,7 +16,7 @@ import attrs
 
 from syncer.errors import UsageError
 from syncer.mapping import EdgeColumn, Outbound
-from syncer.target import EdgeType, Target
+from syncer.target import EdgeType, Shape, Target
 
 PREFIX = "edge:"  # of an edge column in what both sides agreed on: no property is called so
 
@@ -65,6 +65,14 @@ def columns_of(outbound: Outbound, target: Target, others: Mapping[str, Outbound
     return [_column(edge, outbound, target, others) for edge in outbound.edges]
 
 
+def how_unique(shape: Shape, name: str) -> str:
+    """Say what is to be done about a property that should be unique, and is not, or is not there."""
+    if name not in shape.properties:
+        return "`syncer run hubspot.create_properties --dry-run` shows how it would be made."
+    unique = ", ".join(sorted(each.name for each in shape.properties.values() if each.is_unique))
+    return f"That is fixed when a property is made: name another, or make one; unique here: {unique or 'none'}."
+
+
 def _column(edge: EdgeColumn, outbound: Outbound, target: Target, others: Mapping[str, Outbound]) -> Column:
     type = _type_of(edge, outbound.kind, target.edge_types(outbound.kind, edge.to))
     is_own = edge.to == outbound.kind
@@ -75,7 +83,7 @@ def _column(edge: EdgeColumn, outbound: Outbound, target: Target, others: Mappin
         if found is None or not found.is_unique:
             raise UsageError(
                 f"The column {edge.column} names {edge.to} by {by}, which is no unique property of theirs.",
-                hint="`syncer run hubspot.create_properties --dry-run` shows how it would be made.",
+                hint=how_unique(target.shape(edge.to), by),
             )
     return Column(
         name=edge.column,
@@ -93,8 +101,8 @@ def _type_of(edge: EdgeColumn, kind: str, types: Sequence[EdgeType]) -> EdgeType
         raise UsageError(f"The edge column {edge.column}: there are no associations {between}.")
     if edge.is_primary and edge.label:
         raise UsageError(f"The edge column {edge.column} has a label and is primary: an edge is one of the two.")
-    labels = sorted({each.label for each in types if each.label})
-    known = f"There is: {', '.join(labels)}." if labels else "There are none."
+    labels = sorted({f"'{each.label}'" for each in types if each.label})
+    hint = f"Labels: {', '.join(labels)}." if labels else "None of them has a label."
     if edge.is_primary:
         found, what = [each for each in types if each.is_primary], "no primary association"
     else:
@@ -102,7 +110,7 @@ def _type_of(edge: EdgeColumn, kind: str, types: Sequence[EdgeType]) -> EdgeType
         found = found or [each for each in types if each.label.casefold() == edge.label.casefold()]
         what = f"no label '{edge.label}'" if edge.label else "no association without a label"
     if not found:
-        raise UsageError(f"The edge column {edge.column}: there is {what} {between}.", hint=f"Labels: {known}")
+        raise UsageError(f"The edge column {edge.column}: there is {what} {between}.", hint=hint)
     if len(found) > 1:
         raise UsageError(
             f"The edge column {edge.column}: {len(found)} types {between} have the label '{edge.label}'.",

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from syncer import sql
 from syncer.limits import DEFAULTS, FROM_ROWS, OFF
-from syncer.plan import UPDATE, Change
+from syncer.plan import DISASSOCIATE, UPDATE, Change
 from syncer.relation import Differing, Wanted, read_from
 from syncer.warehouses import Transaction
 
@@ -19,11 +19,11 @@ LIMIT = "max_missing_share"
 
 
 def cleared(changes: Iterable[Change]) -> Counter[str]:
-    """Count, by property, the records whose value an update would take away."""
+    """Count, by property or edge column, the records whose value, or whose association, would be taken away."""
     return Counter(
         name
         for change in changes
-        if change.action == UPDATE
+        if change.action in (UPDATE, DISASSOCIATE)
         for name, edit in change.fields.items()
         if edit.before and not edit.after
     )
@@ -39,16 +39,22 @@ def trips(
     """
     Return why a plan is refused whose relation is empty now, or has a column that is blank in all its rows.
 
-    cleared: by property, how many records lose their value; below ten of them nothing is asked.
+    cleared: by property or edge column, how many records lose their value. Fewer than ten of them, and a smaller
+    share of the rows than the limit's, are everyday work.
     """
-    if limits.get(LIMIT, DEFAULTS[LIMIT]) == OFF:
+    most = limits.get(LIMIT, DEFAULTS[LIMIT])
+    if most == OFF:
         return []
     if not differing.rows and differing.known:
         return [f"{LIMIT}: the relation is empty, and {differing.known:,} rows were there at the last run"]
     found = []
-    for column, name in zip(wanted.columns, wanted.properties, strict=True):
+    enough = min(FROM_ROWS, float(most) * differing.rows) if differing.rows >= FROM_ROWS else FROM_ROWS
+    for column, name in [
+        *zip(wanted.columns, wanted.properties, strict=True),
+        *((each, each) for each in wanted.links),
+    ]:
         count = cleared.get(name, 0)
-        if count >= FROM_ROWS and _is_blank(t, wanted, column):
+        if count >= max(1, enough) and _is_blank(t, wanted, column):
             found.append(
                 f"{LIMIT}: column {column} is blank in all {differing.rows:,} rows, and {count:,} records would lose "
                 f"their {name}"

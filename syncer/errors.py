@@ -128,6 +128,7 @@ def without_values(text: str) -> str:
     echoes = list(_ECHO.finditer(text))
     said = text[: echoes[-1].start()] if echoes else text
     said = re.sub(r"(?<![A-Za-z])['\"].*(?:['\"]|$)|\".*(?:\"|$)", "…", said, flags=re.DOTALL)
+    said = re.sub(r"\s*Did you mean …$", "", said)  # DuckDB's hint, of which nothing is left
     said = re.sub(r"value is \(.*\)", "value is (…)", said, flags=re.DOTALL)
     said = re.sub(r"with value .* can't be", "with value … can't be", said, flags=re.DOTALL)
     return " ".join(_NUMBER.sub("…", said).split())[:300]

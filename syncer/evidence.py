@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import orjson
 
-from syncer import plan, relation, snapshots, sql
+from syncer import plan, readings, relation, snapshots, sql
 from syncer.conflicts import CONFLICTS, OPEN
 from syncer.journal import PUSHED, REJECTS, RUNS
 from syncer.plans import CHANGES, PLANS
@@ -145,17 +145,22 @@ def copy(
 
 def batch(t: Transaction, wanted: Wanted, whole: Whole, *, after: int, limit: int) -> list[dict[str, Any]]:
     """Return rows behind a number, in order: with the columns of `relation.OWN`, `MARKS`, `agreed` as JSON text."""
-    columns = [*relation.OWN, DIFFERS, *_columns(wanted)]
+    own = [*relation.OWN, DIFFERS]
+    reading = readings.of(t, whole.looked_at, _columns(wanted), alias="c")
     marks = ", ".join(f"COALESCE(m.{name}, 0)" for name in MARKS)
     query = (
-        f"SELECT {sql.names(columns, of='c')}, {marks}, a.fields FROM {sql.table_name(whole.looked_at)} AS c "
+        f"SELECT {sql.names(own, of='c')}, {marks}, a.fields, {reading.listed} "
+        f"FROM {sql.table_name(whole.looked_at)} AS c "
         f"LEFT JOIN {sql.table_name(whole.marks)} AS m ON m.key = c.{KEY} "
         f"LEFT JOIN {sql.state_table('agreed')} AS a ON a.mapping = ? AND a.environment = ? "
         f"AND a.key = COALESCE(c.{WAS}, c.{KEY}) "
         f"WHERE c.{NUMBER} > ? AND c.{NUMBER} <= ? ORDER BY c.{NUMBER}"
     )
-    found = t.rows(sql.statement(query), [*whole.whose, after, after + limit])
-    return [dict(zip([*columns, *MARKS, "agreed"], row, strict=True)) for row in found]
+    named, found = [*own, *MARKS, "agreed"], []
+    for row in t.rows(sql.statement(query), [*whole.whose, after, after + limit]):
+        ours = dict(zip(named, row, strict=False))
+        found.append({**ours, **reading.row(row[len(named) :], key=wanted.key, text=ours[KEY])})
+    return found
 
 
 def strays(t: Transaction, whole: Whole) -> list[Stray]:

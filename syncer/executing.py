@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 import attrs
 
 from syncer import aging, choosing, conflicts, journal, limits, marks, plan, plans, runs, shape, snapshots, tally
-from syncer.apply import FRESH_S, Applying
+from syncer.apply import FRESH_S, NEVER_S, Applying
 from syncer.errors import SyncerError, UnknownName, UsageError
 from syncer.mapping import Outbound
 from syncer.plan import Change
@@ -123,6 +123,7 @@ class Executing:
     identity: Identity
     _told_requests: int = 0
     _has_begun: bool = False  # the run's row is there
+    _made: str = ""  # the plan that this run made itself
 
     def run(self, work: Work) -> Pushed:
         """Make and carry out the plan of a work; what goes wrong is the outcome of its run."""
@@ -216,7 +217,7 @@ class Executing:
             runs.note_plan(t, run, header.plan)
             plans.leave(t, header.plan, states=[plan.LEFT_OUT], as_state=plan.PLANNED)
         if self.request.first is not None:
-            only = choosing.chosen(lambda: self.changes(header), self.request.first)
+            only = choosing.chosen(lambda: self._open(header), self.request.first)
             with self.warehouse.transaction() as t:
                 plans.leave(t, header.plan, states=sorted(plan.OPEN_STATES), as_state=plan.LEFT_OUT, but=only)
             pushed = attrs.evolve(pushed, is_partial=True)
@@ -241,28 +242,32 @@ class Executing:
         environment = self.settings.environment
         with self.warehouse.transaction() as t:
             left = plans.left_in_flight(t, kind=work.outbound.kind, environment=environment)
-            left += runs.left_open(t, mapping=work.mapping, environment=environment, verb=work.verb)
+            left += runs.left_open(t, mapping=work.mapping, environment=environment)
         for of_plan, of_run in dict.fromkeys(each for each in left if each[1] != run):
             with self.warehouse.transaction() as t:
                 header = plans.header_of(t, of_plan)
                 unknown = len(plans.in_flight(t, of_plan))
+                ended = runs.ended(t, of_run)
             self._applying(work, header, of_run).settle()
             self._keep_problems(work, header, of_run)
-            broken = Pushed(
+            status, error, requests = ended or (journal.BROKEN, "its process ended in the middle", None)
+            known = Pushed(
                 run=of_run,
                 plan=of_plan,
                 checksum=header.checksum,
                 mapping=header.mapping,
                 environment=environment,
                 verb=header.verb,
-                status=journal.BROKEN,
-                error="its process ended in the middle",
+                status=status,
+                error=error,
             )
-            self._write_down(self._counted(header, broken))
+            known = self._counted(header, known)
+            self._write_down(known if requests is None else attrs.evolve(known, requests=requests))
             found = f"{unknown:,} changes were in flight and are settled by reading them back"
+            how = "ended in the middle" if ended is None else status
             yield (
-                f"run {of_run} had ended in the middle: {found if unknown else 'nothing was in flight'}; what was not "
-                "begun is planned anew"
+                f"run {of_run} had {how}: {found if unknown else 'nothing was in flight'}; what was not begun is "
+                "planned anew"
             )
 
     def _keep_problems(self, work: Work, header: Header, run: str) -> None:
@@ -272,6 +277,9 @@ class Executing:
         with self.warehouse.transaction() as t:
             seen = conflicts.Seen(header=header, run=run, version=self.target.shape(kind).version, personal=personal)
             conflicts.keep(t, seen, now=self.doors.clock.now())
+
+    def _open(self, header: Header) -> Iterator[Change]:
+        return (change for change in self.changes(header) if change.state in plan.OPEN_STATES)
 
     def changes(self, header: Header) -> Iterator[Change]:
         """Yield the changes of a plan, some thousand in memory at once."""
@@ -291,6 +299,7 @@ class Executing:
             self._check_stored(work, header)
             return header
         header = work.make(self, self._progress(work.mapping, "planned"))
+        self._made = header.plan
         with self.warehouse.transaction() as t:
             counts = tally.count(t, header, None)
             size = tally.size(counts, plans.counts(t, header.plan), header)
@@ -343,6 +352,7 @@ class Executing:
             )
 
     def _applying(self, work: Work, header: Header, run: str) -> Applying:
+        is_new = header.plan == self._made  # of another one we may have written ourselves what it did not see
         return Applying(
             header=header,
             run=run,
@@ -351,7 +361,7 @@ class Executing:
             match_on=header.settings.get("match_on"),
             warehouse=self.warehouse,
             clock=self.doors.clock,
-            fresh_s=self.request.fresh_s,
+            fresh_s=self.request.fresh_s if is_new else NEVER_S,
             on_progress=self._progress(header.mapping, "written"),
         )
 

@@ -194,7 +194,7 @@ class Judging:
     def _reasons(self, item: Item, found: Found | None, known: Known) -> Iterator[Reason]:
         row = item.row
         if row.key is None:
-            yield Reason(verdict=REJECT, cause="no key")
+            yield Reason(verdict=REJECT, cause=f"{self._outbound.match_on or 'the id'} is blank")
             return
         yield from self._about_snapshot(item, known)
         if row.times > 1:
@@ -357,7 +357,7 @@ class Judging:
             elif each.kind == SETTLED:
                 yield Reason(verdict=LEFT_ALONE, cause=each.setting, field=each.field)
             elif not item.is_settled or each.field in open_ones:
-                yield Reason(verdict=CONFLICT, cause="an edge changed on both sides", field=each.field)
+                yield Reason(verdict=CONFLICT, cause=_moved(is_agreed=each.has_agreed), field=each.field)
             else:
                 text = "The two sides have other edges, no conflict says so, and no push would look at the row."
                 yield Reason(verdict=UNEXPLAINED, cause="an untold conflict", field=each.field, text=text)
@@ -380,8 +380,7 @@ class Judging:
             return Reason(verdict=LEFT_ALONE, cause=decision.setting, field=name)
         if rule.policy == NEWEST and agreed is not NEVER:
             return Reason(verdict=NOT_PUSHED, cause=f"{decision.setting} is for the next push to decide", field=name)
-        cause = "never agreed" if agreed is NEVER else "changed on both sides"
-        return Reason(verdict=CONFLICT, cause=cause, field=name)
+        return Reason(verdict=CONFLICT, cause=_moved(is_agreed=agreed is not NEVER), field=name)
 
     def _theirs_moved(self, name: str, item: Item, found: Found, known: Known) -> Iterator[Reason]:
         """Judge a field that is as agreed here and not there: a person changed it, or our write was lost."""
@@ -474,6 +473,10 @@ def _is_told_in_flight(reason: Reason, open_ones: Mapping[str, str]) -> bool:
     if reason.verdict == CONFLICT:
         return reason.field in open_ones
     return reason.verdict == REJECT or reason.cause in (WRITING, IN_FLIGHT)
+
+
+def _moved(*, is_agreed: bool) -> str:
+    return "changed on both sides" if is_agreed else "never agreed"
 
 
 def _holder(text: str, other: Found | None) -> str:

@@ -25,6 +25,7 @@ PROBE_S = (
 POLL_S = 0.05
 NAMED_TRIES, NAMED_S = 5, 0.2  # how often, and how far apart, a holder is looked for who has not said yet who it is
 GATE_POLL_S = 0.01
+WRITE = "write "  # how the lease of a push begins: behind it what it writes
 
 
 @attrs.frozen(kw_only=True)
@@ -168,22 +169,27 @@ def _read(note: Path) -> Holder | None:
 
 def told(holder: Holder | None) -> str:
     """Say who holds a lease; what is not known is left out."""
-    if holder is None or not holder.pid:
-        return "another process"
-    return f"process {holder.pid} on {holder.host} since {holder.since}"
+    return _who(holder) + _since(holder)
+
+
+def _who(holder: Holder | None) -> str:
+    return "another process" if holder is None or not holder.pid else f"process {holder.pid} on {holder.host}"
+
+
+def _since(holder: Holder | None) -> str:
+    return "" if holder is None or not holder.pid else f" since {holder.since}"
 
 
 def held_by(holder: Holder | None, name: str, wait_s: float) -> LeaseHeld:
     """Tell that a lease is held, by whom, and how long was waited for it."""
-    who = told(holder)
+    text = f"{name} is being run by {told(holder)}"
+    if name.startswith(WRITE):
+        text = f"{_who(holder)} writes {name.removeprefix(WRITE)}{_since(holder)}"
     if wait_s > 0:
         return LeaseHeld(
-            f"{name} is being run by {who}; waited {wait_s:g} s.",
-            hint="Wait longer (--wait), or look at it with `syncer status`.",
+            f"{text}; waited {wait_s:g} s.", hint="Wait longer (--wait), or look at it with `syncer status`."
         )
-    return LeaseHeld(
-        f"{name} is being run by {who}.", hint="Wait for it (--wait), or look at it with `syncer status`."
-    )
+    return LeaseHeld(f"{text}.", hint="Wait for it (--wait), or look at it with `syncer status`.")
 
 
 def _impossible(folder: Path, error: Exception) -> WarehouseError:

@@ -244,6 +244,8 @@ class Linking:
             kept, changes = self._looked_again(rows, of_plan, rule, number)
             number += len(changes)
             with warehouse.transaction() as t:
+                if not plans.is_there(t, header.plan):
+                    raise UsageError("Somebody was forgotten while this plan was made.", hint="Run it again.")
                 _drop(t, header.plan, [row.key for row in kept])
                 plans.add(t, header, changes=changes, rows=kept, read_at=clock.now())
             yield changes

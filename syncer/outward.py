@@ -27,7 +27,7 @@ class PushFailed(SyncerError):
     """
     A push failed, left rows unwritten, or was refused by its limits; `runs` has the outcome of each mapping.
 
-    `exit_code` is that of the command line: 4 where limits refused it, and nothing was written.
+    `exit_code` is that of the command line: 4 where limits or `require_clean` refused it, and nothing was written.
     """
 
     def __init__(self, message: str, *, runs: Sequence[Pushed], hint: str = "", exit_code: int = 1) -> None:
@@ -122,7 +122,8 @@ def push(
     Bring a mapping out: what changed in its relation is compared with HubSpot, and written.
 
     names: one mapping, or a list of mappings and patterns; a list returns a list.
-    dry_run: write nothing to the API, and return the `Plan`: it prints field by field, before and after.
+    dry_run: write nothing to the API, and return the `Plan`: it prints field by field, before and after; also one that
+    limits would refuse (`is_refused`; `pushed.exit_code` is 4).
     plan: apply just this one (a `Plan`, or its id), as it was reviewed; force: though the limits refuse it.
     first: apply about so many changes, and stop. require_clean: write nothing when a row is rejected or in conflict.
     again: keys of rows whose create was reverted, and whose records are made again; not together with *plan*.
@@ -139,6 +140,11 @@ def push(
             f"'{names}' is a pattern: it may name several mappings.", hint=f'Give a list, and get a list: ["{names}"].'
         )
     found = settings or settings_module.load(environment=environment)
+    if not isinstance(names, str) and (plan is not None or again):
+        chosen = pushing.chosen_of(names, found)
+        if len(chosen) > 1:
+            word = "plan= (--plan)" if plan is not None else "again= (--again)"
+            raise UsageError(f"{word} goes with one mapping, and these are {len(chosen)}.")
     heard = _Heard(found)
     request = heard.request(
         plan,
@@ -340,7 +346,19 @@ class _Heard:
         self._failures: list[SyncerError] = []
 
     def request(self, plan: Plan | str | None, **words: Any) -> PlanRequest:
-        """Make the request of a verb; *words* are its other fields."""
+        """Make the request of a verb; *words* are its other fields. Raises UsageError, in the words of Python."""
+        if words["is_forced"] and plan is None:
+            raise UsageError(
+                "force=True (--force) goes with a plan that was looked at: give plan= (--plan) as well.",
+                hint="Make it with dry_run=True, look at it, and force that one.",
+            )
+        if words.get("again") and plan is not None:
+            raise UsageError(
+                "again= (--again) goes with a plan that is made anew, and plan= (--plan) applies one as it stands.",
+                hint="Leave one of them out; with dry_run=True, again= shows what it would make.",
+            )
+        if words["first"] is not None and words["first"] < 1:
+            raise UsageError(f"first={words['first']} (--first); it is a number from 1 on.")
         return PlanRequest(
             plan=plan.id if isinstance(plan, Plan) else plan,
             on_plan=self._told.append,
@@ -367,11 +385,25 @@ class _Heard:
         return self.plans()[0] if run.is_rehearsal else run
 
     def check(self, runs: Sequence[Pushed], *, is_one: bool) -> None:
-        """Raise what a script must not overlook; rejects and conflicts are for a person."""
+        """Raise what a script must not overlook. Rejects and conflicts are for a person; a dry run gives its plan."""
         if self._failures and is_one:
             raise self._failures[0]
-        bad = [run for run in runs if run.exit_code in (1, 4)]
+        bad = [run for run in runs if run.exit_code in (1, 4) and not (run.is_rehearsal and run.exit_code == 4)]
         if bad:
             code = 1 if any(run.exit_code == 1 for run in bad) else 4
-            hint = "Look at it with a dry run; `plan=ID, force=True` applies that very plan." if code == 4 else ""
-            raise PushFailed("; ".join(str(run) for run in bad), runs=runs, hint=hint, exit_code=code)
+            message = "; ".join(str(run) for run in bad)
+            message += "" if message.endswith((".", "!", "?")) else "."
+            hints = [_way_on(run) for run in bad if run.exit_code == 4]
+            raise PushFailed(message, runs=runs, hint=" ".join(hints), exit_code=code)
+
+
+def _way_on(run: Pushed) -> str:
+    """Say what to do about a run that was refused, in the words of Python and of the command line."""
+    parts = [f'Look at it with plan="{run.plan}", dry_run=True.']
+    if run.is_too_large:
+        parts.append(f'plan="{run.plan}", force=True (--plan {run.plan} --force) applies that very plan.')
+    if run.is_unclean:
+        parts.append(
+            "Something is rejected or in conflict: require_clean=True (--require-clean) lets nothing be written then."
+        )
+    return " ".join(parts)

@@ -21,16 +21,18 @@ ACTIONS = (CREATE, UPDATE, ARCHIVE, MERGE, ASSOCIATE, DISASSOCIATE)
 OF_EDGES = frozenset({ASSOCIATE, DISASSOCIATE})
 
 # The states of a change. `sending` is an intent: it was written down, and what became of it is not known yet.
-PLANNED, SENDING, DONE, FAILED, MOVED, PENDING, LEFT_OUT = (
+PLANNED, SENDING, DONE, SAME, FAILED, MOVED, PENDING, LEFT_OUT = (
     "planned",
     "sending",
     "done",
+    "same",  # what was planned stood there already: nothing was sent, and both sides agree
     "failed",
     "moved",  # the record moved since the plan was made: left alone, a conflict
     "pending",
     "left_out",
 )
 OPEN_STATES = frozenset({PLANNED, PENDING})
+AGREED_STATES = frozenset({DONE, SAME})
 
 # What a row of the relation comes to, in the order that decides where several apply; each row is counted once.
 REJECTED, CONFLICT, ROW_FAILED, CREATED, UPDATED, ARCHIVED, MERGED, ROW_PENDING, SKIPPED, UNCHANGED = OUTCOMES = (

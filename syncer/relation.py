@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from syncer import snapshots, sql
+from syncer import readings, snapshots, sql
 from syncer.errors import UsageError
 from syncer.journal import PUSHED, REJECTS
 from syncer.plan import UNCHANGED
@@ -37,7 +37,8 @@ OWN = (KEY, HASH, BASE, ID, STATE_THEN, WAS, NUMBER)
 CONFLICTS = "conflicts"  # of `conflicts.py`
 BESIDE = SAMPLE, MARKS = ("_sample", "_marks")  # how the names of copies end that a comparison has beside its own
 _NAME = re.compile(r'(?:"[^"]+"|[A-Za-z_]\w*)(?:\.(?:"[^"]+"|[A-Za-z_]\w*)){0,2}')
-_QUERY = re.compile(r"\s*(?:select|with)\b", re.IGNORECASE)
+_BEFORE = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)  # blanks and comments
+_QUERY = re.compile(rf"(?:{_BEFORE.pattern}\()*{_BEFORE.pattern}(?:select|with)\b", re.IGNORECASE | re.DOTALL)
 
 
 @attrs.frozen(kw_only=True)
@@ -84,7 +85,9 @@ class Differing:
 
 
 def columns_of(t: Transaction, reference: str) -> dict[str, Type]:
-    """Return the relation's columns. Raises UsageError: *reference* is neither a name nor a query."""
+    """Return the relation's columns. Raises UsageError: *reference* is no name or query; two have one name."""
+    if _QUERY.match(reference):  # by itself: inside another one, DuckDB gives a doubled column another name
+        return t.query_columns(sql.statement(f"({_bare(reference)})"))
     return t.query_columns(sql.statement(f"SELECT * FROM {read_from(reference)} AS r"))
 
 
@@ -144,12 +147,16 @@ def batch(
     t: Transaction, wanted: Wanted, *, plan: str, mapping: str, environment: str, after: int, limit: int
 ) -> list[dict[str, Any]]:
     """Return copied rows behind a number, in order: the columns, those of `OWN`, and `agreed` as JSON text."""
-    columns = [*OWN, *wanted.columns, *_others(wanted)]
+    copy = copy_table(plan)
+    reading = readings.of(t, copy, [*wanted.columns, *_others(wanted)], alias="c")
     query = (
-        f"SELECT {sql.names(columns, of='c')} FROM {sql.table_name(copy_table(plan))} AS c "
+        f"SELECT {sql.names(OWN, of='c')}, {reading.listed} FROM {sql.table_name(copy)} AS c "
         f"WHERE c.{NUMBER} > ? AND c.{NUMBER} <= ? ORDER BY c.{NUMBER}"
     )
-    found = [dict(zip(columns, row, strict=True)) for row in t.rows(sql.statement(query), [after, after + limit])]
+    found = []
+    for row in t.rows(sql.statement(query), [after, after + limit]):
+        own = dict(zip(OWN, row, strict=False))
+        found.append({**own, **reading.row(row[len(OWN) :], key=wanted.key, text=own[KEY])})
     keys = [row[WAS] or row[KEY] for row in found]
     agreed = snapshots.agreed(t, [key for key in keys if key], mapping=mapping, environment=environment)
     return [{**row, "agreed": agreed.get(key or "")} for row, key in zip(found, keys, strict=True)]
@@ -164,8 +171,11 @@ def key_text(alias: str, wanted: Wanted, types: dict[str, Type]) -> str:
 def _text(alias: str, column: str, types: Mapping[str, Type]) -> str:
     text = f"CAST({alias}.{sql.quoted(column)} AS TEXT)"
     if types.get(column) in (Type.DECIMAL, Type.DOUBLE):  # 17.000000000 is 17
-        text = f"CASE WHEN {text} LIKE '%.%' THEN RTRIM(RTRIM({text}, '0'), '.') ELSE {text} END"
-    return f"NULLIF(TRIM({text}), '')"
+        text = (
+            f"CASE WHEN {text} LIKE '%e+1_' OR {text} LIKE '%e+2_' THEN CAST(CAST({text} AS DECIMAL(38,0)) AS TEXT) "
+            f"WHEN {text} LIKE '%.%' AND {text} NOT LIKE '%e%' THEN RTRIM(RTRIM({text}, '0'), '.') ELSE {text} END"
+        )
+    return f"NULLIF(TRIM({text}, ' '), '')"  # DuckDB's own takes every blank of Unicode, as nobody else does
 
 
 def _others(wanted: Wanted) -> list[str]:
@@ -239,11 +249,16 @@ def _twice(t: Transaction, wanted: Wanted, types: dict[str, Type]) -> str:
 
 
 def _drop_standing(t: Transaction, wanted: Wanted, copy: Table, whose: Sequence[str]) -> int:
-    """Leave out the rows that were rejected as they are, under definitions that are still the same."""
+    """
+    Leave out the rows that were rejected as they are, under definitions that are still the same; but not where their
+    key stands in another row too, which would be taken for the only one.
+    """
     name = sql.table_name(copy)
     where = (
         f"c.{HASH} IS NOT NULL AND EXISTS (SELECT 1 FROM {sql.table_name(REJECTS)} AS j WHERE j.mapping = ? AND "
-        f"j.environment = ? AND j.scope = '{PUSHED}' AND j.key = c.{KEY} AND j.row_hash = c.{HASH} AND j.version = ?)"
+        f"j.environment = ? AND j.scope = '{PUSHED}' AND j.key = c.{KEY} AND j.row_hash = c.{HASH} AND j.version = ?) "
+        f"AND NOT EXISTS (SELECT 1 FROM {name} AS o WHERE o.{KEY} = c.{KEY} AND o.{HASH} IS NOT NULL "
+        f"AND o.{NUMBER} <> c.{NUMBER})"
     )
     parameters = [*whose, wanted.version]
     standing = _count(t, f"SELECT COUNT(*) FROM {name} AS c WHERE {where}", parameters)
@@ -307,7 +322,7 @@ def _count(t: Transaction, query: str, parameters: Sequence[Any] = ()) -> int:
 def read_from(reference: str) -> str:
     """Write what a query reads from: a name, its parts quoted, or a query in brackets."""
     if _QUERY.match(reference):
-        return f"({sql.bare(reference)})"
+        return f"({_bare(reference)})"
     if not _NAME.fullmatch(reference.strip()):
         raise UsageError(
             f"The relation {shown(reference)} is neither a name nor a query.",
@@ -315,6 +330,11 @@ def read_from(reference: str) -> str:
         )
     parts = re.findall(r'"[^"]+"|\w+', reference)
     return ".".join(part if part.startswith('"') else sql.quoted(part) for part in parts)
+
+
+def _bare(reference: str) -> str:
+    """Return a query without the comments before and behind it, in which a question mark would be a parameter."""
+    return sql.bare(_BEFORE.sub("", reference, count=1))
 
 
 def shown(reference: str) -> str:

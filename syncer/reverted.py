@@ -129,6 +129,13 @@ def find(t: Transaction, beginning: str, *, environment: str, held: Collection[s
         in_flight += int(count) if state == plan.SENDING else 0
     if not did:
         raise UsageError(f"Run {run} has nothing to put back: it is {status}, and wrote nothing.")
+    if status == RUNNING or in_flight:  # groups of changes that it began are finished first, under its id
+        query = (
+            f"SELECT action, COUNT(*) FROM {sql.table_name(CHANGES)} WHERE plan = ? AND wave > 0 "
+            f"AND state IN ('{plan.PLANNED}', '{plan.PENDING}') GROUP BY action"
+        )
+        for action, count in t.rows(sql.statement(query), [of_plan]):
+            did[action] = did.get(action, 0) + int(count)
     return Reverted(run=run, header=header, did=did, in_flight=in_flight)
 
 

@@ -47,21 +47,28 @@ def begin(t: Transaction, pushed: Pushed, *, verb: str, now: dt.datetime) -> Non
     t.run(sql.insert(RUNS), [row.get(column.name) for column in RUNS.columns])
 
 
-def left_open(t: Transaction, *, mapping: str, environment: str, verb: str) -> list[tuple[str, str]]:
+def left_open(t: Transaction, *, mapping: str, environment: str) -> list[tuple[str, str]]:
     """
-    Return the plans and runs of a mapping that never ended, and have a plan: their process is gone, since we hold
-    their lease.
+    Return the plans and runs of a mapping, of whatever verb, that never ended, and have a plan: their process is gone,
+    since we hold their lease.
     """
     query = (
-        f'SELECT "plan", run FROM {sql.table_name(RUNS)} WHERE mapping = ? AND environment = ? AND verb = ? '
+        f'SELECT "plan", run FROM {sql.table_name(RUNS)} WHERE mapping = ? AND environment = ? '
         f"AND status = '{RUNNING}' AND {_has_plan()} ORDER BY started_at"
     )
-    return [(row[0], row[1]) for row in t.rows(sql.statement(query), [mapping, environment, verb])]
+    return [(row[0], row[1]) for row in t.rows(sql.statement(query), [mapping, environment])]
 
 
 def _has_plan(negated: str = "") -> str:
     plans_, runs_ = sql.table_name(PLANS), sql.table_name(RUNS)
     return f'{negated}EXISTS (SELECT 1 FROM {plans_} AS p WHERE p."plan" = {runs_}."plan")'
+
+
+def ended(t: Transaction, run: str) -> tuple[str, str | None, int] | None:
+    """Return how a run ended by its own word: status, error and requests; None: it never did."""
+    query = f"SELECT status, error, requests FROM {sql.table_name(RUNS)} WHERE run = ? AND status <> '{RUNNING}'"
+    found = t.rows(sql.statement(query), [run])
+    return (found[0][0], found[0][1], int(found[0][2] or 0)) if found else None
 
 
 def note_plan(t: Transaction, run: str, plan: str) -> None:

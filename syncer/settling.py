@@ -30,16 +30,16 @@ def settled(target: Target, shape: Shape, changes: Sequence[Change], *, match_on
         return _settled_edges(target, shape.kind, changes)
     if changes[0].action == MERGE:
         return [_settled_merge(target, change) for change in changes]
-    found = _read_back(target, shape, changes, match_on=match_on)
-    return [_settled(change, found.get(_asked(change)), shape) for change in changes]
+    found = read_back(target, shape, changes, match_on=match_on)
+    return [_settled(change, found.get(looked_up(change)), shape) for change in changes]
 
 
 def looks_as_planned(change: Change, found: Found | None, shape: Shape) -> Change:
     """
-    Return a change that is about to be sent as its record, read now, has it: planned still, done already, or moved.
+    Return a change that is about to be sent as its record, read now, has it: planned still, the same, or moved.
     """
     if change.action == CREATE:
-        return change
+        return _as_sent(_settled(change, found, shape))
     if found is None or (found.is_archived and change.action != ARCHIVE):
         return attrs.evolve(change, state=plan.MOVED, reason="Its record is there no more.")
     if change.action == ARCHIVE and change.fields and not found.is_archived:  # what a run made, and nobody touched
@@ -49,14 +49,14 @@ def looks_as_planned(change: Change, found: Found | None, shape: Shape) -> Chang
         if moved or found.id != change.id:
             why = f"Changed on their side since the plan: {', '.join(moved)}." if moved else "It was merged since."
             return attrs.evolve(change, state=plan.MOVED, reason=why)
-    return _settled(change, found, shape)
+    return _as_sent(_settled(change, found, shape))
 
 
 def edges_as_planned(
     target: Target, kind: str, changes: Sequence[Change], *, beside: Mapping[int, Container[str]]
 ) -> list[Change]:
     """
-    Return changes of edges that are about to be sent as their records are associated now: planned still, done
+    Return changes of edges that are about to be sent as their records are associated now: planned still, the same
     already, or moved: an edge that is made finds another one in the place of what stood there when it was planned.
 
     beside: by number of a change, what other columns of its row are linked to: that moved nothing.
@@ -71,8 +71,13 @@ def edges_as_planned(
             if befores[0] not in now if befores[0] is not None else others:
                 reason = f"Associated otherwise on their side since the plan: {', '.join(change.fields)}."
                 change = attrs.evolve(change, state=plan.MOVED, reason=reason)
-        checked.append(change)
+        checked.append(_as_sent(change))
     return checked
+
+
+def _as_sent(change: Change) -> Change:
+    """What is there though nothing was sent yet was not done by us: it is not counted, and a revert leaves it."""
+    return attrs.evolve(change, state=plan.SAME) if change.state == plan.DONE else change
 
 
 def _settled_edges(target: Target, kind: str, changes: Sequence[Change]) -> list[Change]:
@@ -117,18 +122,20 @@ def _settled_merge(target: Target, change: Change) -> Change:
     return attrs.evolve(change, state=plan.PLANNED)
 
 
-def _read_back(target: Target, shape: Shape, changes: Sequence[Change], *, match_on: str | None) -> dict[str, Found]:
+def read_back(target: Target, shape: Shape, changes: Sequence[Change], *, match_on: str | None) -> dict[str, Found]:
+    """Read the records of changes of one action, with what they write; by what `looked_up` says of each."""
     properties = sorted({name for change in changes for name in change.fields})
     is_create = changes[0].action == CREATE
     by = match_on if is_create else None
-    asked = list(dict.fromkeys(_asked(change) for change in changes))
+    asked = list(dict.fromkeys(looked_up(change) for change in changes))
     found: dict[str, Found] = {}
     for at in range(0, len(asked), BATCH):
         found.update(target.find(shape.kind, asked[at : at + BATCH], by=by, properties=properties))
     return found
 
 
-def _asked(change: Change) -> str:
+def looked_up(change: Change) -> str:
+    """Return what a change's record is found by: a create's its key, else its id."""
     return change.key if change.action == CREATE else change.id or ""
 
 

@@ -16,7 +16,7 @@ import attrs
 import orjson
 
 from syncer import sql
-from syncer.plan import DONE, REJECTED, Change
+from syncer.plan import AGREED_STATES, REJECTED, Change
 from syncer.plans import CHANGES, PLAN_ROWS
 from syncer.tables import STATE, Column, Table
 from syncer.values import JSON, TEXT, TIMESTAMP, Type
@@ -278,8 +278,8 @@ def move_done(t: Transaction, owner: Owner, done: Sequence[Change], *, now: dt.d
     ids: dict[str, str | None] = {}
     is_whole = dict.fromkeys(keys, True)
     for key, state, id, agreed in t.rows(sql.statement(query), [owner.plan, *some.parameters]):
-        is_whole[key] = is_whole[key] and state == DONE
-        if state == DONE:
+        is_whole[key] = is_whole[key] and state in AGREED_STATES
+        if state in AGREED_STATES:
             fields[key].update(orjson.loads(agreed) if agreed else {})
             ids[key] = id or ids.get(key)
     rows = {row[0]: row[1:] for row in _plan_rows(t, owner.plan, some)}

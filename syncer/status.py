@@ -21,7 +21,7 @@ import orjson
 
 from syncer import budget, cache, journal, mappings, marks, outstanding, sql, warehouses
 from syncer.clock import Clock, SystemClock
-from syncer.errors import UnknownName, UsageError
+from syncer.errors import SyncerError, UnknownName, UsageError
 from syncer.journal import BROKEN, DONE, PUSHED, RUNNING
 from syncer.outstanding import Conflict, ConflictCount, Reject, RejectCount
 from syncer.settings import DEFAULT_ENVIRONMENT, Settings
@@ -154,6 +154,7 @@ class Standing:
     findings: tuple[Finding, ...] = ()
     leases: tuple[Held, ...] = ()
     budget: tuple[budget.Usage, ...] = ()
+    budget_error: str = ""  # why nothing is known of it
     stale: tuple[Stale, ...] = ()
 
 
@@ -166,9 +167,13 @@ def read(settings: Settings, question: Question | None = None, *, clock: Clock |
     clock = clock or SystemClock()
     question = question or Question()
     warehouse = warehouses.find(settings, clock=clock)
-    known = budget.Budget(cache.folder(dict(settings.variables)), clock=clock).usage()
-    used = [use for use in known if use.used or use.paused_s]
-    bare = Standing(now=clock.now(), warehouse=warehouse.name, budget=tuple(used))
+    known, budget_error = [], ""
+    try:
+        known = budget.Budget(cache.folder(dict(settings.variables)), clock=clock).usage()
+    except SyncerError as error:  # a folder that is damaged hides nothing of the warehouse
+        budget_error = str(error)
+    used = tuple(use for use in known if use.used or use.paused_s)
+    bare = Standing(now=clock.now(), warehouse=warehouse.name, budget=used, budget_error=budget_error)
     with contextlib.closing(warehouse):
         reading = _Reading(settings, question, warehouse)
         found = reading.narrowed(reading.take(bare) if warehouse.exists() else bare)

@@ -29,6 +29,8 @@ COUNTS = (  # the name in a run's counts, what is told of a plan, and of a run
     ("skipped", "skipped", "skipped"),
     ("unchanged", "unchanged", "unchanged"),
 )
+BESIDE = ("also_created", "also_updated")  # of `Counts`: in no sum
+REQUIRE_CLEAN = "--require-clean"  # what a reason begins with that is no limit
 BEHIND_KEY = " change #"  # of a revert's row, before its number, where its key has several
 _WRITES = "action IN ('update', 'associate', 'disassociate')"
 _OPEN = "state IN ('planned', 'pending', 'sending', 'left_out')"
@@ -36,7 +38,12 @@ _OPEN = "state IN ('planned', 'pending', 'sending', 'left_out')"
 
 @attrs.frozen(kw_only=True)
 class Counts:
-    """Rows by what they came to; `read` is their sum. Edges and requests stand beside the sum."""
+    """
+    Rows by what they came to, each once; `read` is their sum. Edges and requests stand beside the sum.
+
+    also_created, also_updated: beside the sum, too: how many records were made and changed of rows that count as
+    rejected, in conflict or failed, since not all of such a row was written.
+    """
 
     rejected: int = 0
     conflicts: int = 0
@@ -48,11 +55,13 @@ class Counts:
     pending: int = 0
     skipped: int = 0
     unchanged: int = 0
+    also_created: int = 0
+    also_updated: int = 0
 
     @property
     def read(self) -> int:
         """All rows that were looked at."""
-        return sum(attrs.astuple(self))
+        return sum(number for name, number in attrs.asdict(self).items() if name not in BESIDE)
 
 
 @attrs.frozen(kw_only=True)
@@ -85,18 +94,54 @@ class Pushed:
         return self.run is None
 
     def __str__(self) -> str:
-        """Write the run in a line: `push hubspot.companies: 1 created, 3 unchanged of 4 read; 5 requests`."""
-        requests = f"{self.requests:,} {'request' if self.requests == 1 else 'requests'}"
+        """Write the run in a line: `push hubspot.companies: 1 created of 4 read; 5 requests; run 60662ebe4952`."""
+        if self.has_no_plan:
+            return f"{self.named} failed: {self.error}"
         refused = "".join(f"; refused: {trip}" for trip in self.trips)
         failed = f"; failed: {self.error}" if self.error else ""
-        return f"{'plan' if self.is_rehearsal else self.verb} {self.mapping}: {self.told}; {requests}{refused}{failed}"
+        return f"{self.line}{refused}{failed}"
+
+    @property
+    def named(self) -> str:
+        """What was run, and of which mapping: `push hubspot.companies`."""
+        return f"{'plan' if self.is_rehearsal else self.verb} {self.mapping}"
+
+    @property
+    def line(self) -> str:
+        """What a run that has a plan came to, and its id where it wrote: that is what `syncer revert` takes."""
+        requests = f"{self.requests:,} {'request' if self.requests == 1 else 'requests'}"
+        return f"{self.named}: {self.told}; {requests}{f'; run {self.run}' if self.has_written else ''}"
 
     @property
     def told(self) -> str:
-        """The counts in words: `3 to create, 1 in conflict of 4,815 read`; edges beside them."""
+        """The counts in words: `3 to create, 1 in conflict of 4,815 read`; what stands beside the sum behind them."""
         parts = [f"{number:,} {words}" for _, number, words in self.outcomes() if number]
         text = f"{', '.join(parts) or 'nothing to do'} of {self.counts.read:,} read"
-        return "; ".join([text, *(f"{number:,} {words}" for _, number, words in self.edges())])
+        also = [f"{self._also} of {self._halved}"] if self._also else []
+        return "; ".join([text, *also, *(f"{number:,} {words}" for _, number, words in self.edges())])
+
+    @property
+    def has_no_plan(self) -> bool:
+        """Whether it failed before it had a plan: nothing was counted then."""
+        return bool(self.error) and not self.plan
+
+    @property
+    def has_written(self) -> bool:
+        """Whether something was written that could be put back."""
+        counts = self.counts
+        rows = counts.created + counts.updated + counts.archived + counts.merged
+        also = counts.also_created + counts.also_updated
+        return not self._is_plan and bool(rows + also + self.associated + self.disassociated)
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether limits refuse it; until a person forces that very plan."""
+        return any(not trip.startswith(REQUIRE_CLEAN) for trip in self.trips)
+
+    @property
+    def is_unclean(self) -> bool:
+        """Whether it was to be clean, and something is rejected or in conflict."""
+        return any(trip.startswith(REQUIRE_CLEAN) for trip in self.trips)
 
     def outcomes(self) -> list[tuple[str, int, str]]:
         """Return name, number and words of what the rows came to, or would; those of which there are none, too."""
@@ -113,16 +158,54 @@ class Pushed:
             (name, number, f"{'edge' if number == 1 else 'edges'} {what}") for name, number, what in found if number
         ]
 
+    def beside(self) -> list[tuple[str, int, str]]:
+        """Return name, number and words of the records that were written of rows that count as something else."""
+        found = (
+            (BESIDE[0], self.counts.also_created, "to make" if self._is_plan else "made"),
+            (BESIDE[1], self.counts.also_updated, "to change" if self._is_plan else "changed"),
+        )
+        return [
+            (name, number, f"{'record' if number == 1 else 'records'} {what}, of {self._halved}")
+            for name, number, what in found
+            if number
+        ]
+
+    @property
+    def _also(self) -> str:
+        made, changed = ("to make", "to change") if self._is_plan else ("made", "changed")
+        first, second = self.counts.also_created, self.counts.also_updated
+        parts = [f"{number:,} {what}" for number, what in ((first, made), (second, changed)) if number]
+        noun = "record" if (first or second) == 1 else "records"
+        return " and ".join(part.replace(" ", f" {noun} ", 1) if not at else part for at, part in enumerate(parts))
+
+    @property
+    def _halved(self) -> str:
+        """Name the rows of which not all was written, by what there is of them."""
+        counts = self.counts
+        if not counts.rejected and not counts.conflicts:
+            return "rows that failed"
+        *first, last = [
+            words
+            for number, words in (
+                (counts.rejected, "rejected"), (counts.conflicts, "in conflict"), (counts.failed, "failed")
+            )
+            if number
+        ]  # fmt: skip
+        return f"rows that are {', '.join(first)}{' or ' if first else ''}{last}"
+
     @property
     def _is_plan(self) -> bool:
         return self.is_rehearsal or self.status == REFUSED
 
     @property
     def exit_code(self) -> int:
-        """1 failed, or rows that failed or are pending; 4 refused by the limits; 3 rejects or conflicts; 0 done."""
+        """
+        Return 1 failed, or rows that failed or are pending; 4 refused by the limits, or with a dry run would be; 3
+        rejects or conflicts; 0 done. What `first` left out counts for nothing.
+        """
         if self.status in (FAILED, BROKEN) or self.counts.failed:
             return 1
-        if self.status == REFUSED:
+        if self.status == REFUSED or self.trips:
             return 4
         if self.counts.pending and not self.is_partial and not self.is_rehearsal:
             return 1
@@ -168,13 +251,17 @@ def count(t: Transaction, header: Header, run: str | None) -> Counts:
     # all its changes once a row.
     none, best = (", ".join(write.format(name) for name in marks) for write in ("0 AS {0}", "MAX(b.{0}) AS {0}"))
     query = (
-        f"SELECT o.outcome, SUM(o.times) FROM (SELECT CASE {first}ELSE '{plan.UNCHANGED}' END AS outcome, "
-        f"r.times AS times FROM (SELECT b.key, MAX(b.is_row) AS is_row, MAX(b.outcome) AS outcome, MAX(b.times) AS "
+        f"SELECT o.outcome, SUM(o.times), SUM(o.created), SUM(CASE WHEN o.created = 1 THEN 0 ELSE o.updated END) FROM "
+        f"(SELECT CASE {first}ELSE '{plan.UNCHANGED}' END AS outcome, r.times AS times, r.created AS created, "
+        "r.updated AS updated FROM (SELECT b.key, MAX(b.is_row) AS is_row, MAX(b.outcome) AS outcome, MAX(b.times) AS "
         f"times, {best} FROM (SELECT key, 1 AS is_row, outcome, times, {none} FROM {sql.table_name(PLAN_ROWS)} WHERE "
         f"plan = ? UNION ALL SELECT c.key, 0, CAST(NULL AS TEXT), CAST(NULL AS BIGINT), {sql.names(marks, of='c')} "
         f"FROM ({changed}) AS c) AS b GROUP BY b.key) AS r WHERE r.is_row = 1) AS o GROUP BY o.outcome"
     )
-    found = {outcome: int(number) for outcome, number in t.rows(sql.statement(query), [header.plan, header.plan])}
+    counted = t.rows(sql.statement(query), [header.plan, header.plan])
+    found = {outcome: int(number) for outcome, number, _, _ in counted}
+    halved = [row for row in counted if row[0] in (plan.REJECTED, plan.CONFLICT, plan.ROW_FAILED)]
+    found["also_created"], found["also_updated"] = (sum(int(row[at]) for row in halved) for at in (2, 3))
     found["conflicts"] = found.pop(plan.CONFLICT, 0)
     found[plan.UNCHANGED] = found.get(plan.UNCHANGED, 0) + header.unchanged_rows
     found[plan.REJECTED] = found.get(plan.REJECTED, 0) + header.standing_rejects
@@ -204,7 +291,7 @@ def size(counts: Counts, counted: Mapping[tuple[str, str], int], header: Header)
         return sum(number for (each, state), number in counted.items() if each == action and state in plan.OPEN_STATES)
 
     return Size(
-        updates=counts.updated,
+        updates=counts.updated + counts.also_updated,
         creates=open_ones(plan.CREATE),
         archives=open_ones(plan.ARCHIVE),
         merges=open_ones(plan.MERGE),

@@ -87,6 +87,12 @@ _AS_THEY_ARE: dict[Type, frozenset[type]] = {
 }
 
 
+class Outside(str):
+    """A date or time that Python has none for, outside the years 1 to 9999 or without end: the warehouse's text."""
+
+    __slots__ = ()
+
+
 @attrs.frozen
 class Misfit:
     """One value that did not fit: where it stood in the column, the JSON type it had, and what became of it."""

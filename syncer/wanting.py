@@ -14,6 +14,7 @@ from typing import Any
 
 from syncer import relation
 from syncer.compare import CLEAR, NEWEST
+from syncer.edgecolumns import how_unique
 from syncer.errors import UsageError, WarehouseBusy, WarehouseError, WarehouseLost
 from syncer.mapping import EntityMapping, Outbound
 from syncer.relation import Wanted
@@ -110,8 +111,7 @@ def check_key(name: str, shape: Shape, outbound: Outbound) -> None:
     if found is None or not found.is_unique:
         what = "has no property" if found is None else "holds no unique values in its property"
         raise UsageError(
-            f"{name}: {shape.kind} {what} {match_on}, which match_on names.",
-            hint="`syncer run hubspot.create_properties --dry-run` shows how it would be made.",
+            f"{name}: {shape.kind} {what} {match_on}, which match_on names.", hint=how_unique(shape, match_on)
         )
 
 

@@ -9,21 +9,28 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shlex
 import signal
+import string
 import subprocess
 import sys
 import time
 import urllib.request
+from itertools import pairwise
 from pathlib import Path
 
+import duckdb
 import pytest
 
+import syncer
 from syncer import cli, engine
 from syncer.journal import Pulled
 from syncer.reports import progress, terminal
+from syncer.sandbox import Clock, HubSpotSite, Sandbox
 from syncer.sandbox.faults import Fault, wished
 from syncer.verbs import demo, demo_warehouse, seconds_of
+from syncer.verbs import sandbox as sandboxes
 from syncer.verbs.sandbox import Amount
 from tests.conftest import query_file
 from tests.shop import Shop, Syncer, started
@@ -321,6 +328,66 @@ def test_sandbox_prints_commands_of_the_python_that_runs_it(syncer: Syncer, monk
     assert f"  {sys.executable} -m syncer pull 'hubspot.*' 'jira.*' 'gitlab.*'\n" in syncer(*arguments).out
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     assert "  syncer check\n" in syncer(*arguments).out
+
+
+@pytest.mark.parametrize("page", [False, True])
+def test_what_the_sandbox_says_of_pushing_works_as_it_stands(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch, page: bool
+) -> None:
+    """Printed, and in docs/sandbox.md: a newcomer copies it line by line."""
+    with sandboxes.built(Amount(2, 150), seed=1, port=0) as sandbox:
+        needed = {"SYNCER_WAREHOUSE": "duckdb:sandbox.duckdb", **sandboxes.variables(sandbox)}
+        for name, value in needed.items():
+            monkeypatch.setenv(name, value)
+        printed = "\n".join(sandboxes._how_to(needed, sandbox.url("_sandbox"), replaced=""))
+        docs = (ROOT / "docs" / "sandbox.md").read_text(encoding="utf-8")
+        text = docs.partition("## Rehearsing a push")[2].partition("\n## ")[0] if page else printed
+        Path("syncer.toml").write_text("\n".join(re.findall(r'^ +(\[?".*\]|\w+ = ".*")$', text, re.MULTILINE)))
+        syncer.pull("hubspot.companies")
+        made = re.findall(r"^ +(create [^;]*);", text, re.MULTILINE)
+        with duckdb.connect("sandbox.duckdb") as warehouse:
+            for statement in made:
+                warehouse.execute(statement)
+        pushed = syncer.push("hubspot.companies")
+        assert len(made) == 2 and pushed.counts.unchanged == pushed.counts.read > 99
+        [curl] = re.findall(r"^ +(curl -X PATCH(?:.*\\\n)*.*)$", text, re.MULTILINE)
+        edited(curl, needed)
+        assert phone_of("C000001", sandbox) == "+31 20 2"
+        assert syncer.push("hubspot.companies").counts.unchanged == pushed.counts.read
+        with duckdb.connect("sandbox.duckdb") as warehouse:
+            warehouse.execute("update stage.companies set phone = '+31 20 3' where client_id = 'C000001'")
+        assert syncer.push("hubspot.companies").counts.conflicts == 1
+
+
+def test_the_sandbox_names_the_unique_property_of_each_kind() -> None:
+    """Also on its page."""
+    site = HubSpotSite.generate(seed=1, companies=2, clock=Clock())
+    own = {
+        kind: [each.name for each in site.store.definitions[kind].values() if each.has_unique_value]
+        for kind in ("companies", "contacts", "deals", "tickets")
+    }
+    assert own == {kind: [name] for kind, name in sandboxes.UNIQUE.items()}
+    docs = " ".join((ROOT / "docs" / "sandbox.md").read_text(encoding="utf-8").split())
+    assert all(f"`{name}` of {kind}" in docs for kind, name in sandboxes.UNIQUE.items())
+
+
+def phone_of(client_id: str, sandbox: Sandbox) -> str:
+    """Return what the sandbox's portal has for a company."""
+    with urllib.request.urlopen(f"{sandbox.url('_sandbox')}/truth?site=hubspot&stream=companies") as answer:
+        live = [each["record"]["record"] for each in json.load(answer) if each["record"]["state"] == "live"]
+    [found] = [each["properties"] for each in live if each["properties"]["client_id"] == client_id]
+    return str(found["phone"])
+
+
+def edited(curl: str, variables: dict[str, str]) -> None:
+    """Do what a line with curl does, without curl."""
+    words = shlex.split(string.Template(curl.replace("\\\n", " ")).substitute(variables))
+    assert words[:3] == ["curl", "-X", "PATCH"]
+    headers = dict(after.split(": ") for word, after in pairwise(words) if word == "-H")
+    [body] = [after for word, after in pairwise(words) if word == "-d"]
+    request = urllib.request.Request(words[-1], body.encode(), headers, method="PATCH")
+    with urllib.request.urlopen(request) as answer:
+        assert answer.status == 200
 
 
 @pytest.mark.parametrize(

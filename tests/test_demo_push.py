@@ -212,7 +212,7 @@ def test_an_apply_that_fails_is_a_demo_that_failed(
     monkeypatch.setattr(DemoPush, "_edit", closed)
     result = syncer("demo")
     assert result.code == 1 and "Something failed; see above." in result.out and "\n7. " not in result.out
-    assert "syncer: push hubspot.companies: " in result.err and "allow_production" in result.err
+    assert "syncer: push hubspot.companies failed: " in result.err and "allow_production" in result.err
 
 
 def test_pulls_that_failed_are_not_pushed(syncer: Syncer, portals: Portals, monkeypatch: pytest.MonkeyPatch) -> None:

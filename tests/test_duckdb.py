@@ -43,6 +43,16 @@ def test_who_holds_the_file_is_told_by_its_pid(tmp_path: Path) -> None:
     open_it(tmp_path / "w.duckdb", wait_s=5)
 
 
+def test_a_hint_of_which_nothing_is_left_is_not_shown(tmp_path: Path) -> None:
+    """DuckDB quotes what it takes to be meant, and quotes are cut: a row's value may stand in them."""
+    warehouse = find(Settings(warehouse=f"duckdb:{tmp_path / 'w.duckdb'}", base=tmp_path), clock=SystemClock())
+    with pytest.raises(WarehouseError) as raised, warehouse.transaction() as t:
+        t.run(statement("CREATE TABLE companies (a INTEGER)"))
+        t.rows(statement("SELECT a FROM compnies"))
+    warehouse.close()
+    assert raised.value.message.endswith("Table with name compnies does not exist!")
+
+
 def test_a_file_that_is_not_duckdb_is_left_alone(tmp_path: Path) -> None:
     """One line, and not a byte of it changed."""
     file = tmp_path / "letters.txt"

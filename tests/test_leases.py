@@ -74,6 +74,22 @@ def test_a_lease_that_is_given_back_while_its_holder_is_looked_for_is_taken(
     assert leases.held(tmp_path) == {}
 
 
+@pytest.mark.parametrize(
+    ("holder", "wait_s", "told"),
+    [
+        (
+            leases.Holder(pid=12, host="north", since="2026-03-01T12:00:00Z"),
+            0,
+            "process 12 on north writes hubspot.companies@default since 2026-03-01T12:00:00Z.",
+        ),
+        (None, 5, "another process writes hubspot.companies@default; waited 5 s."),
+    ],
+)
+def test_who_writes_is_told_as_a_writer(holder: leases.Holder | None, wait_s: float, told: str) -> None:
+    """The lease's own name, "write hubspot.companies@default", is no name of a mapping that somebody could run."""
+    assert leases.held_by(holder, "write hubspot.companies@default", wait_s).message == told
+
+
 def test_a_holder_that_is_not_known_is_another_process() -> None:
     """A zero or a question mark would look like a fact."""
     assert leases.told(None) == leases.told(leases.Holder(pid=0, host="?", since="?")) == "another process"

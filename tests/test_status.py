@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -11,6 +13,7 @@ import pytest
 
 from syncer import status
 from syncer.errors import AnswerError, UnknownName, UsageError
+from syncer.reports.standing import as_document, as_text
 from syncer.sources import Page
 from syncer.status import Question, Standing
 from tests.conftest import Site
@@ -181,6 +184,20 @@ def test_name_that_is_neither_a_mapping_nor_a_run(site: Site, name: str) -> None
     """A run's id was meant, or a mapping: both are answered."""
     with pytest.raises(UnknownName, match="No mapping or run named .*at least 4"):
         standing(site, name)
+
+
+def test_a_cache_folder_that_is_damaged_hides_nothing_of_the_warehouse(site: Site, tmp_path: Path) -> None:
+    """Who asks how things stand is in trouble already; the damage is told beside the rest."""
+    site.pull()
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    (folder / "cache.db").write_bytes(b"no database at all " * 200)
+    settings = attrs.evolve(site.settings, variables={**site.settings.variables, "SYNCER_CACHE": str(folder)})
+    found = status.read(settings, clock=site.clock)
+    assert len(found.runs) == 1 and found.budget == () and "SYNCER_CACHE" in found.budget_error
+    text = "\n".join(as_text(found, io.StringIO()))
+    assert "done" in text and f"request budget\n  The folder of the request budget, {folder}, cannot be used" in text
+    assert as_document(found)["budget_error"] == found.budget_error
 
 
 def test_budget_is_shown(site: Site) -> None:

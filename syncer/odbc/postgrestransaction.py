@@ -7,11 +7,12 @@ import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from syncer import queried
 from syncer.errors import WarehouseError
 from syncer.odbc import arrays, connecting, faults
 from syncer.odbc import postgrestypes as pg
 from syncer.odbc.transaction import Transaction, lock_key
-from syncer.sql import Statement, quoted, table_name
+from syncer.sql import Statement, bare, quoted, table_name
 from syncer.tables import Column, Table
 from syncer.values import Type
 
@@ -78,6 +79,23 @@ class PostgreSQLTransaction(Transaction):
     def derived(self, name: str, query: str) -> str:
         """Write the statement that makes the rows of *query* a temporary table."""
         return f"CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS {query}"
+
+    def query_columns(self, query: Statement) -> dict[str, Type]:
+        """
+        Return the columns that *query* would give, by the types that the driver makes of them. Raises UsageError: two
+        have one name.
+
+        Of what the driver calls a whole number the server is asked: what only looks like one (`oid`) is text to us.
+        """
+        text = bare(query.text)
+        self.execute(f"SELECT * FROM ({text}) AS asked WHERE 1 = 0")
+        found = {name: self.kind_of(told) for name, told in queried.named(self._cursor.description, folds=False)}
+        whole = [name for name, kind in found.items() if kind is Type.BIGINT]
+        if whole:
+            listed = ", ".join(f"CAST(pg_typeof(asked.{quoted(name)}) AS TEXT)" for name in whole)
+            [called] = self.fetched(f"SELECT {listed} FROM (SELECT 1) AS one LEFT JOIN ({text}) AS asked ON FALSE")
+            found |= {name: Type.TEXT for name, each in zip(whole, called, strict=True) if each in pg.NO_NUMBERS}
+        return found
 
     def row_hash(self, alias: str, columns: Collection[str]) -> str:
         """

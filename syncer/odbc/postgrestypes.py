@@ -85,6 +85,7 @@ HASHED = {
     Type.DATE: "date_send({})",
     Type.TIMESTAMP: "timestamptz_send({})",
 }
+NO_NUMBERS = frozenset({"oid", "xid", "cid"})  # the driver calls them whole numbers, and the server does not
 # Tables in our schemas, and what hangs below them wherever it stands: partitions, and tables that inherit.
 OURS = (
     "WITH RECURSIVE ours (oid) AS (SELECT c.oid FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "

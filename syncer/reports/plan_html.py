@@ -168,7 +168,7 @@ def _head(shown: Shown, number: int) -> Iterator[str]:
     ]
     yield '<dl class="facts">' + "".join(_fact(name, value) for name, value in facts) + "</dl>\n"
     counts = [(name, count, words) for name, count, words in pushed.outcomes() if count]
-    tiles = [("read", pushed.counts.read, "rows read"), *counts, *pushed.edges()]
+    tiles = [("read", pushed.counts.read, "rows read"), *counts, *pushed.beside(), *pushed.edges()]
     yield '<ul class="counts">'
     yield "".join(f'<li class="{name}"><b>{count:,}</b> {_text(words)}</li>' for name, count, words in tiles)
     yield "</ul>\n"
@@ -190,11 +190,13 @@ def _notices(shown: Shown) -> Iterator[str]:
         yield f'<div class="notice" role="note"><h2 class="part">Failed</h2><p>{_text(pushed.error)}</p></div>\n'
     if pushed.trips:
         trips = "".join(f"<li>{_text(trip)}</li>" for trip in pushed.trips)
-        _, force = plan_shown.ways_on(shown.header, program="syncer")
+        refused = plan_shown.refused_by(pushed)
+        look, force = plan_shown.ways_on(shown.header, program="syncer")
+        way = "Look at it here; if it is right:" if pushed.is_too_large else "Look at it here, or again:"
         yield (
-            '<div class="notice" role="note"><h2 class="part">Refused by its limits; nothing is written</h2>'
-            f"<ul>{trips}</ul>"
-            f"<p>Look at it here; if it is right: <code>{_text(force)}</code></p></div>\n"
+            f'<div class="notice" role="note"><h2 class="part">{refused[0].upper()}{refused[1:]}; nothing is written'
+            f"</h2><ul>{trips}</ul>"
+            f"<p>{way} <code>{_text(force if pushed.is_too_large else look)}</code></p></div>\n"
         )
     for note in dict.fromkeys([*shown.header.notes, *pushed.notes]):
         yield f'<p class="dim">{_text(note)}</p>\n'

@@ -20,7 +20,7 @@ from syncer.reports.plan_shown import Shown
 from syncer.tally import Pushed
 
 COUNTS = ("created", "updated", "archived", "merged", "unchanged", "conflicts", "rejected", "skipped", "failed",
-          "pending")  # fmt: skip
+          "pending", "also_created", "also_updated")  # fmt: skip
 
 
 def entry(pushed: Pushed) -> dict[str, Any]:

@@ -72,7 +72,8 @@ def _head(shown: Shown) -> Iterator[str]:
     yield ""
     yield f"{value(plan_shown.way(header))}, made {terminal.moment(header.made_at)}, checksum `{header.checksum}`"
     yield ""
-    found = [(words, number) for _, number, words in (*pushed.outcomes(), *pushed.edges()) if number]
+    told = (*pushed.outcomes(), *pushed.beside(), *pushed.edges())
+    found = [(words, number) for _, number, words in told if number]
     found = [("read", pushed.counts.read), *found]
     yield "| " + " | ".join(words for words, _ in found) + " |"
     yield "|" + "--:|" * len(found)
@@ -86,10 +87,12 @@ def _head(shown: Shown) -> Iterator[str]:
 def _limits(shown: Shown) -> Iterator[str]:
     if not shown.pushed.trips:
         return
-    yield from ("", "**Refused by its limits; nothing is written:**", "")
+    refused = plan_shown.refused_by(shown.pushed)
+    yield from ("", f"**{refused[0].upper()}{refused[1:]}; nothing is written:**", "")
     yield from (f"- {escaped(trip)}" for trip in shown.pushed.trips)
     look, force = plan_shown.ways_on(shown.header, program="syncer")
-    yield from ("", f"Look at all of it: {value(look)}, or apply it none the less: {value(force)}")
+    forced = f", or apply it none the less: {value(force)}" if shown.pushed.is_too_large else ""
+    yield from ("", f"Look at all of it: {value(look)}{forced}")
 
 
 def _left(shown: Shown) -> Iterator[str]:

@@ -191,10 +191,18 @@ def outcome(shown: Shown) -> str:
     if pushed.error:
         return "failed"
     if pushed.trips:
-        return "refused by its limits" if not pushed.is_rehearsal else "would be refused by its limits"
+        return f"would be {refused_by(pushed)}" if pushed.is_rehearsal else refused_by(pushed)
     if pushed.is_rehearsal:
         return "nothing written"
     return "a part applied" if pushed.is_partial else "applied"
+
+
+def refused_by(pushed: Pushed) -> str:
+    """Say what refuses a plan: a clean one that was asked for is no limit, and nothing that could be forced."""
+    why = "since something is rejected or in conflict"
+    if not pushed.is_unclean:
+        return "refused by its limits"
+    return f"refused by its limits, and {why}" if pushed.is_too_large else f"refused, {why}"
 
 
 def end_of(edge: Edge) -> str:

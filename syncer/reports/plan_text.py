@@ -38,12 +38,11 @@ _HEADS = (
 
 def summary(pushed: Pushed) -> str:
     """Write one run of a plan in a line or two."""
-    what = "plan" if pushed.is_rehearsal else pushed.verb
-    lines = [f"{what} {pushed.mapping}: {pushed.told}; {counted(pushed.requests, 'request')}"]
+    lines = [f"{pushed.named} failed: {clean(pushed.error)}" if pushed.has_no_plan else pushed.line]
     lines += [f"  {clean(note)}" for note in pushed.notes]
     if pushed.trips:
         lines += [f"  refused: {clean(trip)}" for trip in pushed.trips]
-    if pushed.error:
+    if pushed.error and not pushed.has_no_plan:
         lines.append(f"  failed: {clean(pushed.error)}")
     return "\n".join(lines)
 
@@ -177,9 +176,10 @@ def _limits(shown: Shown, stream: TextIO) -> Iterator[str]:
     if not shown.pushed.trips:
         return
     yield ""
-    yield painted("refused by its limits; nothing is written", "red", stream)
+    yield painted(f"{plan_shown.refused_by(shown.pushed)}; nothing is written", "red", stream)
     for trip in shown.pushed.trips:
         yield f"  {clean(trip)}"
     look, force = plan_shown.ways_on(shown.header, program=commands.program("syncer"))
     yield f"  Look at all of it:   {look}"
-    yield f"  Apply it none the less:  {force}"
+    if shown.pushed.is_too_large:
+        yield f"  Apply it none the less:  {force}"

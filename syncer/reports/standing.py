@@ -31,6 +31,8 @@ _ROWS = (
     ("failed", "failed"), ("pending", "pending"),
 )  # fmt: skip
 
+_ALSO = (("also_created", "made"), ("also_updated", "changed"))
+
 
 def as_document(found: Standing) -> dict[str, Any]:
     """Return what stands, for a program: a list a key, its entries named like the columns in schema `syncer`."""
@@ -39,6 +41,7 @@ def as_document(found: Standing) -> dict[str, Any]:
         "conflicts",
     )  # fmt: skip
     document: dict[str, Any] = {"warehouse": found.warehouse, "has_warehouse": found.has_warehouse, "now": found.now}
+    document["budget_error"] = found.budget_error or None
     for name in lists:
         document[name] = [attrs.asdict(entry) for entry in getattr(found, name)]
     return document
@@ -98,10 +101,15 @@ def _done(run: Run) -> Iterable[str]:
     told = run.counts or {}
     rows = [f"{told[name]:,} {word}" for name, word in _ROWS if told.get(name)]
     edges = [f"{told[name]:,} edges {name}" for name in ("associated", "disassociated") if told.get(name)]
+    also = [
+        f"{counted(told[name], 'record')} {word} of rows that are rejected, in conflict or failed"
+        for name, word in _ALSO
+        if told.get(name)
+    ]
     yield f"  plan       {run.plan or '-'}"
     yield f"  read       {run.read:,}{': ' if rows else ''}{', '.join(rows)}"
-    if edges:
-        yield f"  beside it  {', '.join(edges)}"
+    for beside in filter(None, (", ".join(also), ", ".join(edges))):
+        yield f"  beside it  {beside}"
     for trip in told.get("trips") or ():
         yield f"  refused    {clean(str(trip))}"
 
@@ -122,9 +130,10 @@ def stale_text(found: Standing) -> list[str]:
 
 
 def _runs(found: Standing, stream: TextIO) -> Iterable[str]:
-    """One line a mapping and verb; what is nothing for all of them has no column."""
+    """One line a mapping and verb; what is nothing for all of them has no column. A run of a plan ends with its id."""
     numbers = [(name, [_number(run, name) for run in found.runs]) for name in _COLUMNS]
     has_verbs = any(run.verb != PULL for run in found.runs)
+    has_ids = any(is_of_plan(run) for run in found.runs)  # `syncer revert` takes them
     numbers = [(name, counts) for name, counts in numbers if name in _ALWAYS or any(counts)]
     rows = [
         (
@@ -134,11 +143,13 @@ def _runs(found: Standing, stream: TextIO) -> Iterable[str]:
             age(_moved_at(run), found.now),
             _took(run, found.now),
             *(counts[at] for _, counts in numbers),
+            *([run.run if is_of_plan(run) else None] if has_ids else []),
         )
         for at, run in enumerate(found.runs)
     ]
     verbs = ["verb"] if has_verbs else []
-    lines = table(["mapping", *verbs, "status", "when", "took", *(name for name, _ in numbers)], rows, stream)
+    ids = ["run"] if has_ids else []
+    lines = table(["mapping", *verbs, "status", "when", "took", *(name for name, _ in numbers), *ids], rows, stream)
     yield lines[0]
     for line, run in zip(lines[1:], found.runs, strict=True):
         # The status stands between blanks, and no name holds any; no verb is called as a status is.
@@ -266,7 +277,9 @@ def _leases(found: Standing, stream: TextIO) -> Sequence[str]:
 
 
 def _budget(found: Standing, stream: TextIO) -> Sequence[str]:
-    """The limits that something was taken of just now."""
+    """The limits that something was taken of just now; or why they are not known."""
+    if found.budget_error:
+        return [f"{INDENT}{clean(found.budget_error)}"]
     rows = [
         (
             use.owner,

@@ -23,6 +23,18 @@ if TYPE_CHECKING:
     from syncer.sandbox.messages import Site
 
 WAREHOUSE = "SYNCER_WAREHOUSE"
+UNIQUE = {  # what a push may find records by, of each kind that has such a property in the sandbox
+    "companies": "client_id",
+    "contacts": "person_id",
+    "deals": "order_number",
+    "tickets": "external_reference",
+}
+STAGE = (
+    "create schema if not exists stage",
+    "create table stage.companies as select client_id, name, phone from load.hubspot_companies "
+    "where archived_at is null",
+)
+MAPPING = ('["hubspot.companies"]', 'relation = "stage.companies"', 'match_on = "client_id"', 'adopt = "ours"')
 POLL_S = 0.5  # Windows tells of Ctrl-C only between two waits
 
 
@@ -207,7 +219,25 @@ def _how_to(needed: Mapping[str, str], control: str, *, replaced: str) -> Iterat
         ("faults", '{"kind": "reset_after", "match": "/rest/api/3/search"}'),
     ):
         yield f"  curl -d '{wish}' {control}/{route}"
+    yield from _how_to_push(needed, syncer)
     yield "docs/sandbox.md has the rest.\n"
+
+
+def _how_to_push(needed: Mapping[str, str], syncer: str) -> Iterator[str]:
+    """Write what makes a push of what was pulled, and an edit that a person makes in HubSpot meanwhile."""
+    unique = ", ".join(f"{name} of {kind}" for kind, name in UNIQUE.items())
+    yield f"Push to HubSpot. Unique, for match_on: {unique}. In the warehouse:"
+    yield from (f"  {statement};" for statement in STAGE)
+    yield "In syncer.toml:"
+    yield from (f"  {line}" for line in MAPPING)
+    yield "Then, after an update of stage.companies; and an edit by a person, of the company with client_id C000001:"
+    yield f"  {syncer} push hubspot.companies --dry-run"
+    yield (
+        f"  curl -X PATCH -H 'Authorization: Bearer {needed['SYNCER_HUBSPOT_TOKEN']}' "
+        "-H 'Content-Type: application/json' "
+        """-d '{"properties": {"phone": "+31 20 2"}}' """
+        f"'{needed['SYNCER_HUBSPOT_URL']}/crm/v3/objects/companies/C000001?idProperty={UNIQUE['companies']}'"
+    )
 
 
 def _wait(seconds: float) -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from syncer import leases, rewriting
+from syncer import duckdbhash, leases, queried, rewriting
 from syncer.clock import Clock
 from syncer.duckdbtypes import ROOMY, TYPE_NAMES, arrived, as_type, type_of
 from syncer.errors import OutOfMemory, UsageError, WarehouseBusy, WarehouseError, without_values
@@ -128,9 +128,9 @@ class DuckDBTransaction:
         return int(found[0]) if found else 0
 
     def query_columns(self, query: Statement) -> dict[str, Type]:
-        """Return the columns that *query* would give."""
+        """Return the columns that *query* would give. Raises UsageError: two have one name."""
         found = self._connection.execute(f"DESCRIBE {_text(query)}").fetchall()
-        return {str(row[0]): type_of(str(row[1])) for row in found}
+        return {name: type_of(str(row[1])) for name, row in queried.named(found, folds=True)}
 
     def save(self, table: Table, query: Statement, parameters: Sequence[Any] = ()) -> int:
         """Make the rows of *query* a lasting table."""
@@ -150,7 +150,7 @@ class DuckDBTransaction:
 
     def row_hash(self, alias: str, columns: Collection[str]) -> str:
         """Write a hash of *columns*."""
-        return f"CAST(HASH({', '.join(f'{alias}.{_quote(column)}' for column in columns)}) AS TEXT)"
+        return duckdbhash.row_hash(alias, columns)
 
     def by_key(self, *tables: Table) -> contextlib.AbstractContextManager[None]:
         """The planner does well by itself."""

@@ -22,7 +22,7 @@ from typing import Any
 import attrs
 
 from syncer.errors import UsageError
-from syncer.plan import CREATE, DONE, MOVED, REJECTED, Change
+from syncer.plan import CREATE, DONE, MOVED, SAME, Change
 from syncer.sandbox.hubspot.model import PortalRecord
 from tests.campaign import beds, push_beds, push_history
 from tests.campaign.push_history import PERSON, History
@@ -186,14 +186,17 @@ def happened(lab: Lab, changes: Mapping[str, Change]) -> dict[str, Any]:
 def expected(lab: Lab, change: Change) -> tuple[str, str]:
     """Say what must become of a change, by what the portal has now: its state, and why."""
     store = lab.home.site.store
-    if change.action == CREATE:
-        return (REJECTED, "made by a person") if lab.record(change.key) is not None else (DONE, "written as planned")
-    record = store.find("companies", change.id or "")
+    is_create = change.action == CREATE
+    record = lab.record(change.key) if is_create else store.find("companies", change.id or "")
+    if is_create and record is None:
+        return DONE, "written as planned"
     if record is None or record.is_archived:
         return MOVED, "record gone"
     now = {name: record.properties.get(name) or None for name in change.fields}
     if now == {name: edit.after or None for name, edit in change.fields.items()}:
-        return DONE, "there already"
+        return SAME, "there already"
+    if is_create:
+        return MOVED, "made by a person"
     if now == {name: edit.before or None for name, edit in change.fields.items()}:
         return DONE, "alias followed" if record.id != change.id else "written as planned"
     return MOVED, "field moved"
@@ -206,7 +209,7 @@ def wrong_with(lab: Lab, plan: str, wanted: Mapping[str, tuple[str, str]]) -> li
     states = {change.key: change for change in home.changes(plan)}
     for key, (state, how) in wanted.items():
         change = states[key]
-        is_named = bool(change.reason) or state == DONE
+        is_named = bool(change.reason) or state != MOVED
         if change.state != state or not is_named:
             found.append(f"{key} ({how}) is {change.state} for {change.reason!r}, not {state}: {dict(change.fields)}")
     intents = [intent for intent in push_history.journal(home) if intent.plan == plan]
@@ -214,15 +217,13 @@ def wrong_with(lab: Lab, plan: str, wanted: Mapping[str, tuple[str, str]]) -> li
     intents += [aliased(intent, survivors) for intent in intents if intent.signature[2] in survivors]
     found += push_history.unannounced(history.asked, intents, is_timed=False)
     found += push_history.overwritten_wrongly(history.writes, intents)
-    count = sum(state == DONE and how != "there already" for state, how in wanted.values())
+    count = sum(state == DONE for state, _ in wanted.values())
     if len(history.writes) != count:
         found.append(f"{len(history.writes)} records were written, and {count} had to be")
     conflicts = dict(home.rows("SELECT key, reason FROM syncer.conflicts WHERE state = 'open' AND field = ''"))
-    rejects = dict(home.rows("SELECT key, reason FROM syncer.rejects WHERE scope = 'push'"))
     for key, (state, how) in wanted.items():
-        named = {MOVED: conflicts, REJECTED: rejects}.get(state, {key: "done"})
-        if not named.get(key):
-            found.append(f"{key} ({how}) is not named: open conflicts {sorted(conflicts)}, rejects {sorted(rejects)}")
+        if state == MOVED and not conflicts.get(key):
+            found.append(f"{key} ({how}) is not named: open conflicts {sorted(conflicts)}")
     return found
 
 

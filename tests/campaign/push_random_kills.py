@@ -140,11 +140,11 @@ class Aim:
     def __call__(self, pid: int) -> None:
         """Wait, and end the process, or the server's that serves it."""
         time.sleep(self.after_s)
-        with contextlib.suppress(ProcessLookupError):
-            if self.how in (KILL, TERM):
+        if self.how in (KILL, TERM):
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL if self.how == KILL else signal.SIGTERM)
                 self.at = time.time()
-                return
+            return
         server = postgresql.shared()
         with server.connection("postgres") as connection:
             pids = [found[0] for found in connection.execute(_SESSIONS, self.database).fetchall()]

@@ -129,7 +129,7 @@ def one_of_each() -> tuple[list[Change], list[PlanRow]]:
     both = {"reason": "Both sides changed it.", "agreed": "0", "has_agreed": True}
     never = {"reason": "They differ and never agreed.", "ours": "A", "setting": 'adopt = "skip"'}
     rejects = [problem(plan.REJECTED, "tier", reason="It is none of the choices: gold.", ours="tin")]
-    no_key = [problem(plan.REJECTED, "", reason="The row has no key.")]
+    no_key = [problem(plan.REJECTED, "", reason="client_id is blank: nothing tells which record it is.")]
     settled = [problem(SETTLED, **both, ours="3", theirs="4", setting='policy = "ours"')]
     archived = [problem(plan.CONFLICT, "", reason="Its record 5011 was archived on their side.")]
     conflicts = [problem(plan.CONFLICT, **both, ours="1", theirs="2"), problem(plan.CONFLICT, "name", **never)]

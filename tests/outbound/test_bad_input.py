@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from typing import Any
 
 import attrs
@@ -79,7 +80,7 @@ def test_a_word_that_nobody_knows_is_told_with_its_line(ready: PushHome, line: s
         ({"relation": "select client_id, name from stage.companies; drop table stage.companies"}, "cannot be read"),
         ({"relation": "stage.companies; drop table stage.companies"}, "neither a name nor a query"),
         ({"match_on": "nowhere"}, "create_properties --dry-run"),
-        ({"match_on": "phone"}, "unique"),
+        ({"match_on": "phone"}, "fixed when a property is made: name another, or make one; unique here: client_id."),
         ({"edges": {"name": "compani"}}, "companies"),
         ({"policies": {"phnoe": "ours"}}, "policies names phnoe"),
         ({"policies": {"Phone": "ours"}}, "Did you mean phone"),
@@ -119,7 +120,8 @@ def test_two_never_write_one_kind_of_records_at_once(ready: PushHome) -> None:
     other = ready.warehouse()
     lease = other.lease(executing.lease_name("hubspot.companies", "default"), run="abc123", wait_s=0)
     try:
-        assert f"write hubspot.companies@default is being run by process {os.getpid()}" in failed(ready)
+        said = failed(ready)
+        assert f"process {os.getpid()} on {socket.gethostname()} writes hubspot.companies@default since 20" in said
     finally:
         lease.release()
         other.close()
@@ -142,5 +144,8 @@ def test_keys_that_are_doubled_or_blank_are_all_named_and_none_is_written(home: 
     done = home.push()
     assert (done.counts.created, done.counts.rejected, done.counts.read) == (1, 4, 5)
     found = dict(home.rows("SELECT key, reason FROM syncer.rejects WHERE scope = 'push'"))
-    assert found == {"": "2 rows have no key.", "1": "The key stands in 2 rows; none of them is written."}
+    assert found == {
+        "": "client_id is blank in 2 rows: nothing tells which records they are.",
+        "1": "The key stands in 2 rows; none of them is written.",
+    }
     assert list(home.values("name")) == ["2"]

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from syncer import reverting
 from syncer.apply import Applying
+from syncer.errors import UsageError
 from tests.outbound import KEY, PushHome
 
 
@@ -52,6 +54,52 @@ def test_a_row_that_changes_between_plan_and_apply_is_pushed_by_the_next_push(ho
     assert (done.counts.created, home.values("name")["001"]) == (3, "Company 1")
     later = home.push()
     assert (later.counts.updated, later.counts.unchanged, home.values("name")["001"]) == (1, 2, "Changed since")
+
+
+def test_a_plan_does_not_go_over_what_a_later_push_of_ours_wrote(home: PushHome) -> None:
+    """Within the same minute: its records are read again, since it does not know of that push."""
+    home.relation(rows(3, phone="0"))
+    home.push()
+    home.change("001", phone="1")
+    planned = home.push(is_rehearsal=True)
+    home.change("001", phone="2")
+    assert home.push().counts.updated == 1
+    done = home.push(plan=planned.plan)
+    assert (done.counts.updated, done.counts.conflicts, home.values("phone")["001"]) == (0, 1, "2")
+    after = home.push()
+    assert (after.counts.unchanged, after.exit_code, home.values("phone")["001"]) == (3, 0, "2")
+
+
+def test_a_plan_that_another_one_carried_out_has_nothing_to_do(home: PushHome) -> None:
+    """Two dry runs of the same rows, both applied: the second sends nothing, counts nothing, and undoes nothing."""
+    home.make("000", name="x", phone="old")
+    home.relation(rows(3, phone="0"))
+    words = home.with_words(adopt="ours", max_update_share="off")
+    first, second = (words.push(is_rehearsal=True).plan for _ in range(2))
+    done = words.push(plan=first)
+    assert (done.counts.created, done.counts.updated) == (2, 1)
+    home.sent()
+    again = words.push(plan=second)
+    assert (again.counts.unchanged, again.counts.read, again.exit_code, home.writes()) == (3, 3, 0, [])
+    assert home.rows("SELECT DISTINCT state FROM syncer.changes WHERE plan = ?", [second]) == [("same",)]
+    with pytest.raises(UsageError, match="wrote nothing"):
+        reverting.revert(again.run or "", settings=words.settings, request=words.request(), doors=home.doors)
+    assert words.push().counts.unchanged == 3
+    with pytest.raises(UsageError, match="applied already"):
+        words.push(plan=second)
+
+
+def test_a_record_that_somebody_made_since_the_plan_is_not_made_again(home: PushHome) -> None:
+    """With other values it is told of, with its id; with the same ones there is nothing to do."""
+    home.relation(rows(3))
+    planned = home.push(is_rehearsal=True)
+    made = home.make("001", name="Somebody's")
+    home.make("002", name="Company 2")
+    done = home.push(plan=planned.plan)
+    assert (done.counts.created, done.counts.conflicts, done.counts.unchanged, done.exit_code) == (1, 1, 1, 3)
+    [(reason,)] = home.rows("SELECT reason FROM syncer.conflicts WHERE state = 'open'")
+    assert made.id in reason and len(home.live()) == 3
+    assert home.values("name")["001"] == "Somebody's"
 
 
 def test_a_row_that_left_between_plan_and_apply_is_written_as_the_plan_showed(home: PushHome) -> None:

@@ -64,6 +64,17 @@ def test_a_row_that_names_no_record_is_rejected() -> None:
         assert problem.reason == "There is no record 404."
 
 
+def test_a_row_without_a_key_is_told_by_the_column_that_is_blank() -> None:
+    """Whoever reads it looks into that column; "no key" might be any."""
+    for words, times, told in (
+        ({}, 1, "client_id is blank: nothing tells which record it is."),
+        ({}, 3, "client_id is blank in 3 rows: nothing tells which records they are."),
+        ({"match_on": None}, 1, "The id is blank: nothing tells which record it is."),
+    ):
+        [problem] = decide(row(key=None, times=times), None, **words).row.problems
+        assert (problem.field, problem.reason) == (words.get("match_on", "client_id") or "", told)
+
+
 def test_a_row_that_is_rejected_anyway_is_not_told_that_its_record_is_missing() -> None:
     """Nobody asked for the record of a row that cannot be written: the reason would be a lie."""
     for more in ({"unfit": [Unfit("name", "It is too long.")]}, {"times": 2}):

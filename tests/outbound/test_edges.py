@@ -327,7 +327,7 @@ def test_a_label_that_is_not_there_is_wrong_usage_before_anything_is_read(
     done = edges.push()
     assert done.status == "failed" and text in str(done.error)
     if "Nonsense" in text:
-        assert "Billing" in str(done.error) and "Primary" in str(done.error)
+        assert "Labels: 'Billing', 'Primary'" in str(done.error)
     assert not [each for each in edges.home.sent() if "/batch/" in each]
 
 

@@ -312,7 +312,7 @@ def test_rows_without_a_key_are_told_together(home: PushHome, monkeypatch: pytes
     monkeypatch.setattr(outbound, "ROWS_AT_ONCE", 2)
     home.relation([*rows(1), *({**rows(2)[0], "client_id": key} for key in (None, "", "  ", None))])
     done = home.push()
-    assert reasons(home, done.plan) == {"": "4 rows have no key."}
+    assert reasons(home, done.plan) == {"": "client_id is blank in 4 rows: nothing tells which records they are."}
     assert (done.counts.rejected, done.counts.created, done.counts.read) == (4, 1, 5)
     home.relation(rows(1))
     home.push()
@@ -385,3 +385,22 @@ def test_keys_of_other_rows_are_not_named_where_they_are_personal() -> None:
     ):
         assert "b@x.com" not in colliding._problem(each, hides=True).reason
         assert "b@x.com" in colliding._problem(each, hides=False).reason
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_key_that_stands_twice_is_told_though_one_of_its_rows_is_a_reject_already(
+    home: PushHome, is_known: bool
+) -> None:
+    """The rejected row does not come again; the other one must not be taken for the only one."""
+    home.relation([{"client_id": "1", "name": "Right", "size": "5" if is_known else "five"}])
+    home.push()
+    if is_known:
+        home.change("1", size="five")
+        assert home.push().counts.rejected == 1
+    home.rows("INSERT INTO stage.companies VALUES ('1', 'Somebody else', '7')")
+    for _ in range(2):
+        done = home.push()
+        assert (done.counts.rejected, done.counts.read) == (2, 2)
+        assert {*home.values("name").values()} == ({"Right"} if is_known else set())
+        [(reason,)] = home.rows("SELECT reason FROM syncer.rejects WHERE scope = 'push' AND \"column\" = 'client_id'")
+        assert reason == "The key stands in 2 rows; none of them is written."

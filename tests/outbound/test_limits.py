@@ -9,6 +9,7 @@ import pytest
 from syncer import limits
 from syncer.limits import Size
 from tests.outbound import KEY, PushHome
+from tests.outbound.edges_home import EdgesHome
 
 
 def rows(count: int, **more: Any) -> list[dict[str, Any]]:
@@ -110,6 +111,38 @@ def test_a_column_that_became_blank_in_all_rows_is_refused(home: PushHome) -> No
     assert len({*home.values("phone").values()} - {None}) == 1
     forced = words.push(plan=refused.plan, is_forced=True)
     assert (forced.counts.updated, {*home.values("phone").values()} - {None, ""}) == (12, set())
+
+
+def test_most_records_that_lose_a_column_are_refused_however_few_they_are(home: PushHome) -> None:
+    """Three of twelve are conflicts, and nine would be cleared: that is no everyday work."""
+    home.relation(rows(12))
+    home.push()
+    for number in range(3):
+        home.edit(str(number), phone="theirs")
+    home.later()
+    home.rows("UPDATE stage.companies SET phone = NULL")
+    home.sent()
+    refused = home.with_words(max_missing_share=0.3, max_update_share="off").push()
+    assert (refused.exit_code, home.writes()) == (4, [])
+    assert refused.trips == (
+        "max_missing_share: column phone is blank in all 12 rows, and 9 records would lose their phone",
+    )
+
+
+def test_an_edge_column_that_became_blank_in_all_rows_is_refused(edges: EdgesHome) -> None:
+    """Associations are as hard to put back as values."""
+    edges.rows("companies", [{"key": "c1"}, {"key": "c2"}])
+    edges.push("companies")
+    edges.rows("tickets", [{"key": f"t{number}", "company": "c1" if number < 12 else None} for number in range(50)])
+    edges.push("tickets")
+    edges.words("tickets", edges={"company": "companies"}, max_missing_share=0.3, max_update_share="off")
+    edges.home.rows("UPDATE stage.tickets SET company = NULL")
+    refused = edges.push("tickets")
+    assert refused.exit_code == 4
+    assert refused.trips == (
+        "max_missing_share: column company is blank in all 50 rows, and 12 records would lose their company",
+    )
+    assert len(edges.linked("t0")) == 1
 
 
 def test_a_few_records_that_lose_the_last_values_of_a_column_do_not_wait_for_a_person(home: PushHome) -> None:

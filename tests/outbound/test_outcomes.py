@@ -8,9 +8,13 @@ import orjson
 import pytest
 
 from syncer.apply import Applying
+from syncer.errors import Unavailable
 from syncer.outbound import Planning
 from syncer.sandbox import Fault
-from tests.outbound import KEY, PushHome
+from syncer.sources.hubspot import HubSpot
+from tests.outbound import KEY, PROBE_BYTES, PushHome
+
+KIND = "companies"
 
 
 def four(home: PushHome, name: str) -> None:
@@ -22,9 +26,18 @@ def test_a_record_that_an_answer_leaves_out_was_not_written(home: PushHome) -> N
     four(home, "old")
     home.push()
     four(home, "new")
-    planned = home.push(is_rehearsal=True)
-    home.site.store.purge("companies", home.company("2").id)  # within the minute in which nothing is read again
-    done = home.push(plan=planned.plan)
+    gone = home.company("2").id
+
+    def purge(site: Any, request: Any) -> None:
+        if (
+            "/batch/update" in request.path
+            and len(request.body) > PROBE_BYTES
+            and gone in home.site.store.records[KIND]
+        ):
+            home.site.store.purge(KIND, gone)
+
+    home.sandbox.before_request.append(purge)  # within the minute in which nothing is read again
+    done = home.push()
     assert (done.counts.updated, done.counts.conflicts, done.exit_code) == (3, 1, 3)
 
     again = home.push()
@@ -128,3 +141,37 @@ def test_what_a_run_left_in_flight_is_read_back_and_stands_in_its_own_journal(
     assert home.rows("SELECT state, COUNT(*) FROM syncer.changes GROUP BY state") == [("done", 4)]
     [(status, counts)] = home.rows("SELECT status, CAST(counts AS VARCHAR) FROM syncer.runs WHERE status <> 'done'")
     assert (status, orjson.loads(counts)["created"]) == ("broken", 4)
+
+
+def test_a_run_that_failed_keeps_its_own_words_when_what_it_left_is_settled(
+    home: PushHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its error says why; that its process ended would be untrue."""
+    four(home, "new")
+    send = HubSpot.send
+
+    def fail(source: HubSpot, changes: Any) -> Any:
+        send(source, changes)
+        raise Unavailable("HubSpot answers 503 for minutes.")
+
+    monkeypatch.setattr(HubSpot, "send", fail)
+    failed = home.push()
+    assert failed.status == "failed"
+    monkeypatch.undo()
+    before = home.rows("SELECT error, requests FROM syncer.runs")
+    done = home.push()
+    assert (done.exit_code, len(home.live())) == (0, 4)
+    if done.notes:
+        assert "had failed: 4 changes were in flight" in done.notes[0]
+    assert home.rows("SELECT error, requests FROM syncer.runs WHERE status = 'failed'") == before
+
+
+def test_the_first_changes_of_a_plan_are_others_each_time(home: PushHome) -> None:
+    """`--plan ID --first N` goes on where the one before stopped."""
+    home.relation([{KEY: str(number), "name": f"Company {number}"} for number in range(12)])
+    done = home.push(first=4)
+    assert (done.counts.created, done.counts.pending) == (4, 8)
+    for left in (4, 0):
+        done = home.push(plan=done.plan, first=4)
+        assert (done.counts.created, done.counts.pending) == (4, left)
+    assert len(home.live()) == 12

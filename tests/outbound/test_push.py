@@ -186,4 +186,4 @@ def test_a_row_without_a_key_stands_among_the_rejects(home: PushHome) -> None:
     home.relation([*rows(1), {"client_id": None, "name": "n", "phone": "p"}])
     home.push()
     [(key, reason)] = home.rows("SELECT key, reason FROM syncer.rejects WHERE scope = 'push'")
-    assert (key, reason) == ("", "The row has no key.")
+    assert (key, reason) == ("", "client_id is blank: nothing tells which record it is.")

@@ -107,7 +107,7 @@ def test_text_shows_rejects_and_conflicts_with_both_values(warehouse: Warehouse)
         "      here 'A', there blank, never agreed",
         "  ! client-11 (5011): Its record 5011 was archived on their side.",
         "2 fields or rows rejected: not written",
-        "  x (no key): The row has no key.",
+        "  x (no key): client_id is blank: nothing tells which record it is.",
         "  x client-9  tier: It is none of the choices: gold.",
         "      here 'tin'",
         "1 field or row both sides moved, settled by a setting",
@@ -227,7 +227,7 @@ def test_json_tells_rejects_and_conflicts(warehouse: Warehouse) -> None:
     settled = found["client-10", "phone"]
     assert (settled["kind"], settled["agreed"], settled["ours"], settled["theirs"]) == ("settled", "0", "3", "4")
     assert "agreed" not in found["client-8", "name"], "never agreed is not agreed on blank"
-    assert found[None, ""]["reason"] == "The row has no key."
+    assert found[None, ""]["reason"] == "client_id is blank: nothing tells which record it is."
 
 
 def test_json_keeps_odd_values_as_they_are(warehouse: Warehouse) -> None:
@@ -390,7 +390,7 @@ def test_the_summary_tells_counts_limits_and_errors() -> None:
     run = Pushed(run="r1", plan="p1", checksum="c", mapping="a.b", environment="default", requests=1)
     counts = Counts(created=2, unchanged=3)
     assert plan_text.summary(attrs.evolve(run, counts=counts, associated=1)) == (
-        "push a.b: 2 created, 3 unchanged of 5 read; 1 edge made; 1 request"
+        "push a.b: 2 created, 3 unchanged of 5 read; 1 edge made; 1 request; run r1"
     )
     assert plan_text.summary(attrs.evolve(run, run=None, counts=counts)).startswith("plan a.b: 2 to create, 3")
     assert plan_text.summary(attrs.evolve(run, trips=(TRIP,), status="refused")).endswith(f"\n  refused: {TRIP}")

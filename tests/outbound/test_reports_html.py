@@ -257,7 +257,7 @@ def test_the_head_has_counts_checksum_limits_conflicts_and_rejects(warehouse: Wa
         TRIP,
         "--force",
         "Both sides changed it.",
-        "The row has no key.",
+        "client_id is blank: nothing tells which record it is.",
         "5 edges",
     ):
         assert re.sub(r"\s+", " ", text) in re.sub(r"\s+", " ", head)

@@ -170,6 +170,7 @@ def test_rejects_are_counted(home: PushHome) -> None:
     assert home.push().counts.rejected == 4
     found = verify(home)
     assert (some(found.counts), found.exit_code) == ({"agreed": 1, "rejects": 4}, 3)
+    assert found.causes["rejects"]["client_id is blank"] == 1, "in the words of a push"
 
 
 def test_a_row_that_left_the_relation_is_as_its_mapping_says(home: PushHome) -> None:
@@ -352,6 +353,19 @@ def test_an_edge_that_a_person_took_away_is_left_alone_and_one_that_was_not_writ
     agreed = {"client_id": "2", "name": "Company 2", "phone": "+31 2", "edge:person": None}
     home.rows("UPDATE syncer.agreed SET fields = '" + orjson.dumps(agreed).decode() + "' WHERE key = '2'")
     assert only(verify(own)).reasons[0].cause == "an edge never written"
+
+
+def test_an_edge_in_conflict_has_the_words_of_a_push(home: PushHome) -> None:
+    """Two sides that never agreed did not change: somebody would look for who changed it."""
+    first, other = (home.site.store.create("contacts", {"email": f"{name}@example.com"}) for name in "ab")
+    home.make("1", name="Company 1", phone="+31 1")
+    ends = ("companies", home.company("1").id, "contacts", other.id)
+    home.site.store.associate(*ends, ())
+    home.relation([{**row, "person": first.id} for row in rows(1)])
+    own = home.with_words(edges={"person": {"to": "contacts"}}, adopt="skip")
+    done = own.push()
+    assert [each["reason"] for each in home.problems(done.plan)] == ["The two sides differ and never agreed."]
+    assert verify(own).causes["conflicts"] == {"never agreed": 1}
 
 
 def test_the_text_names_each_unexplained_row_and_hides_what_is_personal(home: PushHome) -> None:

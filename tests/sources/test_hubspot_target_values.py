@@ -345,6 +345,7 @@ def test_a_column_that_is_not_pushed_has_a_reason_in_plain_words(home: HubSpotHo
     shape = target(home).shape("companies")
     assert shape.why_not("sum") == "calculated by HubSpot" and shape.why_not("fixed") == "read-only in HubSpot"
     assert shape.why_not("foundd") == "no such property in HubSpot; did you mean founded?"
+    assert shape.why_not("found_at") == "no such property in HubSpot", "another word is no slip of the keys"
     assert shape.why_not("name") == "" and shape.why_not("zzzzzzzz") == "no such property in HubSpot"
 
 

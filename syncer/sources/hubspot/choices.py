@@ -173,10 +173,10 @@ def _nearest(text: str, known: Iterable[str]) -> str:
     return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
-def nearest(text: str, known: Iterable[str]) -> Sequence[str]:
-    """Return the names that come nearest, at most three."""
+def nearest(text: str, known: Iterable[str], *, cutoff: float = 0.6) -> Sequence[str]:
+    """Return the names that come nearest, at most three; *cutoff*: how near at least, of 0 to 1."""
     by_folded = {_folded(each): each for each in known}
-    found = difflib.get_close_matches(_folded(text), list(by_folded), n=NEAR, cutoff=0.6)
+    found = difflib.get_close_matches(_folded(text), list(by_folded), n=NEAR, cutoff=cutoff)
     return [by_folded[each] for each in found]
 
 

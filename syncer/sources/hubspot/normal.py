@@ -13,6 +13,7 @@ import decimal
 import difflib
 import math
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,6 +27,8 @@ _MS = re.compile(r"-?[0-9]{1,16}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
 _EMAIL = re.compile(r"[^@\s;,<>]+@(?:[^@\s;,<>.]+\.)+[^@\s;,<>.]{2,}")
+OUTSIDE = "It is no date between the years 1 and 9999."
+INFINITE = "It is not a finite number."
 NEAR = 3  # choices that a reason shows
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -39,7 +42,11 @@ Theirs = Callable[[str], str]  # a value of the API that is no blank, in normal 
 
 
 def ours_of_text(value: Any) -> Ours:
-    """Take any value as text."""
+    """Take any value as text, but no number and no date that is none."""
+    if isinstance(value, values.Outside):
+        raise Misfit(OUTSIDE)
+    if isinstance(value, float | decimal.Decimal) and not math.isfinite(value):
+        raise Misfit(INFINITE)
     text = plain(value)
     if len(text) > LONGEST:
         raise Misfit(f"It has {len(text):,} characters; HubSpot takes {LONGEST:,}.")
@@ -74,8 +81,8 @@ def ours_of_number(value: Any) -> Ours:
     """Take a number, or a text that is one: no thousands separator, one dot."""
     if isinstance(value, bool):
         raise Misfit("It is true or false where a number should stand.")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise Misfit("It is not a finite number.")
+    if isinstance(value, float | decimal.Decimal) and not math.isfinite(value):
+        raise Misfit(INFINITE)
     text = str(value).strip() if isinstance(value, int | float | decimal.Decimal | str) else ""
     if not _NUMBER.fullmatch(text):
         raise Misfit("It is no number: digits, one dot, no thousands separator.")
@@ -97,6 +104,8 @@ def ours_of_bool(value: Any) -> Ours:
 
 def ours_of_date(value: Any) -> Ours:
     """Take a date, or a time that is midnight UTC."""
+    if isinstance(value, values.Outside):
+        raise Misfit(OUTSIDE)
     if isinstance(value, str):
         value = moment_of(value.strip())
     if isinstance(value, dt.datetime):
@@ -112,6 +121,8 @@ def ours_of_date(value: Any) -> Ours:
 
 def ours_of_datetime(value: Any) -> Ours:
     """Take a time; one without a zone is UTC. HubSpot keeps milliseconds."""
+    if isinstance(value, values.Outside):
+        raise Misfit(OUTSIDE)
     if isinstance(value, str):
         value = moment_of(value.strip())
     if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
@@ -222,7 +233,28 @@ def plain(value: Any) -> str:
         return _number(str(value)) if _NUMBER.fullmatch(str(value)) else str(value)
     if isinstance(value, bytes | bytearray | memoryview):
         raise Misfit("It is binary data.")
-    return values.dumps(value)
+    if isinstance(value, uuid.UUID | dt.time | dt.timedelta):
+        return str(value)
+    return values.dumps(_as_json(value)) if isinstance(value, dict | list | tuple | set) else str(value)
+
+
+def _as_json(value: Any) -> Any:
+    """Turn what a warehouse's lists and structures hold into what JSON has: a number that is one there, else text."""
+    if isinstance(value, dict):
+        return {_in_list(name): _as_json(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_as_json(inner) for inner in value]
+    if isinstance(value, decimal.Decimal):
+        if value.is_finite() and value == value.to_integral_value():
+            return int(value)
+        return float(value) if decimal.Decimal(str(float(value))) == value else _in_list(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if value is None or isinstance(value, bool | int | float) else _in_list(value)
+
+
+def _in_list(value: Any) -> str:
+    return f"0x{bytes(value).hex()}" if isinstance(value, bytes | bytearray | memoryview) else plain(value)
 
 
 def _number(text: str) -> str:
@@ -238,7 +270,7 @@ def _aware(value: dt.datetime) -> dt.datetime:
 
 def _iso(value: dt.datetime) -> str:
     moment = value.astimezone(dt.UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"  # strftime writes the year 1 as 1
 
 
 def moment_of(text: str) -> dt.date | dt.datetime | None:

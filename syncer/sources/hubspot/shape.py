@@ -36,6 +36,7 @@ REQUIRED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "communications": (("hs_timestamp", "hs_communication_channel_type"), ()),
 }
 OWNER = "OWNER"
+SLIP = 0.8  # how near a column's name is to that of the property that was meant: a slip of the keys, not another word
 _BY_TYPE: Mapping[str, tuple[Of, Callable[[str], str]]] = {
     "number": (normal.ours_of_number, normal.number),
     "bool": (normal.ours_of_bool, normal.boolean),
@@ -91,7 +92,8 @@ class HubSpotShape:
         name = self.property_of(column)
         if name is not None:
             return self.properties[name].why_not
-        near = choices.nearest(column, [each.name for each in self.properties.values() if not each.why_not])
+        names = [each.name for each in self.properties.values() if not each.why_not]
+        near = choices.nearest(column, names, cutoff=SLIP)
         return (
             f"no such property in HubSpot; did you mean {' or '.join(near)}?"
             if near
