@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -40,7 +41,7 @@ def carry_on(site: Site) -> list[Any]:
 def confirm(site: Site, run: str | None = None) -> offers.Confirmed:
     mapping = own_module("mappings", "scripted").THINGS
     table = shape.load_table(mapping, "default")
-    with site.warehouse().transaction() as t:
+    with contextlib.closing(site.warehouse()) as warehouse, warehouse.transaction() as t:
         return offers.confirm(t, table, mapping=mapping.name, environment="default", run=run)
 
 
@@ -378,7 +379,7 @@ def test_a_number_is_a_version_too(delta: Site, column_type: str) -> None:
     now = delta.clock.now()
     owner = marks.Owner(mapping=mapping.name, environment="default", run="a run")
     for size, expected in ((9, (1, 0)), (10, (0, 1)), (9, (0, 0)), (11, (0, 1))):
-        with delta.warehouse().transaction() as t:
+        with contextlib.closing(delta.warehouse()) as warehouse, warehouse.transaction() as t:
             table = shape.ensure(t, shape.load_table(mapping, "default")).table
             context = Context(mapping=mapping, table=table, owner=owner, started=now)
             rows = Typing(mapping).rows([thing(1, size=size)], scope="").table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -80,7 +81,7 @@ def test_no_byte_of_a_personal_field_is_left_anywhere(
         rules = dict.fromkeys(("email", "phone", "author_name", "note"), MASK)
         rules |= dict.fromkeys(("born_on", "bsn", "is_member", "nickname", "extra"), DROP)
         site.settings = attrs.evolve(site.settings, tables={"scripted.people": {"personal": rules}})
-    with site.warehouse().transaction():
+    with contextlib.closing(site.warehouse()) as warehouse, warehouse.transaction():
         pass  # so that the file stands in the way of nobody
     pulled = site.pull("scripted.people")
     assert (pulled.inserted, pulled.rejected) == (1, 0)
