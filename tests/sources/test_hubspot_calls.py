@@ -81,7 +81,7 @@ def test_searches_that_go_on_being_refused_are_waited_for_longer(home: HubSpotHo
     home.fault("/search", SECONDLY, status=429, times=3)
     slept(home)
     home.pull("companies")
-    assert slept(home) == pytest.approx(6.0)
+    assert slept(home) == pytest.approx(6.0, abs=0.1)  # and a moment in which the file is left to others
 
 
 @pytest.mark.parametrize("match", ["/crm/objects/.*companies", "/crm/v3/properties", "/account-info/.*details"])
