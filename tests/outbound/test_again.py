@@ -74,3 +74,17 @@ def test_again_beside_a_stored_plan_is_wrong_usage_on_the_command_line(
     assert cli.main(["push", NAME, "--plan", "7c1f9a", "--again", "1"]) == 2
     told = capsys.readouterr().err
     assert "--again" in told and "--plan" in told
+
+
+def test_again_on_the_command_line_makes_the_records_of_all_its_keys(
+    home: PushHome, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The option may stand several times; each is a key of its own."""
+    reverted(home, 1, 2, 3)
+    for name, value in home.settings.variables.items():
+        monkeypatch.setenv(name, value)
+    text = f'["{NAME}"]\nrelation = "stage.companies"\nmatch_on = "client_id"\n'
+    (home.settings.base / "syncer.toml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(home.settings.base)
+    assert cli.main(["push", NAME, "--again", "1", "--again", "3"]) == 0, capsys.readouterr()
+    assert sorted(home.values("name")) == ["1", "3"]
