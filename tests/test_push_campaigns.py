@@ -27,10 +27,9 @@ def test_a_push_that_ends_at_any_moment_is_finished_once(capsys: pytest.CaptureF
     assert push_random_kills.campaign(is_short=True) == 0, capsys.readouterr().out
 
 
-def test_a_small_push_is_killed_before_and_after_its_io_calls() -> None:
+def test_a_small_push_is_killed_before_and_after_its_io_calls(capsys: pytest.CaptureFixture[str]) -> None:
     """Promise 8: kill -9, at each sixth of them here; what was in flight is settled, and nothing stays so."""
-    found = push_kills.everywhere(beds.KIND.name, every=6)
-    assert found.wrong == [] and found.killed > 5 and found.settled["with changes in flight"] > 0, str(found)
+    assert push_kills.campaign(is_short=True) == 0, capsys.readouterr().out
 
 
 def test_no_answer_that_is_lost_loses_or_doubles_anything(capsys: pytest.CaptureFixture[str]) -> None:

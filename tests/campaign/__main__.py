@@ -11,11 +11,11 @@ from loguru import logger
 from tests.campaign import beds
 
 OF_PUSHES = tuple(
-    f"push-{name}" for name in ("random-kills", "lost-answers", "interleavings", "days", "budget", "rejects")
+    f"push-{name}" for name in ("kills", "random-kills", "lost-answers", "interleavings", "days", "budget", "rejects")
 )
 OF_DAYS = ("portal", "push-days")
 # On what kind of warehouse is an option.
-ON_ANY = ("churn", "kills", "kills-random", "older", "portal", "push-kills", "verify", *OF_PUSHES)
+ON_ANY = ("churn", "kills", "kills-random", "older", "portal", "verify", *OF_PUSHES)
 CAMPAIGNS = {
     "portal": "30 days of a HubSpot portal, 10 seeds, three forms: plain, a kill -9 in every pull, from an older copy",
     "kills": "kill -9 at every I/O call of a small pull of every stream, before and after each",
@@ -25,7 +25,7 @@ CAMPAIGNS = {
     "server-kills": "PostgreSQL: client, and the server's process that serves it, killed at 50 random moments each",
     "hosts": "PostgreSQL: two hosts on one mapping at the same moment, 200 times",
     "lost-host": "PostgreSQL: a host, or the server, that vanishes without a word: how long until it is noticed",
-    "push-kills": "kill -9 at every I/O call of a small push, and at 100 random moments of one of 2,000 changes",
+    "push-kills": "kill -9 at every I/O call of a small push, before and after each",
     "verify": "20 of 5,000 records damaged behind our back: each named, and nothing else",
     "push-random-kills": "a push of 2,000 changes that ends at 100 random moments: kill -9, SIGTERM, the server's end",
     "push-lost-answers": "the answer of every single write of a push is lost, one at a time and all at once",

@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 import orjson
@@ -59,7 +59,7 @@ class Kills:
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        reached = ", ".join(f"{what} {count}" for what, count in sorted(self.reached.items()))
+        reached = ", ".join(f"{what} {count}" for what, count in sorted(self.reached.items()) if count)
         return (
             f"{self.trials} trials: {len(self.wrong)} wrong; {reached}; at most {self.most_twice} inputs sent twice; "
             f"the last write {self.longest_s * 1_000:.0f} ms behind the loss of a lease; {self.seconds:.0f} s"
@@ -128,14 +128,34 @@ def lab_of(backend: str, count: int) -> Iterator[Lab]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+class End(Protocol):
+    """How a push is ended."""
+
+    how: str
+    at: float | None  # when it was (seconds since 1970); None: the push was over before, or nobody looked
+
+    @property
+    def order(self) -> dict[str, Any]:
+        """What the process that pushes is told, or `meet`: what is called with its id."""
+        ...
+
+
 @attrs.define
 class Aim:
-    """One end of one push. at: when it was (seconds since 1970); None: the push was over before."""
+    """One end of one push, at a moment."""
 
     how: str
     after_s: float
     database: str = ""
     at: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.how} after {self.after_s:.3f} s"
+
+    @property
+    def order(self) -> dict[str, Any]:
+        """Nothing: it comes from outside."""
+        return {"meet": self}
 
     def __call__(self, pid: int) -> None:
         """Wait, and end the process, or the server's that serves it."""
@@ -153,15 +173,14 @@ class Aim:
                 self.at = time.time()
 
 
-def trial(lab: Lab, how: str, after_s: float, rng: random.Random) -> float | None:
+def trial(lab: Lab, aim: End, rng: random.Random) -> float | None:
     """End a push, push again until it is done, and look; return how long it took where it was over before."""
     home, done = lab.edges.home, lab.done
-    which = f"{how} after {after_s:.3f} s"
+    which = str(aim)
     push_beds.put_back(home, lab.before)
     push_beds.fill(home, "tickets", rng.sample(lab.rows, 2 * lab.count))
     lab.history.forget()
-    aim = Aim(how, after_s, getattr(home.database, "name", ""))
-    first = lab.push(meet=aim)
+    first = lab.push(**aim.order)
     time.sleep(0.05)  # what the sandbox had read by then is answered
     arrived = len(lab.history.asked)
     done.trials += 1
@@ -188,7 +207,7 @@ def trial(lab: Lab, how: str, after_s: float, rng: random.Random) -> float | Non
     return float(first["end"]["ended_at"] - first["end"]["began_at"])
 
 
-def at_the_end(lab: Lab, aim: Aim, first: dict[str, Any]) -> list[str]:
+def at_the_end(lab: Lab, aim: End, first: dict[str, Any]) -> list[str]:
     """Look at journal and portal just when the push has ended: each write that arrived has its intent there."""
     home, reached = lab.edges.home, lab.done.reached
     reached[f"{aim.how}: {'met' if first['end'] is None or not push_beds.is_done(first) else 'too late'}"] += 1
@@ -255,19 +274,26 @@ def wrong_with(lab: Lab) -> list[str]:
     return found + push_beds.left_open(home) + push_beds.sums_wrong(home)
 
 
+def note_whole(lab: Lab) -> dict[str, Any]:
+    """Push without an end, and look."""
+    push_beds.fill(lab.edges.home, "tickets", lab.rows)
+    whole = lab.push()
+    assert push_beds.is_done(whole), whole
+    lab.done.wrong += [f"without a kill: {what}" for what in wrong_with(lab)[:5]]
+    return whole
+
+
 def run(backend: str, *, count: int, kills: int, seed: int) -> Kills:
     """End pushes at random moments."""
     began = time.monotonic()
     rng = random.Random(seed)
     with lab_of(backend, count) as lab:
-        push_beds.fill(lab.edges.home, "tickets", lab.rows)
-        whole = lab.push()
-        assert push_beds.is_done(whole), whole
+        whole = note_whole(lab)
         took = whole["end"]["ended_at"] - whole["end"]["began_at"]
-        lab.done.wrong += [f"without a kill: {what}" for what in wrong_with(lab)[:5]]
         hows, met, latest = HOWS[backend], 0, took
         while met < kills and lab.done.trials < DRAWS * kills:
-            over_s = trial(lab, hows[met % len(hows)], rng.uniform(0.05, latest), rng)
+            database = getattr(lab.edges.home.database, "name", "")
+            over_s = trial(lab, Aim(hows[met % len(hows)], rng.uniform(0.05, latest), database), rng)
             if over_s is not None:  # the first push, which loads all code, took longer than those that follow
                 latest = (latest + over_s) / 2
                 continue
