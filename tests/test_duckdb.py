@@ -380,3 +380,64 @@ def test_a_limit_that_somebody_chose_holds_for_joins_too(tmp_path: Path) -> None
         t.make_room(1_000_000)
         assert 75 < limit_of(t) < 85
     warehouse.close()
+
+
+@pytest.mark.parametrize("name", ["memory", "Temp", "system", "main", "w 1", 'w"1', "w'1", "wärme"])
+def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
+    """It is attached beside an instance that has names of its own."""
+    file = tmp_path / f"{name}.duckdb"
+    warehouse = find(Settings(warehouse=f"duckdb:{file}", base=tmp_path), clock=SystemClock())
+    table = Table(schema="crm", name="companies", columns=(Column("id", BIGINT),), key=("id",))
+    with warehouse.transaction() as t:
+        t.create(table)
+        t.run(statement('INSERT INTO "crm"."companies" VALUES (1)'))
+    warehouse.close()
+    with warehouse.transaction() as t:
+        assert t.rows(statement('SELECT id FROM "crm"."companies"')) == [(1,)]
+    warehouse.close()
+    with duckdb.connect(str(file)) as connection:  # and others see the same
+        assert connection.execute("SELECT id FROM crm.companies").fetchall() == [(1,)]
+
+
+def test_a_file_called_as_one_of_its_schemas_is_told_apart_or_refused(tmp_path: Path) -> None:
+    """DuckDB takes no `crm.companies` in `crm.duckdb`: its words, an ambiguous reference, help nobody."""
+    warehouse = find(Settings(warehouse=f"duckdb:{tmp_path / 'CRM.duckdb'}", base=tmp_path), clock=SystemClock())
+    table = Table(schema="crm", name="companies", columns=(Column("id", BIGINT),), key=("id",))
+    with (
+        pytest.raises(UsageError, match=r"called CRM, as the schema crm .*Rename the file"),
+        warehouse.transaction() as t,
+    ):
+        t.create(table)
+    warehouse.close()
+    with duckdb.connect(str(tmp_path / "CRM.duckdb")) as connection:
+        connection.execute("CREATE SCHEMA crm")
+    with warehouse.transaction() as t:
+        t.create(table)
+        assert t.columns(table) == {"id": BIGINT}
+        assert t.rows(statement("SELECT current_database()")) == [("CRM_db",)]
+    warehouse.close()
+
+
+def test_a_file_that_this_process_has_open_is_told(tmp_path: Path) -> None:
+    """A host script with a connection of its own: no other process could be named."""
+    with (
+        duckdb.connect(str(tmp_path / "w.duckdb")),
+        pytest.raises(WarehouseError, match="open in this process already"),
+    ):
+        open_it(tmp_path / "w.duckdb")
+    open_it(tmp_path / "w.duckdb")
+
+
+def test_row_groups_are_small_and_what_is_put_aside_lies_beside_the_file(tmp_path: Path) -> None:
+    """A checkpoint writes the last row group again, in memory: of 122,880 wide rows that is more than all the rest."""
+    warehouse = find(Settings(warehouse=f"duckdb:{tmp_path / 'w.duckdb'}", base=tmp_path), clock=SystemClock())
+    with warehouse.transaction() as t:
+        t.run(statement("CREATE TABLE numbers AS SELECT range AS n FROM RANGE(30000)"))
+    warehouse.close()
+    with warehouse.transaction() as t:
+        groups = t.rows(
+            statement("SELECT MAX(count), COUNT(DISTINCT row_group_id) FROM PRAGMA_STORAGE_INFO('numbers')")
+        )
+        assert groups == [(12_288, 3)]
+        assert t.rows(statement("SELECT CURRENT_SETTING('temp_directory')")) == [(f"{tmp_path / 'w.duckdb'}.tmp",)]
+    warehouse.close()

@@ -50,7 +50,7 @@ LAYERS = (
     ("sources", "mappings", "warehouses"),
     ("odbc",),
     ("rewriting",),
-    ("duckdbhash", "duckdbtypes", "leases", "queried", "spool"),
+    ("duckdberrors", "duckdbhash", "duckdbtypes", "leases", "queried", "spool"),
     ("edgecolumns",),
     ("target",),
     ("plan", "sql", "transport"),

@@ -14,17 +14,16 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from syncer import duckdbhash, leases, queried, rewriting
+from syncer import duckdberrors, duckdbhash, leases, queried, rewriting
 from syncer.clock import Clock
 from syncer.duckdbtypes import ROOMY, TYPE_NAMES, arrived, as_type, type_of
-from syncer.errors import OutOfMemory, UsageError, WarehouseBusy, WarehouseError, without_values
+from syncer.errors import OutOfMemory, UsageError, WarehouseBusy, WarehouseError
 from syncer.sql import Statement
 from syncer.sql import quoted as _quote
 from syncer.sql import table_name as _name
@@ -48,19 +47,11 @@ CHECKPOINT_THRESHOLD = "64MB"
 MEMORY_LIMIT = "96MB"
 LARGER = ("256MB", "1GB", "4GB")  # taken where nobody set another limit and a group does not fit
 A_ROW = 500  # bytes that a join needs for a row of a snapshot (measured: a million with 384 MB spill, with 500 not)
+# Each checkpoint also writes the last row group again, and joins small ones to one: of DuckDB's own 122,880 rows, that
+# was most of a push's memory (measured, docs/bench.md).
+ROW_GROUP = 12_288
+RESERVED = ("memory", "temp", "system", "main")  # names that a file attached beside `:memory:` cannot have
 INTERRUPTED = "Query interrupted"
-# The engine's words for a file that another process holds, on Linux and macOS and on Windows (where the system's own
-# words come in its language, so that only the engine's are looked for).
-_HELD = re.compile(
-    r"Could not set lock on file|Conflicting lock is held|being used by another process|already open in"
-)
-_HOLDER = re.compile(
-    r"(?:Conflicting lock is held|already open) in\s+(?:(?P<program>[^\n]*?) \()?PID (?P<pid>\d+)", re.IGNORECASE
-)
-_NOT_NULL = re.compile(r"NOT NULL constraint failed: (?:.*\.)?(?P<column>[^.\n]+)")
-_FULL = re.compile(r"No space left|File too large|Disk quota exceeded|disk (is )?full|not enough space", re.IGNORECASE)
-_NO_ROOM = re.compile(r"failed to pin block|could not allocate block")
-_DAMAGED = re.compile(r"Corrupt database file|Could not read enough bytes|Failed to deserialize")
 
 
 def connect(path: str, *, settings: Settings, clock: Clock) -> DuckDBWarehouse:
@@ -187,6 +178,7 @@ class DuckDBTransaction:
 
     def create(self, table: Table) -> None:
         """Create the table, and its schema where it is missing."""
+        self._refuse_name(table.schema)
         columns = [f"{_quote(column.name)} {TYPE_NAMES[column.type]}" for column in table.columns]
         if table.key:
             columns.append(f"PRIMARY KEY ({', '.join(_quote(name) for name in table.key)})")
@@ -195,6 +187,15 @@ class DuckDBTransaction:
         for column in table.columns:
             if column.comment:
                 self.comment(table, column)
+
+    def _refuse_name(self, schema: str) -> None:
+        """DuckDB takes no `a.b` where both the file and a schema are called `a`."""
+        named = "SELECT current_database() WHERE LOWER(current_database()) = LOWER(?)"
+        for (name,) in self._connection.execute(named, [schema]).fetchall():
+            raise UsageError(
+                f"The warehouse's file is called {name}, as the schema {schema} that is to be made in it.",
+                hint="Rename the file: DuckDB cannot tell the two apart.",
+            )
 
     def add_column(self, table: Table, column: Column) -> None:
         """Add an empty column."""
@@ -360,7 +361,7 @@ class DuckDBWarehouse:
 
     def _open_behind_gate(self, began: float) -> duckdb.DuckDBPyConnection:
         config: dict[str, Any] = {"memory_limit": self._memory_limit, "preserve_insertion_order": False}
-        config["checkpoint_threshold"] = CHECKPOINT_THRESHOLD
+        config |= {"checkpoint_threshold": CHECKPOINT_THRESHOLD, "temp_directory": f"{self.file}.tmp"}
         while True:
             try:
                 with _interruptible():
@@ -372,26 +373,38 @@ class DuckDBWarehouse:
                     config["memory_limit"] = self._memory_limit
                     continue
                 text = self._text_of(error)
-                if _HELD.search(text) is None:
+                if not duckdberrors.is_held(text):
                     raise self._refused(error) from error
                 waited = self._clock.monotonic() - began
                 # Who waited in vain once comes again only to write that down, which must not take as long again.
                 if waited >= self._wait_s or self._waited_s is not None:
                     self._waited_s = max(waited, self._waited_s or 0.0)
-                    held = _HOLDER.search(text)
-                    program = f" ({Path(held['program']).name})" if held and held["program"] else ""
-                    who = f"process {held['pid']}{program}" if held else "another process"
-                    raise self._busy(who) from error
+                    raise self._busy(duckdberrors.holder(text)) from error
             self._clock.sleep(POLL_S)
 
     def _connect(self, config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
-        connection = duckdb.connect(str(self.file), config=config)
+        """Attach the file to an instance of its own: only so are the sizes of its row groups ours to choose."""
+        connection = duckdb.connect(":memory:", config=config)
         try:
             connection.execute("SET TimeZone = 'UTC'")
+            self._attach(connection, self.file.stem)
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _attach(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
+        """Attach it by *name*, as DuckDB itself would, or another, where a schema has that one too."""
+        if name.lower() in RESERVED:
+            name += "_db"
+        quoted, path = _quote(name), str(self.file).replace("'", "''")
+        connection.execute(f"ATTACH '{path}' AS {quoted} (TYPE DUCKDB, ROW_GROUP_SIZE {ROW_GROUP})")
+        connection.execute(f"USE {quoted}")
+        also = "SELECT 1 FROM duckdb_schemas() WHERE LOWER(schema_name) = LOWER(?) AND database_name = ?"
+        if connection.execute(also, [name, name]).fetchall():
+            connection.execute("USE memory")
+            connection.execute(f"DETACH {quoted}")
+            self._attach(connection, f"{name}_db")
 
     def _busy(self, who: str) -> WarehouseBusy:
         return WarehouseBusy(
@@ -419,53 +432,18 @@ class DuckDBWarehouse:
 
     def _refused(self, error: duckdb.Error) -> WarehouseError:
         """Tell what DuckDB refused, without the values that its text may quote."""
-        text = self._text_of(error)
-        if "not a valid DuckDB database file" in text:
-            return WarehouseError(
-                f"{self.file} is not a DuckDB file.",
-                hint="Name another file in SYNCER_WAREHOUSE; this one is left alone.",
-            )
-        if "storage version" in text or "was created with" in text or "newer version" in text:
-            return WarehouseError(
-                f"{self.file} was written by another version of DuckDB.", hint="Install the version that wrote it."
-            )
-        if _DAMAGED.search(text):
-            return WarehouseError(
-                f"{self.file} is damaged: DuckDB cannot read it any more.",
-                hint="Put a backup of it in its place, or name a new file and pull again.",
-            )
-        if "Permission denied" in text or "read-only" in text.lower():
-            return WarehouseError(
-                f"{self.file} cannot be written.", hint="Check the permissions of the file and of its folder."
-            )
-        if _FULL.search(text):
-            why = "it may not grow any more (ulimit -f)" if "File too large" in text else "the disk is full"
-            return WarehouseError(
-                f"{self.file}: {why}.", hint="Make room and run again; nothing of this group was kept."
-            )
-        if "No such file or directory" in text:
-            return WarehouseError(
-                f"{self.file.parent} is not there.", hint="Make the folder, or name another in SYNCER_WAREHOUSE."
-            )
-        return self._refused_statement(error, text)
-
-    def _refused_statement(self, error: duckdb.Error, text: str) -> WarehouseError:
-        if isinstance(error, duckdb.OutOfMemoryException) or _NO_ROOM.search(text):
-            limit = f"{self._room_mb}MB" if self._room_mb else self._memory_limit
-            return OutOfMemory(
-                f"{self.name}: DuckDB ran out of the {limit} it may use.",
-                hint="Raise memory_limit in [warehouse] of syncer.toml.",
-            )
-        if not_null := _NOT_NULL.search(text):
-            column = not_null["column"].strip(' "')
-            return WarehouseError(
-                f"{self.name}: column {column} is NOT NULL, and a row came without it.",
-                hint="Give the column a default, or take its NOT NULL away, and pull again.",
-            )
-        kept = "Nothing of the open transaction was kept."
-        if isinstance(error, duckdb.IntegrityError):
-            kept += " Is there a constraint or a unique index of your own on the table? Then drop it."
-        return WarehouseError(f"{self.name}: {type(error).__name__}: {without_values(text)}", hint=kept)
+        limit = f"{self._room_mb}MB" if self._room_mb else self._memory_limit
+        return duckdberrors.refused(
+            duckdberrors.Told(
+                self._text_of(error),
+                type=type(error).__name__,
+                is_memory=isinstance(error, duckdb.OutOfMemoryException),
+                is_constraint=isinstance(error, duckdb.IntegrityError),
+            ),
+            file=self.file,
+            name=self.name,
+            limit=limit,
+        )
 
 
 @contextlib.contextmanager
