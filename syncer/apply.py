@@ -29,7 +29,6 @@ from syncer.target import BATCH, MISSED, REFUSED, BatchRefused, Outcome, Shape, 
 from syncer.warehouses import Warehouse
 
 IN_FLIGHT = 3  # writes to one kind of records at once: HubSpot locks a kind that many write to
-FRESH_S = 60.0  # a record that was read longer ago is read again before it is written
 NEVER_S = -1.0  # each record is read again
 PATIENCE_S = 0.05  # how long an answer is waited for before the warehouse is let go: closing a file costs as much
 TRIES = 3  # of a batch whose answer was lost, and that reading back showed not to be done
@@ -66,7 +65,7 @@ class Applying:
     match_on: str | None
     warehouse: Warehouse
     clock: Clock
-    fresh_s: float = FRESH_S
+    fresh_s: float  # a record that was read longer ago is read again before it is written
     on_progress: OnProgress | None = None
     settled_ones: int = 0
     _stopped: SyncerError | None = None
@@ -93,6 +92,26 @@ class Applying:
         self._send_open(first_wave=1)  # what comes after something that was done: else it is not sent
         with self.warehouse.transaction() as t:
             plans.leave(t, self.header.plan, states=[plan.PLANNED], as_state=plan.PENDING)
+
+    def unlike(self, changes: Iterable[Change]) -> list[str]:
+        """
+        Read back what changes wrote that are done; name each whose record does not have it, without a value.
+
+        Raises: what the target raises.
+        """
+        by_action: dict[str, list[Change]] = {}
+        for change in changes:
+            if change.state == DONE:
+                by_action.setdefault(change.action, []).append(change)
+        found: list[Change] = []
+        for of_action in by_action.values():
+            for at in range(0, len(of_action), BATCH):
+                part = self._with_ids(of_action[at : at + BATCH])
+                known = settling.settled(self.target, self.shape, part, match_on=self.match_on)
+                found += [change for change in known if change.state != DONE]
+        with self.warehouse.transaction() as t:
+            made = plans.ids_made(t, self.header.plan, (change.number for change in found))
+        return [_named(change, made[change.number][1]) for change in found]
 
     def _send_open(self, *, first_wave: int) -> None:
         with self.warehouse.transaction() as t:
@@ -336,6 +355,12 @@ def _filled(change: Change, made: Mapping[int, tuple[str, str | None]]) -> Chang
     if edge is not None and edge.id is None and edge.made_by is not None:
         change = attrs.evolve(change, edge=attrs.evolve(edge, id=made[edge.made_by][1]))
     return change
+
+
+def _named(change: Change, id: str | None) -> str:
+    """Write which change it is, and of what, without a value."""
+    what = change.edge.kind if change.edge is not None else ", ".join(change.fields)
+    return f"change #{change.number} ({change.action} {change.kind} {id}{f': {what}' if what else ''})"
 
 
 def _judged(part: Sequence[Change], outcomes: Sequence[Outcome]) -> list[Change]:

@@ -22,7 +22,7 @@ from syncer.mapping import TREATMENTS
 
 ENVIRONMENT = re.compile(r"[a-z][a-z0-9_]*")
 ACCOUNT_KEYS = ("url", "token", "user")
-TABLES = ("warehouse", "syncer", "journal", "environments")
+TABLES = ("warehouse", "syncer", "journal", "push", "environments")
 SECRETS = frozenset({"password", "hash_key"})  # of `[warehouse]` and `[syncer]`; an account's is its token
 _AT_LINE = re.compile(r"(.+) \(at line (\d+), column (\d+)\)$", re.DOTALL)
 _KEY = re.compile(r"""\s*([\w."'-]+)\s*=""")
@@ -32,6 +32,7 @@ LONGEST_WAIT_S = 86_400  # a day
 LONGEST_LOOKBACK_S = 3_660 * 86_400  # ten years: before that no API has anything, and dates end somewhere
 LONGEST_REOFFER_DAYS = 3_660
 LONGEST_KEEP_DAYS = 36_600
+LONGEST_FRESH_S = 3_600  # what was read an hour ago is no base to write on
 
 Check = Callable[[Any], bool]
 
@@ -87,6 +88,9 @@ SYNCER_KEYS: Mapping[str, tuple[str, Check]] = {
 }
 JOURNAL_KEYS: Mapping[str, tuple[str, Check]] = {
     "keep_days": (f'days, a whole number from 1 to {LONGEST_KEEP_DAYS}, or "off"', _is_keep_days),
+}
+PUSH_KEYS: Mapping[str, tuple[str, Check]] = {
+    "fresh_s": (f"seconds from 0 to {LONGEST_FRESH_S}", lambda value: _is_number(value, LONGEST_FRESH_S)),
 }
 MAPPING_KEYS: Mapping[str, tuple[str, Check]] = {
     "max_gone_share": ('a share between 0 and 1, or "off"', _is_share),
@@ -158,7 +162,7 @@ class Checker:
 
     def check(self, tables: Mapping[str, Any]) -> None:
         """Refuse a table, key or value that is not known. Raises UsageError."""
-        choices = "warehouse, syncer, journal, environments, a source, or a mapping in quotes"
+        choices = "warehouse, syncer, journal, push, environments, a source, or a mapping in quotes"
         for name, table in tables.items():
             if not isinstance(table, dict):
                 self.fail((name,), f"{name} stands outside a table", choices)
@@ -168,6 +172,8 @@ class Checker:
                 self._keys((name,), table, SYNCER_KEYS)
             elif name == "journal":
                 self._keys((name,), table, JOURNAL_KEYS)
+            elif name == "push":
+                self._keys((name,), table, PUSH_KEYS)
             elif name == "environments":
                 self._environments(name, table)
             elif "." in name:

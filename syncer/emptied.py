@@ -16,6 +16,7 @@ from syncer.relation import Differing, Wanted, read_from
 from syncer.warehouses import Transaction
 
 LIMIT = "max_missing_share"
+NOTHING = " ;,[]{}''"  # what a set without a member is written with, in SQL: `[]`, `['']`, `{}`, `;`
 
 
 def cleared(changes: Iterable[Change]) -> Counter[str]:
@@ -25,7 +26,7 @@ def cleared(changes: Iterable[Change]) -> Counter[str]:
         for change in changes
         if change.action in (UPDATE, DISASSOCIATE)
         for name, edit in change.fields.items()
-        if edit.before and not edit.after
+        if edit.before and not (edit.after or "").strip()
     )
 
 
@@ -63,6 +64,7 @@ def trips(
 
 
 def _is_blank(t: Transaction, wanted: Wanted, column: str) -> bool:
-    text = f"COALESCE(TRIM(CAST(r.{sql.quoted(column)} AS TEXT)), '')"
+    """Tell whether no row has anything in a column: blanks, and sets without a member, are nothing."""
+    text = f"COALESCE(TRIM(CAST(r.{sql.quoted(column)} AS TEXT), '{NOTHING}'), '')"
     query = f"SELECT {text} FROM {read_from(wanted.reference)} AS r WHERE {text} <> '' LIMIT 1"
     return not t.rows(sql.statement(query))

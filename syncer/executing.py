@@ -10,13 +10,13 @@ Not here: how a plan is made (`outbound.py`, `reverting.py`) and carried out (`a
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import attrs
 
 from syncer import aging, choosing, conflicts, journal, limits, marks, plan, plans, runs, shape, snapshots, tally
-from syncer.apply import FRESH_S, NEVER_S, Applying
-from syncer.errors import SyncerError, UnknownName, UsageError
+from syncer.apply import NEVER_S, Applying
+from syncer.errors import AnswerError, SyncerError, UnknownName, UsageError
 from syncer.mapping import Outbound
 from syncer.plan import Change
 from syncer.plans import Header
@@ -27,6 +27,7 @@ from syncer.target import Target
 from syncer.transport import Doors
 from syncer.warehouses import Warehouse
 
+SHOWN = 5  # changes that an error names
 OnProgress = Callable[[str, str, int, int], None]  # mapping, what is done, how many, of how many
 
 
@@ -53,8 +54,9 @@ class Request:
 
     plan: the id of a stored plan that is applied as it stands (a rehearsal shows it); is_forced: though limits refuse
     it.
-    first: apply about so many changes, and stop. is_strict: write nothing when anything is rejected or in conflict.
-    again: keys whose create was reverted, and that are made again.
+    first: apply about so many changes, read back what they wrote, and stop. is_strict: write nothing when anything is
+    rejected or in conflict.
+    again: keys whose create was reverted, and that are made again. fresh_s: in place of the site's own.
     on_plan: called with each run that has a plan as it ends; on_run with each that has none.
     """
 
@@ -65,7 +67,7 @@ class Request:
     is_strict: bool = False
     again: tuple[str, ...] = ()
     wait_s: float = 0.0
-    fresh_s: float = FRESH_S
+    fresh_s: float | None = None
     on_progress: OnProgress | None = None
     on_run: Callable[[Pushed], None] | None = None
     on_plan: Callable[[Told], None] | None = None
@@ -93,7 +95,8 @@ class Work:
     What one run is about: whose plan it is, the words that it is held against, and how it is made.
 
     verb: `push`, `revert`. make: makes and stores the plan; takes what reports progress. has_shares: limits that are
-    shares hold. ends: the kinds at the other end of its edges. keys: the property that finds a record, by kind.
+    shares hold. ends: the kinds at the other end of its edges, or, of an operation, whose definitions it makes. keys:
+    the property that finds a record, by kind.
     """
 
     mapping: str
@@ -216,6 +219,7 @@ class Executing:
         with self.warehouse.transaction() as t:
             runs.note_plan(t, run, header.plan)
             plans.leave(t, header.plan, states=[plan.LEFT_OUT], as_state=plan.PLANNED)
+        only: set[int] = set()
         if self.request.first is not None:
             only = choosing.chosen(lambda: self._open(header), self.request.first)
             with self.warehouse.transaction() as t:
@@ -223,7 +227,10 @@ class Executing:
             pushed = attrs.evolve(pushed, is_partial=True)
         error: SyncerError | None = None
         try:
-            self._applying(work, header, run).carry_out()
+            applying = self._applying(work, header, run)
+            applying.carry_out()
+            if only:
+                pushed = self._confirmed(applying, header, pushed, only)
         except SyncerError as raised:
             error = raised
         self._keep_problems(work, header, run)
@@ -236,6 +243,19 @@ class Executing:
         if error is not None and self.request.on_failure is not None:
             self.request.on_failure(done, error)
         return done
+
+    def _confirmed(self, applying: Applying, header: Header, pushed: Pushed, only: Collection[int]) -> Pushed:
+        """Read back what a first, small part of a plan wrote. Raises AnswerError where a record does not have it."""
+        written = [each for each in self.changes(header) if each.number in only and each.state == plan.DONE]
+        unlike = applying.unlike(written)
+        if unlike:
+            more = f", and {len(unlike) - SHOWN:,} more" if len(unlike) > SHOWN else ""
+            raise AnswerError(
+                f"{len(unlike):,} of the {len(written):,} changes that were written do not read back as they were "
+                f"sent: {'; '.join(unlike[:SHOWN])}{more}.",
+                hint=f"Look at these records. What is left of the plan waits: --plan {header.plan}.",
+            )
+        return attrs.evolve(pushed, notes=(*pushed.notes, f"{len(written):,} changes read back as they were written"))
 
     def _settled(self, work: Work, run: str) -> Iterator[str]:
         """Settle what earlier runs left that were killed, under their own ids; say what was found."""
@@ -352,6 +372,7 @@ class Executing:
             )
 
     def _applying(self, work: Work, header: Header, run: str) -> Applying:
+        fresh_s = self.settings.fresh_s if self.request.fresh_s is None else self.request.fresh_s
         is_new = header.plan == self._made  # of another one we may have written ourselves what it did not see
         return Applying(
             header=header,
@@ -361,7 +382,7 @@ class Executing:
             match_on=header.settings.get("match_on"),
             warehouse=self.warehouse,
             clock=self.doors.clock,
-            fresh_s=self.request.fresh_s if is_new else NEVER_S,
+            fresh_s=fresh_s if is_new else NEVER_S,
             on_progress=self._progress(header.mapping, "written"),
         )
 

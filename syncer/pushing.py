@@ -136,7 +136,10 @@ def chosen_of(names: str | Sequence[str], settings: Settings) -> list[EntityMapp
 
 
 def in_order(chosen: Sequence[EntityMapping]) -> list[EntityMapping]:
-    """Return mappings so that what an edge leads to stands before what it comes from; circles as they are given."""
+    """
+    Return mappings so that what an edge leads to stands before what it comes from; a circle is cut at the mapping that
+    is given first.
+    """
     by_kind = {out_of(mapping).kind: mapping for mapping in chosen}
     ordered: dict[str, EntityMapping] = {}
 

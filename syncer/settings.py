@@ -26,6 +26,7 @@ from syncer.masking import REGIONS, Mask, Names
 
 DEFAULT_ENVIRONMENT = "default"
 KEEP_DAYS = 90
+FRESH_S = 60.0  # `[push] fresh_s` where the site says nothing
 _OF_ENVIRONMENT = re.compile(r"SYNCER_[A-Z0-9_]*?[A-Z0-9]__([A-Z][A-Z0-9_]*)_(?:URL|TOKEN|USER)")
 
 
@@ -194,6 +195,11 @@ class Settings:
         """How many days the journal keeps what was written and what it replaced; None: for good."""
         found = self.tables.get("journal", {}).get("keep_days", KEEP_DAYS)
         return None if found == "off" else int(found)
+
+    @property
+    def fresh_s(self) -> float:
+        """How many seconds after it was read a record is written without being read again."""
+        return float(self.tables.get("push", {}).get("fresh_s", FRESH_S))
 
     @property
     def has_hash_key(self) -> bool:

@@ -20,6 +20,7 @@ from syncer.tables import Column, Table
 from syncer.values import BIGINT, DECIMAL
 from syncer.warehouses import Transaction, find
 
+SCHEMAS = ("information_schema", "pg_catalog")
 HOLDER = "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print('open', flush=True); time.sleep(60)"
 
 
@@ -382,7 +383,9 @@ def test_a_limit_that_somebody_chose_holds_for_joins_too(tmp_path: Path) -> None
     warehouse.close()
 
 
-@pytest.mark.parametrize("name", ["memory", "Temp", "system", "main", "w 1", 'w"1', "w'1", "wärme"])
+@pytest.mark.parametrize(
+    "name", ["memory", "Temp", "system", "main", "pg_catalog", "information_schema", "w 1", 'w"1', "w'1", "wärme"]
+)
 def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
     """It is attached beside an instance that has names of its own."""
     file = tmp_path / f"{name}.duckdb"

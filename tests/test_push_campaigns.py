@@ -13,6 +13,7 @@ from tests.campaign import (
     push_lost_answers,
     push_random_kills,
     push_rejects,
+    verify,
 )
 
 
@@ -55,3 +56,8 @@ def test_a_bad_row_that_only_the_portal_can_tell_costs_one_row(capsys: pytest.Ca
 def test_four_processes_never_pass_the_limit_of_one_portal(capsys: pytest.CaptureFixture[str]) -> None:
     """Promise 13, in real time: a window of ten seconds is one of ten seconds."""
     assert push_budget.campaign(is_short=True) == 0, capsys.readouterr().out
+
+
+def test_verify_names_each_damage_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    """Promise 12: twenty damages of a dozen kinds, among rows that people and the warehouse changed."""
+    assert verify.campaign(is_short=True) == 0, capsys.readouterr().out

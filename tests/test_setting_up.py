@@ -30,7 +30,8 @@ def test_init_writes_a_file_that_loads_and_names_every_key(
     assert syncer("init").code == 0
     text = Path("syncer.toml").read_text(encoding="utf-8")
     assert attrs.evolve(settings.load(folder=tmp_path, variables={}), tables={}, file=None) == settings.Settings()
-    for keys in (configfile.WAREHOUSE_KEYS, configfile.SYNCER_KEYS, configfile.JOURNAL_KEYS, configfile.MAPPING_KEYS):
+    fixed = (configfile.WAREHOUSE_KEYS, configfile.SYNCER_KEYS, configfile.JOURNAL_KEYS, configfile.PUSH_KEYS)
+    for keys in (*fixed, configfile.MAPPING_KEYS):
         assert all(f"\n# {key} = " in text for key in keys)
     assert "[jira]" in text and "SYNCER_GITLAB_TOKEN" in text
     assert "duckdb:" in text and "odbc:" in text and "SYNCER_WAREHOUSE_PASSWORD" in text

@@ -105,7 +105,7 @@ class PostgreSQLTransaction(Transaction):
         session changes; the types go first, so that values of different ones never share a hash.
         """
         if not isinstance(columns, Mapping):
-            listed = [f"CAST({alias}.{quoted(column)} AS TEXT)" for column in columns]
+            listed = [pg.AS_TEXT.format(f"{alias}.{quoted(column)}") for column in columns]
         else:
             told = " ".join(kind.value for kind in columns.values())
             number = int.from_bytes(hashlib.blake2b(told.encode(), digest_size=4).digest(), "big", signed=True)

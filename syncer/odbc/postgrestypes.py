@@ -78,8 +78,9 @@ REFUSALS = (
         "Is the mapping's key the record's id, and not a text of people?",
     ),
 )  # fmt: skip
-# What a hash is made of; {} is the value. A time without a zone is one in UTC, as our sessions are.
-AS_TEXT = "CAST({} AS TEXT)"
+# What a hash is made of; {} is the value. A time without a zone is one in UTC, as our sessions are. A text counts by
+# its letters, whatever its column's collation takes for the same.
+AS_TEXT = 'CAST({} AS TEXT) COLLATE "C"'
 HASHED = {
     Type.BIGINT: "int8send({})",
     Type.DATE: "date_send({})",

@@ -4,7 +4,8 @@ resume, is what any run of a plan has (`executing.py`).
 
 A module here, or a company's own in a folder named in `syncer.toml`, has `NAME` (`source.operation`), `SUMMARY` (a
 line for `syncer list`), `KIND` (what its target calls the kind that is written; the lease is of it), `target(source)`
-and `looked(context)`; and `STAYS`, a sentence, where a revert cannot take away what it made. Not here: storing,
+and `looked(context)`; `STAYS`, a sentence, where a revert cannot take away what it made; and `ends(change)`, where its
+target's `guard` is to look for more than `KIND`: the kinds that a change needs the right to write. Not here: storing,
 holding against limits, applying (`operating.py`).
 """
 

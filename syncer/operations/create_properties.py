@@ -8,7 +8,7 @@ what a definition is (`sources/hubspot/defining.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol, cast
 
 from syncer import plan
@@ -31,6 +31,11 @@ class _Definable(Protocol):
 def target(source: Source) -> Target:
     """Return the portal's definitions, as a target."""
     return cast(_Definable, source).definitions()
+
+
+def ends(change: Change) -> Sequence[str]:
+    """Return the kind that a property is made for: making it needs a scope of that kind."""
+    return (change.key.partition(".")[0],)
 
 
 def looked(context: Context) -> Iterator[Looked]:

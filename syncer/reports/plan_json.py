@@ -50,7 +50,8 @@ def parts(shown: Shown) -> Iterator[str]:
 
     Raises: SyncerError: the warehouse failed in the middle; what was written so far is ended as JSON, with the error.
     """
-    head = {**entry(shown.pushed), "left_columns": dict(shown.header.left_columns)}
+    notes = list(dict.fromkeys([*shown.header.notes, *shown.pushed.notes]))
+    head = {**entry(shown.pushed), "notes": notes, "left_columns": dict(shown.header.left_columns)}
     yield as_json(head)[:-1]
     lists: tuple[tuple[str, Iterable[dict[str, Any]]], ...] = (
         ("changes", (json_of(change) for change in shown.changes())),

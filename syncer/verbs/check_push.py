@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import attrs
+
 from syncer import relation, wanting, warehouses
 from syncer.errors import SyncerError, UsageError
 from syncer.linking import Linking
 from syncer.reports.terminal import counted
-from syncer.verbs.found import WARNING, Found
+from syncer.verbs.found import OK, WARNING, Found
 
 if TYPE_CHECKING:
     from syncer.clock import Clock
@@ -85,16 +87,16 @@ def _mapping(
     others: Mapping[str, Outbound],
     types: Mapping[str, Type] | SyncerError,
 ) -> Iterator[Found]:
-    """One mapping: may it be written, is its key unique, what of its relation goes out."""
+    """
+    One mapping: may it be written, is its key unique, what of its relation goes out.
+
+    All that is well is told in one line, which is that of the guard where it failed: none beside it says ok.
+    """
     about = f"{name} push"
-    try:
-        target.guard(outbound.kind, to=tuple(dict.fromkeys(edge.to for edge in outbound.edges)))
-    except UsageError as error:  # a portal where people work: a dry run is allowed all the same
-        yield Found(about=about, status=WARNING, detail=error.message, hint=error.hint)
-    except SyncerError as error:
-        yield Found.of_error(about, error)
+    guarded = _guarded(about, outbound, target)
+    beside = [guarded] if guarded.status != OK else []
     if isinstance(types, SyncerError):
-        yield Found.of_error(f"{about}: relation {outbound.relation}", types)
+        yield from [*beside, Found.of_error(f"{about}: relation {outbound.relation}", types)]
         return
     try:
         shape = target.shape(outbound.kind)
@@ -105,9 +107,33 @@ def _mapping(
         Linking.of(outbound, target, others).check(types, outbound.relation or "")
         wanted, left = wanting.choose(outbound.relation or "", types, shape, outbound)
     except SyncerError as error:
-        yield Found.of_error(about, error)
+        yield from [*beside, Found.of_error(about, error)]
         return
-    yield Found(about=about, detail=_detail(outbound, wanted.columns, left, shape), hint=_hint(outbound))
+    detail = f"{_detail(outbound, wanted.columns, left, shape)}{_scopes(outbound, target)}"
+    yield attrs.evolve(
+        guarded, detail=f"{guarded.detail} {detail}".strip(), hint=f"{guarded.hint} {_hint(outbound)}".strip()
+    )
+
+
+def _guarded(about: str, outbound: Outbound, target: Target) -> Found:
+    """Return what the guard of a push says; an empty line where nothing stands in the way."""
+    try:
+        target.guard(outbound.kind, to=_ends(outbound))
+    except UsageError as error:  # a portal where people work: a dry run is allowed all the same
+        return Found(about=about, status=WARNING, detail=error.message, hint=error.hint)
+    except SyncerError as error:
+        return Found.of_error(about, error)
+    return Found(about=about)
+
+
+def _ends(outbound: Outbound) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(edge.to for edge in outbound.edges))
+
+
+def _scopes(outbound: Outbound, target: Target) -> str:
+    """Name the scopes that a push needs, where its target has such."""
+    scopes: Callable[..., Sequence[str]] | None = getattr(target, "scopes", None)
+    return "" if scopes is None else f"; scopes: {', '.join(scopes(outbound.kind, to=_ends(outbound)))}"
 
 
 def _detail(outbound: Outbound, columns: Sequence[str], left: Mapping[str, str], shape: Shape) -> str:

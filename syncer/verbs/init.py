@@ -17,7 +17,7 @@ import attrs
 import typer
 
 from syncer import limits, mappings, sources, words
-from syncer.configfile import JOURNAL_KEYS, MAPPING_KEYS, SYNCER_KEYS, WAREHOUSE_KEYS
+from syncer.configfile import JOURNAL_KEYS, MAPPING_KEYS, PUSH_KEYS, SYNCER_KEYS, WAREHOUSE_KEYS
 from syncer.errors import UsageError
 from syncer.settings import Account, Settings
 from syncer.verbs import Session
@@ -59,6 +59,7 @@ EXAMPLES = {
     "erase_gone": "false",
     "allow_production": "false",
     "keep_days": "90",
+    "fresh_s": "60",
     "relation": '"stage.hubspot_companies"',
     "match_on": '"client_id"',
     "policy": '"skip"',
@@ -91,6 +92,7 @@ WHAT_FOR = {
     "personal": "what becomes of personal fields; docs/personal-data.md",
     "erase_gone": "erase people whose rows a census ends",
     "keep_days": "how long the journal keeps what pushes wrote, before and after",
+    "fresh_s": "a record that was read longer ago is read again just before it is written",
     "relation": "what a push reads",
     "match_on": "finds a row's record",
     "policy": "of a field that both sides changed",
@@ -141,6 +143,7 @@ def _fixed() -> Iterator[str]:
     yield from _table("[warehouse]", WAREHOUSE_KEYS)
     yield from _table("[syncer]", SYNCER_KEYS)
     yield from _table("[journal]", JOURNAL_KEYS)
+    yield from _table("[push]", PUSH_KEYS)
 
 
 def _sources() -> Iterator[str]:

@@ -50,7 +50,8 @@ A_ROW = 500  # bytes that a join needs for a row of a snapshot (measured: a mill
 # Each checkpoint also writes the last row group again, and joins small ones to one: of DuckDB's own 122,880 rows, that
 # was most of a push's memory (measured, docs/bench.md).
 ROW_GROUP = 12_288
-RESERVED = ("memory", "temp", "system", "main")  # names that a file attached beside `:memory:` cannot have
+# Names that a file attached beside `:memory:` cannot have, and those of schemas that each database has.
+RESERVED = ("memory", "temp", "system", "main", "information_schema", "pg_catalog")
 INTERRUPTED = "Query interrupted"
 
 

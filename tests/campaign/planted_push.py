@@ -9,6 +9,9 @@ TABLE = "tests/outbound/test_decision_table.py tests/outbound/test_deciding.py"
 EDGES = "tests/outbound/test_edges.py tests/outbound/test_edges_applied.py"
 REVERTING = "tests/outbound/test_reverting.py tests/outbound/test_reverting_edges.py"
 CAMPAIGNS = "tests/test_push_campaigns.py"
+ORDER, DEFINITIONS = "tests/outbound/test_pattern_order.py", "tests/outbound/test_definitions_change.py"
+ANEW, IN_FLIGHT = "tests/outbound/test_archived_made_anew.py", "tests/outbound/test_in_flight.py"
+KEEP_DAYS, CHOOSING = "tests/outbound/test_keep_days.py", "tests/outbound/test_choosing.py"
 
 BUGS = (
     Bug(
@@ -270,5 +273,125 @@ BUGS = (
         "            if ours.normal == self._agreed(row, name) != self._theirs(name, found)\n",
         "            if ours.normal != self._agreed(row, name) != self._theirs(name, found)\n",
         "tests/outbound/test_verifying.py",
+    ),
+    Bug(
+        "6",
+        "a pattern pushes in the order of the names",
+        "pushing.py",
+        "    return in_order(chosen)",
+        "    return chosen",
+        ORDER,
+    ),
+    Bug(
+        "6",
+        "mappings that name each other are ordered for ever",
+        "pushing.py",
+        "other is not None and other.name not in above and other.name not in ordered",
+        "other is not None and other.name not in ordered",
+        ORDER,
+    ),
+    Bug(
+        "7",
+        "they archived a record, and it is made anew unasked",
+        "deciding.py",
+        "        if self._outbound.on_archived == REPORT:",
+        "        if not self._outbound.on_archived:",
+        ANEW,
+    ),
+    Bug(
+        "7",
+        "the edges of a record that was made anew are those of the old one",
+        "outbound.py",
+        "row, found = attrs.evolve(row, agreed=None), also  # its record",
+        "row = attrs.evolve(row, agreed=None)  # its record",
+        ANEW,
+    ),
+    Bug(
+        "7",
+        "what was agreed with an archived record holds for the edges of the new one",
+        "outbound.py",
+        "row, found = attrs.evolve(row, agreed=None), also  # its record",
+        "found = also  # its record",
+        ANEW,
+    ),
+    Bug(
+        "7",
+        "what was agreed with an archived record holds for the fields of the new one",
+        "deciding.py",
+        "self._compared(attrs.evolve(row, agreed=None), by_key)",
+        "self._compared(row, by_key)",
+        ANEW,
+    ),
+    Bug(
+        "7",
+        "a row that names the archived record is compared with the new one",
+        "deciding.py",
+        "        return not found.is_archived or row.given_id is not None",
+        "        return not found.is_archived",
+        ANEW,
+    ),
+    Bug(
+        "8",
+        "the first of a plan are those that stand first, whatever they write",
+        "choosing.py",
+        "        found |= {(change.action, name) for name in change.fields}\n",
+        "",
+        CHOOSING,
+    ),
+    Bug(
+        "8",
+        "the same field of a create and of an update are one",
+        "choosing.py",
+        "        found |= {(change.action, name) for name in change.fields}",
+        '        found |= {("", name) for name in change.fields}',
+        CHOOSING,
+    ),
+    Bug(
+        "9",
+        "more writes to one kind are in flight than three",
+        "apply.py",
+        "self._intended(read), workers=IN_FLIGHT)",
+        "self._intended(read), workers=IN_FLIGHT + 1)",
+        IN_FLIGHT,
+    ),
+    Bug(
+        "9",
+        "each write waits for the answer to the one before",
+        "apply.py",
+        "self._intended(read), workers=IN_FLIGHT)",
+        "self._intended(read), workers=1)",
+        IN_FLIGHT,
+    ),
+    Bug(
+        "11",
+        "a push keeps values in the journal for good",
+        "executing.py",
+        "aging.age(t, keep_days=self.settings.keep_days, now=self.doors.clock.now())",
+        "aging.age(t, keep_days=None, now=self.doors.clock.now())",
+        KEEP_DAYS,
+    ),
+    Bug(
+        "12",
+        "a reject stands though the definitions that refused it changed",
+        "relation.py",
+        " AND j.row_hash = c.{HASH} AND j.version = ?)",
+        " AND j.row_hash = c.{HASH} AND (j.version = ? OR j.version <> ''))",
+        DEFINITIONS,
+    ),
+    Bug(
+        "12",
+        "a row that was rejected as it is is planned again each time",
+        "relation.py",
+        " AND j.row_hash = c.{HASH} AND j.version = ?)",
+        " AND j.row_hash = c.{HASH} AND j.version = '' || ? || 'x')",
+        DEFINITIONS,
+    ),
+    Bug(
+        "12",
+        "verify takes a write that was lost for an edit of theirs",
+        "judging.py",
+        "        if _is_later(moment, last, is_before=is_before",
+        "        if is_before or _is_later(moment, last, is_before=is_before",
+        CAMPAIGNS + " -k verify",
     ),
 )

@@ -17,7 +17,6 @@ from typing import Any
 
 import attrs
 
-from syncer.tally import Pushed
 from tests.backends import DuckDBFile, PostgreSQLDatabase
 from tests.campaign.kills import Victim
 from tests.outbound import PushHome
@@ -163,32 +162,6 @@ def _meeting(trace: Path, meet: Callable[[int], None] | None) -> Iterator[None]:
 def is_done(ended: Mapping[str, Any]) -> bool:
     """Tell whether a push of a process ran to its end."""
     return ended["end"] is not None and all(run[1] == "done" for run in ended["end"]["runs"])
-
-
-def sums_wrong(home: PushHome) -> list[str]:
-    """Say which runs do not count each row once: `read` is the sum."""
-    found = []
-    for run, read, counts in home.rows("SELECT run, read, counts FROM syncer.runs WHERE counts IS NOT NULL"):
-        told = json.loads(counts)
-        total = sum(
-            value
-            for name, value in told.items()
-            if isinstance(value, int) and not name.startswith(("also_", "associated", "disassociated"))
-        )
-        if read != total:
-            found.append(f"run {run} read {read}, and its counts are {told}")
-    return found
-
-
-def read_wrong(home: PushHome, pushed: Pushed, relation: str) -> list[str]:
-    """Say whether a run that made a plan counted the relation's rows, and those that left it since the last run."""
-    if not pushed.plan:
-        return []
-    [(rows, gone)] = home.rows("SELECT relation_rows, missing_rows FROM syncer.plans WHERE plan = ?", [pushed.plan])
-    [(there,)] = home.rows(f"SELECT COUNT(*) FROM {relation}")
-    if pushed.counts.read == there + gone and rows == there:
-        return []
-    return [f"{pushed.run} read {pushed.counts.read}: the relation has {there} rows ({rows} by the plan), {gone} left"]
 
 
 def left_open(home: PushHome) -> list[str]:

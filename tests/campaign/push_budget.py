@@ -26,7 +26,7 @@ from syncer.sandbox.messages import Request
 from tests.backends import DuckDBFile
 from tests.campaign import beds, push_beds
 from tests.campaign.kills import Victim, victim
-from tests.outbound import PushHome
+from tests.outbound import PushHome, counted
 from tests.outbound.edges_home import KEYS, NAMES, NEEDED, UNIQUE, EdgesHome, edges_at_home
 
 MAPPINGS = ("companies", "contacts", "deals", "tickets")
@@ -98,7 +98,7 @@ def run(backend: str, *, limit: int, count: int, has_own_files: bool = False) ->
             used.rows = len(MAPPINGS) * count
             judge(edges, used, arrivals, ended, count)
             for each in homes.values():
-                used.wrong += push_beds.sums_wrong(each) + push_beds.left_open(each)
+                used.wrong += counted.sums_wrong(each) + push_beds.left_open(each)
             return used
     finally:
         shutil.rmtree(folder, ignore_errors=True)

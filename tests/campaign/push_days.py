@@ -31,7 +31,7 @@ from tests.campaign import beds, push_beds
 from tests.campaign.push_beds import Moment
 from tests.campaign.push_history import History
 from tests.campaign.push_judge import FIELDS, Judge, Model
-from tests.outbound import KEY, START, PushHome, at_home, portal
+from tests.outbound import KEY, START, PushHome, at_home, counted, portal
 
 NAME = "hubspot.companies"
 ECHOED = ("industry", "size", "since")  # in a view: as the portal has them, once it was pulled
@@ -228,7 +228,7 @@ def push(world: World, *, faults: bool = False) -> None:
     days.reached["lost answer"] += home.sandbox.faults.reached["reset_after"] > 0
     is_done = runs[-1].status == "done"
     if is_done:
-        days.wrong += push_beds.read_wrong(home, runs[-1], "stage.companies")
+        days.wrong += counted.read_wrong(home, runs[-1], "stage.companies")
         days.wrong += push_beds.left_open(home)
     else:
         days.wrong.append(f"not done by {len(runs)} pushes: {runs[-1]}")

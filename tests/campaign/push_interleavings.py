@@ -26,7 +26,7 @@ from syncer.plan import CREATE, DONE, MOVED, SAME, Change
 from syncer.sandbox.hubspot.model import PortalRecord
 from tests.campaign import beds, push_beds, push_history
 from tests.campaign.push_history import PERSON, History
-from tests.outbound import KEY, PushHome, at_home
+from tests.outbound import KEY, PushHome, at_home, counted
 
 ROWS = 25
 ROUNDS = {False: 40, True: 3}  # of so many rows each
@@ -254,7 +254,7 @@ def afterwards(lab: Lab) -> None:
     lab.history.forget()
     if home.push().status != "done" or lab.history.asked:
         met.wrong.append(f"a push after the push sent {[each.signature for each in lab.history.asked][:3]}")
-    met.wrong += push_beds.left_open(home) + push_beds.sums_wrong(home)
+    met.wrong += push_beds.left_open(home) + counted.sums_wrong(home)
     for key in [key for key in lab.rows if lab.record(key) is None or (key, "") in open_ones]:
         del lab.rows[key]  # what has no record of its own any more makes room for others
 

@@ -17,9 +17,9 @@ from typing import Any
 import attrs
 
 from syncer.sandbox.hubspot.model import PortalRecord
-from tests.campaign import push_beds, push_history
+from tests.campaign import push_history
 from tests.campaign.push_history import CREATE, OURS, UPDATE, History, Write
-from tests.outbound import KEY, PushHome
+from tests.outbound import KEY, PushHome, counted
 
 FIELDS = ("name", "phone", "industry", "size", "since")
 NEVER = "never"  # no value of the model: each of those has come through `normal`
@@ -83,7 +83,7 @@ class Judge:
         """Hold what was written against journal and model, then compare both sides, and note what is agreed."""
         self._has_pushed = True
         self.wrong += push_history.wrong_with(self.history, self.home, key=KEY)
-        self.wrong += push_beds.sums_wrong(self.home)
+        self.wrong += counted.sums_wrong(self.home)
         rows = {row[KEY]: row for row in ours}
         shared = self._shared(rows)
         keys = {each.signature: each.key for each in push_history.journal(self.home)

@@ -26,6 +26,7 @@ from syncer.sandbox import Fault
 from tests.campaign import beds, push_beds, push_history
 from tests.campaign.push_beds import Moment
 from tests.campaign.push_history import History
+from tests.outbound import counted
 from tests.outbound.edges_home import EdgesHome, edges_at_home
 
 WRITES = r"/batch/(create|update|archive|associate/default|labels/archive)$"
@@ -163,7 +164,7 @@ def wrong_with(lab: Lab) -> list[str]:
         if there.get(row["own_key"]) != wanted:
             found.append(f"{row['own_key']} is {there.get(row['own_key'])}, not {wanted}")
     found += push_history.wrong_with(lab.history, home, key="own_key")
-    return found + push_beds.left_open(home) + push_beds.sums_wrong(home)
+    return found + push_beds.left_open(home) + counted.sums_wrong(home)
 
 
 def run(backend: str, *, count: int, every: int = 1, with_silence: bool = True) -> Lost:

@@ -30,6 +30,7 @@ from tests.campaign import beds, push_beds, push_history
 from tests.campaign.kills import Victim, victim
 from tests.campaign.push_beds import Moment
 from tests.campaign.push_history import History
+from tests.outbound import counted
 from tests.outbound.edges_home import EdgesHome, edges_at_home
 from tests.servers import postgresql
 
@@ -271,7 +272,7 @@ def wrong_with(lab: Lab) -> list[str]:
     found += [f"{key} is {there.get(key)}, not {each}" for key, each in wanted.items() if there.get(key) != each]
     found += push_history.wrong_with(lab.history, home, key="own_key", is_timed=True)
     assert len(edges.home.live()) == COMPANIES
-    return found + push_beds.left_open(home) + push_beds.sums_wrong(home)
+    return found + push_beds.left_open(home) + counted.sums_wrong(home)
 
 
 def note_whole(lab: Lab) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from syncer.sandbox.hubspot.model import Definition
 from syncer.tally import Pushed
 from tests.campaign import beds, push_beds
 from tests.campaign.push_beds import Moment
-from tests.outbound import KEY, PushHome, at_home, portal
+from tests.outbound import KEY, PushHome, at_home, counted, portal
 
 BATCH = 100
 BATCHES = {False: 10, True: 1}  # of creates, and as many of updates
@@ -190,7 +190,7 @@ def wrong_with(lab: Lab, pushed: Pushed, chosen: dict[str, str]) -> list[str]:
     last = home.push()
     if home.writes() or last.counts.rejected != len(chosen):
         found.append(f"a push after two pushes is not empty: {last}")
-    return found + push_beds.left_open(home) + push_beds.sums_wrong(home)
+    return found + push_beds.left_open(home) + counted.sums_wrong(home)
 
 
 def run(backend: str, *, is_short: bool, seed: int) -> Rejects:

@@ -24,6 +24,7 @@ from syncer.transport import Doors
 from syncer.warehouses import Warehouse, find
 from tests.backends import BACKENDS, Database
 from tests.conftest import MovableClock
+from tests.outbound import counted
 from tests.sandbox.hubspot_portal import hand_made
 
 START = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)  # where a MovableClock stands
@@ -59,10 +60,14 @@ class PushHome:
     database: Database
 
     def push(self, **request: Any) -> Pushed:
-        """Push the companies, however it ends."""
-        return pushing.push(
+        """Push the companies, however it ends; each row of the relation is counted once."""
+        pushed = pushing.push(
             "hubspot.companies", settings=self.settings, request=self.request(**request), doors=self.doors
         )[0]
+        relation = self.settings.tables["hubspot.companies"].get("relation")
+        if relation == "stage.companies" and "plan" not in request:
+            assert counted.read_wrong(self, pushed, relation) == []
+        return pushed
 
     def request(self, **request: Any) -> executing.Request:
         """Make a request."""
@@ -205,8 +210,11 @@ def at_home(folder: Path, backend: str, *, site: HubSpotSite | None = None) -> I
         tables = {"hubspot": {"limits": "off", "workers": 1}, "hubspot.companies": words}
         found = attrs.evolve(found, tables=tables)
         doors = Doors(clock=clock, budget=Budget(folder / "cache", clock=clock), random=random.Random(1))
-        yield PushHome(site, sandbox, found, doors, clock, database)
+        home = PushHome(site, sandbox, found, doors, clock, database)
+        yield home
         assert sandbox.errors == []
+        if home.rows("SELECT 1 FROM information_schema.columns WHERE table_name = 'runs' AND column_name = 'counts'"):
+            assert counted.sums_wrong(home) == []
     database.close()
 
 

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
-from syncer import aging, cli, configfile, plans, settings, snapshots, sql
+from syncer import aging, cli, configfile, executing, plans, reverting, settings, snapshots, sql
 from syncer.aging import Aged
 from syncer.errors import UsageError
 from syncer.plans import Header
@@ -201,3 +202,40 @@ def test_one_day_is_a_day(home: PushHome) -> None:
     assert age(home, 1) == Aged()
     home.clock.advance(0.04 * DAY)
     assert age(home, 1).changes == 1
+
+
+@pytest.mark.parametrize(("words", "kept"), [({}, 0), ({"keep_days": 120}, 2), ({"keep_days": "off"}, 2)])
+def test_a_push_deletes_what_is_old(home: PushHome, words: dict[str, Any], kept: int) -> None:
+    """Where nobody runs `syncer clean`, values would stand in the journal for ever; what it wrote itself stays."""
+    home.settings = attrs.evolve(home.settings, tables={**home.settings.tables, "journal": words})
+    home.relation(rows("1", "2"))
+    first = home.push()
+    home.later(89 * DAY)
+    home.change("0", phone="3")
+    assert (home.push().counts.updated, counted(home)[:2]) == (1, (2, 3))
+    home.later(2 * DAY)
+    home.change("0", phone="4")
+    planned = home.push(is_rehearsal=True)
+    assert counted(home)[:2] == (3, 4), "a plan that is only made deletes nothing"
+    done = home.push()
+    assert (done.counts.updated, done.exit_code, is_aged(home, first.run)) == (1, 0, not kept), done
+    changes = dict(home.rows("SELECT plan, COUNT(*) FROM syncer.changes GROUP BY plan"))
+    assert (changes.get(first.plan, 0), changes[planned.plan], changes[done.plan]) == (kept, 1, 1)
+    home.later()
+    assert (home.push().counts.unchanged, home.values("phone")) == (2, {"0": "4", "1": "2"})
+
+
+def test_a_revert_deletes_what_is_old(home: PushHome) -> None:
+    """It writes values down as a push does."""
+    home.relation(rows("1"))
+    first = home.push()
+    home.later(91 * DAY)
+    home.settings = attrs.evolve(home.settings, tables={**home.settings.tables, "journal": {"keep_days": "off"}})
+    home.change("0", phone="2")
+    second = home.push()
+    assert (second.counts.updated, is_aged(home, first.run)) == (1, False)
+    home.settings = attrs.evolve(home.settings, tables={**home.settings.tables, "journal": {}})
+    home.later()
+    request = executing.Request()
+    undone = reverting.revert(second.run or "", settings=home.settings, request=request, doors=home.doors)
+    assert (undone.counts.updated, home.values("phone"), is_aged(home, first.run)) == (1, {"0": "1"}, True), undone

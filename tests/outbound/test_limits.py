@@ -129,6 +129,37 @@ def test_most_records_that_lose_a_column_are_refused_however_few_they_are(home: 
     )
 
 
+@pytest.mark.parametrize(
+    ("backend", "type", "full", "empty"),
+    [
+        ("duckdb", "VARCHAR[]", "['a']", "[]"),
+        ("duckdb", "VARCHAR[]", "['a']", "['']"),
+        ("duckdb", "TEXT", "'a'", "';'"),
+        ("postgresql", "TEXT", "'a'", "';'"),
+    ],
+    indirect=["backend"],
+)
+def test_a_set_without_a_member_is_blank_too(home: PushHome, type: str, full: str, empty: str) -> None:
+    """A join that finds nothing any more leaves empty lists."""
+    home.rows("CREATE SCHEMA IF NOT EXISTS stage")
+    home.rows(f"CREATE TABLE stage.companies ({KEY} TEXT, name TEXT, products {type})")
+    for number in range(20):
+        home.rows(f"INSERT INTO stage.companies VALUES ('{number}', 'x', {full})")
+    assert home.push().counts.created == 20
+    home.rows(f"UPDATE stage.companies SET products = {empty}")
+    refused = home.with_words(max_missing_share=0.3, blanks="clear", max_update_share="off").push()
+    assert (refused.exit_code, set(home.values("products").values())) == (4, {"a"})
+
+
+def test_blanks_in_all_rows_are_refused_as_nulls_are(home: PushHome) -> None:
+    """A column of fixed width that came without its values."""
+    home.relation(rows(20))
+    home.push()
+    home.rows("UPDATE stage.companies SET phone = '   '")
+    refused = home.with_words(max_missing_share=0.3, blanks="clear", max_update_share="off").push()
+    assert refused.exit_code == 4
+
+
 def test_an_edge_column_that_became_blank_in_all_rows_is_refused(edges: EdgesHome) -> None:
     """Associations are as hard to put back as values."""
     edges.rows("companies", [{"key": "c1"}, {"key": "c2"}])

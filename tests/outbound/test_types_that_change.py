@@ -47,6 +47,19 @@ def test_a_value_of_another_type_is_written(
     assert home.company("1").properties[name] == expected
 
 
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+def test_letters_that_a_collation_takes_for_the_same_are_written(home: PushHome) -> None:
+    """The server's hash of a text goes by its column's collation, and people read letters."""
+    home.rows("CREATE COLLATION no_case (provider = icu, locale = 'und-u-ks-level2', deterministic = FALSE)")
+    key, words, type = (KEY, "text", "'1'"), ("name", "text", "'n'"), "text COLLATE no_case"
+    make(home, key, words, ("phone", type, "'Abc'"))
+    assert home.push().counts.created == 1
+    make(home, key, words, ("phone", type, "'aBC'"))
+    assert home.push().counts.updated == 1
+    assert home.company("1").properties["phone"] == "aBC"
+    assert home.push().counts.unchanged == 1
+
+
 @pytest.mark.parametrize(
     ("backend", "type", "other"),
     [

@@ -18,6 +18,7 @@ Source: HubSpot's API reference and guides, developers.hubspot.com.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -187,9 +188,13 @@ class HubSpot:
         self._check_allowed()
         start = self._kind(kind)
         objects, associations = self._calls.paths.objects, self._calls.paths.associations
-        self._may(objects(start.path, "batch", "update"), self._calls.write)
+        self._may_post(objects(start.path, "batch", "update"), self._calls.write)
         for end in to:
-            self._may(associations(start.path, self._kind(end).path, "batch", "create"), self._calls.write_edges)
+            self._may_post(associations(start.path, self._kind(end).path, "batch", "create"), self._calls.write_edges)
+
+    def scopes(self, kind: str, *, to: Sequence[str] = ()) -> tuple[str, ...]:
+        """Name the scopes that writing a kind needs, and edges from it to others: to read and to write, each once."""
+        return tuple(dict.fromkeys(scope for each in (kind, *to) for scope in self._kind(each).scopes))
 
     def most(self, action: str) -> int:
         """Return how many changes of an action one `send` takes."""
@@ -240,9 +245,16 @@ class HubSpot:
             identity=self.check,
             count=lambda: self.requests,
             allow=lambda: self.is_production,
-            may_write=self._check_allowed,
+            may_write=self._guard_definitions,
             made=self._redefined,
         )
+
+    def _guard_definitions(self, kinds: Sequence[str]) -> None:
+        """Look for what stands in the way of making properties: a batch of none is refused as an update of none is."""
+        self._check_allowed()
+        for kind in kinds:
+            path = self._kind(kind).path
+            self._may(f"properties:{path}", functools.partial(self._official.create_no_property, path))
 
     def _redefined(self, kind: str) -> None:
         self._definitions.pop(kind, None)
@@ -267,10 +279,15 @@ class HubSpot:
                 hint=f"{self._allowing} allow_production = true, once a dry run was looked at.",
             )
 
-    def _may(self, path: str, write: Callable[[str, object], Answer]) -> None:
+    def _may_post(self, path: str, write: Callable[[str, object], Answer]) -> None:
+        self._may(path, functools.partial(write, path, {"inputs": []}))
+
+    def _may(self, what: str, probe: Callable[[], object]) -> None:
+        """Send what writes nothing, and raise where it is not allowed."""
+
         def ask(tries: int = PROBES) -> None:
             try:
-                write(path, {"inputs": []})
+                probe()
             except NotAllowed:
                 raise
             except (Unavailable, AnswerError):
@@ -283,7 +300,7 @@ class HubSpot:
                 elif error.status != 400:
                     raise
 
-        self._portal.once(f"may write:{path}", ask)
+        self._portal.once(f"may write:{what}", ask)
 
     def _shaped(self, kind: Kind) -> HubSpotShape:
         found = self._definitions.get(kind.name)

@@ -77,7 +77,7 @@ class Definitions:
     identity: Callable[[], Identity]
     count: Callable[[], int]
     allow: Callable[[], bool]
-    may_write: Callable[[], None]
+    may_write: Callable[[Sequence[str]], None]  # called with kinds; raises where their definitions may not be made
     made: Callable[[str], None]  # called with the kind that has a new property
     _shape: DefinitionShape = attrs.field(factory=DefinitionShape)
 
@@ -96,8 +96,8 @@ class Definitions:
         return self.identity()
 
     def guard(self, kind: str, *, to: Sequence[str] = ()) -> None:
-        """Look for what stands in the way of writing at all."""
-        self.may_write()
+        """Look for what stands in the way of writing at all, and of making properties of the kinds *to*."""
+        self.may_write(to)
 
     def most(self, action: str) -> int:
         """Return how many changes one `send` takes: definitions are made one by one."""

@@ -1,7 +1,8 @@
 """
 The kinds of objects: their order, which decides on which side an edge stands, and what differs between them.
 
-Source: HubSpot's documentation of objects and of search; contacts have another cursor property than all other kinds.
+Source: HubSpot's documentation of objects, of search and of scopes; contacts have another cursor property than all
+other kinds.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ ORDER = (
 TAKEN = ("associations", "owners", "pipelines", "pipeline_stages", "properties", "pairs")
 PLACE = "in [hubspot]"
 WITH_PIPELINES = ("deals", "tickets")
+WITH_SCOPES = ("companies", "contacts", "deals")  # kinds that have scopes of their own name
+EMAIL_SCOPE = "sales-email-read"
 MERGED_IDS = "hs_merged_object_ids"
 _ENTITY = re.compile(r"[a-z][a-z0-9_]*")
 _CUSTOM = re.compile(r"[A-Za-z0-9_-]+")
@@ -49,6 +52,15 @@ class Kind:
     def cursor(self) -> str:
         """The property that searches find changes by; the wrong one finds nothing, without an error."""
         return "lastmodifieddate" if self.name == "contacts" else "hs_lastmodifieddate"
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes that reading and writing records needs; activities go with contacts."""
+        if self.name == "tickets" and not self.is_custom:
+            return ("tickets",)  # one for both
+        own = "custom" if self.is_custom else self.name if self.name in WITH_SCOPES else "contacts"
+        more = (EMAIL_SCOPE,) if self.name == "emails" else ()
+        return (f"crm.objects.{own}.read", f"crm.objects.{own}.write", *more)
 
 
 def all_kinds(objects: Any, *, place: str = PLACE) -> dict[str, Kind]:

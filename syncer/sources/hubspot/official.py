@@ -77,6 +77,13 @@ class Official:
         """Make a property, of a definition as the API shapes it. Raises: what the transport raises."""
         self.api("properties", "CoreApi").create(object_type, definition, _preload_content=False)
 
+    def create_no_property(self, object_type: str) -> None:
+        """
+        Make none, in a batch of none: refused with 403 where no property of the type may be made, and with 400 where
+        one may. Raises as `create_property` does.
+        """
+        self.api("properties", "BatchApi").create(object_type, {"inputs": []}, _preload_content=False)
+
     def groups(self, object_type: str) -> list[Record]:
         """Return the groups of a type's definitions. Raises as `properties` does."""
         reply = self.api("properties", "GroupsApi").get_all(object_type, _preload_content=False)
