@@ -99,16 +99,8 @@ class Applying:
 
         Raises: what the target raises.
         """
-        by_action: dict[str, list[Change]] = {}
-        for change in changes:
-            if change.state == DONE:
-                by_action.setdefault(change.action, []).append(change)
-        found: list[Change] = []
-        for of_action in by_action.values():
-            for at in range(0, len(of_action), BATCH):
-                part = self._with_ids(of_action[at : at + BATCH])
-                known = settling.settled(self.target, self.shape, part, match_on=self.match_on)
-                found += [change for change in known if change.state != DONE]
+        written = [change for change in changes if change.state == DONE]
+        found = [change for part in self._read_back_by_action(written) for change in part if change.state != DONE]
         with self.warehouse.transaction() as t:
             made = plans.ids_made(t, self.header.plan, (change.number for change in found))
         return [_named(change, made[change.number][1]) for change in found]
@@ -122,14 +114,19 @@ class Applying:
 
     def _settle_in_flight(self, changes: Sequence[Change]) -> None:
         """Find out what became of changes; what was not done is open again."""
+        for known in self._read_back_by_action(changes):
+            self._write_down(_Sent(known))
+
+    def _read_back_by_action(self, changes: Iterable[Change]) -> Iterator[list[Change]]:
+        """Yield changes in the states that reading back shows, some of one action at a time."""
         by_action: dict[str, list[Change]] = {}
         for change in changes:
             by_action.setdefault(change.action, []).append(change)
         for of_action in by_action.values():
             for at in range(0, len(of_action), BATCH):
                 part = self._with_ids(of_action[at : at + BATCH])
-                known = settling.settled(self.target, self.shape, part, match_on=self.match_on)
-                self._write_down(_Sent(known))
+                self.warehouse.rest(waiting=True)
+                yield settling.settled(self.target, self.shape, part, match_on=self.match_on)
 
     def _with_ids(self, changes: Sequence[Change]) -> list[Change]:
         """Fill in the ids of records that changes of this plan made, in changes that were in flight."""
@@ -137,7 +134,6 @@ class Applying:
             return list(changes)
         with self.warehouse.transaction() as t:
             made = plans.ids_made(t, self.header.plan, (each for change in changes for each in change.after))
-        self.warehouse.rest(waiting=True)
         return [_filled(change, made) for change in changes]
 
     def _step(self, wave: int, action: str) -> None:
