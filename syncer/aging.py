@@ -4,12 +4,13 @@ How long the journal keeps what it wrote: `[journal] keep_days` of `syncer.toml`
 A plan is as old as the last run of it, or as itself where none carried it out. Of an older one the changes and rows
 are deleted, with all values; its header stays where a run names it, so that the run still tells what it did, and can
 say why it cannot be put back. Conflicts that were settled longer ago are deleted. A plan with a change in flight is
-never too old: only its journal tells what may have arrived.
+never too old: only its journal tells what may have arrived. Nor is one that a run needs (`plan_stays`).
 
 What a kill left of a plan that was being made, or of a verify, is found by its header, which says which process makes
 it: one that runs no more on this machine makes nothing; of another machine's nobody can tell, and it is given a day.
 
-Set-based, in one transaction; nothing is read where no plan is old. Not here: forgetting (`forgetting_pushed.py`).
+Set-based, in one transaction; nothing is read where no plan is old. Not here: forgetting (`forgetting_pushed.py`);
+how `syncer clean` does the same in parts, and what else it deletes (`cleaning.py`).
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ import datetime as dt
 import os
 import re
 import socket
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import attrs
 
 from syncer import forgetting_pushed, plan, plans, sql
 from syncer.conflicts import CONFLICTS, SETTLED
-from syncer.journal import RUNS
+from syncer.journal import RUNNING, RUNS
 from syncer.plans import CHANGES, PLAN_ROWS, PLANS
 from syncer.tables import STATE, Table
 from syncer.warehouses import Transaction
@@ -71,17 +74,7 @@ def age(t: Transaction, *, keep_days: int | None, now: dt.datetime) -> Aged:
     if t.columns(CONFLICTS):
         query = f"DELETE FROM {sql.table_name(CONFLICTS)} WHERE state = '{SETTLED}' AND settled_at < ?"
         settled = t.run(sql.statement(query), [oldest])
-    old = t.derive(
-        "plans_old",
-        sql.statement(
-            f"SELECT p.plan AS plan FROM {sql.table_name(PLANS)} AS p WHERE p.made_at < ? AND p.state <> '{AGED}' "
-            f'AND NOT EXISTS (SELECT 1 FROM {sql.table_name(RUNS)} AS r WHERE r."plan" = p.plan AND '
-            f"(r.updated_at >= ? OR r.finished_at >= ?)) AND NOT EXISTS (SELECT 1 FROM {sql.table_name(CHANGES)} AS c "
-            f"WHERE c.plan = p.plan AND c.state = '{plan.SENDING}')"
-        ),
-        [oldest, oldest, oldest],
-    )
-    if not old:
+    if not note_old(t, oldest):
         return Aged(abandoned=abandoned, conflicts=settled)
     is_old = "EXISTS (SELECT 1 FROM plans_old AS s WHERE s.plan = {}.plan)"
     changes, rows = (
@@ -94,6 +87,69 @@ def age(t: Transaction, *, keep_days: int | None, now: dt.datetime) -> Aged:
     )
     t.run(sql.statement(f"UPDATE {sql.table_name(PLANS)} AS t SET state = '{AGED}' WHERE {is_old.format('t')}"))
     return Aged(abandoned=abandoned, plans=gone, changes=changes, plan_rows=rows, conflicts=settled)
+
+
+@attrs.frozen
+class Reason:
+    """Why a row stays: in words, and the condition as SQL, with its parameters."""
+
+    words: str
+    condition: str
+    parameters: Sequence[Any] = ()
+
+
+def plan_stays(oldest: dt.datetime) -> tuple[Reason, ...]:
+    """Return why the changes and rows of a plan `p` stay that is not aged yet; *oldest*: what is older may go."""
+    runs, table = sql.table_name(RUNS), sql.table_name(PLANS)
+    named = f'EXISTS (SELECT 1 FROM {runs} AS r WHERE r."plan" = p.plan AND {{}})'
+    return (
+        Reason(
+            "younger", f"(p.made_at >= ? OR {named.format('(r.updated_at >= ? OR r.finished_at >= ?)')})", [oldest] * 3
+        ),
+        Reason(
+            "a change is in flight",
+            f"EXISTS (SELECT 1 FROM {sql.table_name(CHANGES)} AS c WHERE c.plan = p.plan "
+            f"AND c.state = '{plan.SENDING}')",
+        ),
+        Reason("its run was broken off: the next one settles it", named.format(f"r.status = '{RUNNING}'")),
+        Reason(
+            "it is being put back",
+            f'EXISTS (SELECT 1 FROM {table} AS q JOIN {runs} AS r ON r.run = q.reverts WHERE r."plan" = p.plan '
+            f"AND q.state = '{plans.PLANNING}')",
+        ),
+        Reason("a run has begun that may take it up", *may_take_up("p", oldest)),
+    )
+
+
+def may_take_up(of: str, oldest: dt.datetime) -> tuple[str, Sequence[Any]]:
+    """Say, in SQL, that a run of a plan's mapping has begun, and has not told yet which plan it carries out."""
+    return (
+        f"EXISTS (SELECT 1 FROM {sql.table_name(RUNS)} AS u WHERE u.mapping = {of}.mapping AND u.environment = "
+        f"{of}.environment AND u.status = '{RUNNING}' "
+        "AND u.\"plan\" IS NULL AND u.verb <> 'pull' AND u.updated_at >= ?)",
+        [oldest],
+    )
+
+
+def note_old(t: Transaction, oldest: dt.datetime) -> int:
+    """Note in the temporary table `plans_old` the plans whose changes and rows are to go; return how many."""
+    stays, parameters = either(plan_stays(oldest))
+    return t.derive(
+        "plans_old",
+        sql.statement(
+            f"SELECT p.plan AS plan FROM {sql.table_name(PLANS)} AS p WHERE p.state <> '{AGED}' AND NOT ({stays})"
+        ),
+        parameters,
+    )
+
+
+def either(reasons: Iterable[Reason]) -> tuple[str, list[Any]]:
+    """Return the condition that one of *reasons* holds, and its parameters."""
+    given = list(reasons)
+    return (
+        " OR ".join(f"({each.condition})" for each in given),
+        [value for each in given for value in each.parameters],
+    )
 
 
 def is_aged(t: Transaction, run: str) -> bool:

@@ -3,6 +3,9 @@ Carry a plan out: the intent is written down, then a batch is sent, then its out
 
     read fresh ──► intent (commit) ──► send ──► outcome, snapshot (commit)
 
+What takes something away (a disassociation, a merge, an archive) is sent when what it comes after reads back as it was
+written, and not before.
+
 Threads read and send; only this one commits, so that who lost the lease sends nothing more. A batch that was refused
 whole is halved until the bad change stands alone; one whose answer was lost is read back. Not here: what reading back
 means (`settling.py`), which plan (`pushing.py`).
@@ -18,20 +21,24 @@ from typing import TypeVar
 import attrs
 from loguru import logger
 
-from syncer import linking, moving, plan, plans, settling
+from syncer import following, linking, moving, plan, plan_journal, settling, settling_merges
 from syncer.ahead import ahead
 from syncer.clock import Clock
 from syncer.errors import SyncerError
+from syncer.mapping import EntityMapping
 from syncer.plan import ARCHIVE, ASSOCIATE, CREATE, DISASSOCIATE, DONE, MERGE, SENDING, UPDATE, Change
 from syncer.plans import Header
+from syncer.settling_merges import Patience
 from syncer.snapshots import Owner
 from syncer.target import BATCH, MISSED, REFUSED, BatchRefused, Outcome, Shape, Target, Uncertain
-from syncer.warehouses import Warehouse
+from syncer.warehouses import Transaction, Warehouse
 
 IN_FLIGHT = 3  # writes to one kind of records at once: HubSpot locks a kind that many write to
 NEVER_S = -1.0  # each record is read again
 PATIENCE_S = 0.05  # how long an answer is waited for before the warehouse is let go: closing a file costs as much
 TRIES = 3  # of a batch whose answer was lost, and that reading back showed not to be done
+READ = {MERGE: BATCH // 2, DISASSOCIATE: 10 * BATCH}  # changes whose records one request reads, before it sends less
+TAKING = frozenset({DISASSOCIATE, MERGE, ARCHIVE})  # they wait until what they come after reads back
 ORDER = (CREATE, UPDATE, ASSOCIATE, DISASSOCIATE, MERGE, ARCHIVE)
 OnProgress = Callable[[int, int], None]  # changes that are settled, of how many
 T = TypeVar("T")
@@ -40,10 +47,15 @@ R = TypeVar("R")
 
 @attrs.frozen
 class _Batch:
-    """Changes of one action that may be sent; of edges, what other columns of their rows are linked to, by number."""
+    """
+    Changes of one action that may be sent; of edges, what other columns of their rows are linked to, by number.
+
+    needed: what was done before, and is to read back first; merges tell their outcome themselves, and are none of it.
+    """
 
     changes: list[Change]
     beside: Mapping[int, set[str]]
+    needed: list[Change] = attrs.field(factory=list)
 
 
 @attrs.frozen
@@ -66,6 +78,8 @@ class Applying:
     warehouse: Warehouse
     clock: Clock
     fresh_s: float  # a record that was read longer ago is read again before it is written
+    settle_s: float = 60.0  # how long a merge, and what is confirmed, is read again where it does not show
+    follows: Sequence[EntityMapping] = ()  # mappings of the kind: they follow what is merged
     on_progress: OnProgress | None = None
     settled_ones: int = 0
     _stopped: SyncerError | None = None
@@ -84,14 +98,14 @@ class Applying:
         """
         while True:
             with self.warehouse.transaction() as t:
-                changes = plans.in_flight(t, self.header.plan)
+                changes = plan_journal.in_flight(t, self.header.plan)
             self.warehouse.rest(waiting=True)
             if not changes:
                 break
             self._settle_in_flight(changes)
         self._send_open(first_wave=1)  # what comes after something that was done: else it is not sent
         with self.warehouse.transaction() as t:
-            plans.leave(t, self.header.plan, states=[plan.PLANNED], as_state=plan.PENDING)
+            plan_journal.leave(t, self.header.plan, states=[plan.PLANNED], as_state=plan.PENDING)
 
     def unlike(self, changes: Iterable[Change]) -> list[str]:
         """
@@ -102,12 +116,12 @@ class Applying:
         written = [change for change in changes if change.state == DONE]
         found = [change for part in self._read_back_by_action(written) for change in part if change.state != DONE]
         with self.warehouse.transaction() as t:
-            made = plans.ids_made(t, self.header.plan, (change.number for change in found))
+            made = plan_journal.ids_made(t, self.header.plan, (change.number for change in found))
         return [_named(change, made[change.number][1]) for change in found]
 
     def _send_open(self, *, first_wave: int) -> None:
         with self.warehouse.transaction() as t:
-            steps = [step for step in plans.steps(t, self.header.plan) if step[0] >= first_wave]
+            steps = [step for step in plan_journal.steps(t, self.header.plan) if step[0] >= first_wave]
         for wave, action in sorted(steps, key=lambda step: (step[0], ORDER.index(step[1]))):
             self._step(wave, action)
         self.warehouse.rest(waiting=True)
@@ -126,25 +140,37 @@ class Applying:
             for at in range(0, len(of_action), BATCH):
                 part = self._with_ids(of_action[at : at + BATCH])
                 self.warehouse.rest(waiting=True)
-                yield settling.settled(self.target, self.shape, part, match_on=self.match_on)
+                yield settling.settled(
+                    self.target, self.shape, part, match_on=self.match_on, patience=self._patience()
+                )
 
     def _with_ids(self, changes: Sequence[Change]) -> list[Change]:
         """Fill in the ids of records that changes of this plan made, in changes that were in flight."""
         if not any(change.after for change in changes):
             return list(changes)
         with self.warehouse.transaction() as t:
-            made = plans.ids_made(t, self.header.plan, (each for change in changes for each in change.after))
+            made = plan_journal.ids_made(t, self.header.plan, (each for change in changes for each in change.after))
         return [_filled(change, made) for change in changes]
 
     def _step(self, wave: int, action: str) -> None:
         batches = self._batches(wave, action)
         read = self._ahead(self._read_fresh, batches, workers=2)
-        for sent in self._ahead(self._send, self._intended(read), workers=IN_FLIGHT):
+        for sent in self._ahead(self._send, self._intended(self._parted(read, action)), workers=IN_FLIGHT):
             self._write_down(sent)
             if sent.error is not None:
                 self._stopped = sent.error
         if self._stopped is not None:
             raise self._stopped
+
+    def _parted(self, batches: Iterator[list[Change]], action: str) -> Iterator[list[Change]]:
+        """Yield what was read at once in parts that one request takes."""
+        most = self.target.most(action)
+        for batch in batches:
+            for at in range(0, len(batch), most):
+                yield batch[at : at + most]
+
+    def _patience(self) -> Patience:
+        return Patience(clock=self.clock, seconds=self.settle_s, since=self.header.made_at)
 
     def _ahead(self, function: Callable[[T], R], items: Iterable[T], *, workers: int) -> Iterator[R]:
         """
@@ -180,14 +206,15 @@ class Applying:
 
     def _batches(self, wave: int, action: str) -> Iterator[_Batch]:
         """Yield the open changes of a step, a batch at a time; what comes after a change that failed is left out."""
-        limit = self.target.most(action)
+        limit = READ.get(action) or self.target.most(action)
         has_beside = action == ASSOCIATE and linking.has_several(self.header)
         after = 0
         while self._stopped is None:
             with self.warehouse.transaction() as t:
-                found = plans.next_open(t, self.header.plan, wave=wave, action=action, after=after, limit=limit)
-                made = plans.ids_made(t, self.header.plan, (each for change in found for each in change.after))
+                found = plan_journal.next_open(t, self.header.plan, wave=wave, action=action, after=after, limit=limit)
+                made = plan_journal.ids_made(t, self.header.plan, (each for change in found for each in change.after))
                 beside = linking.beside(t, self.header.plan, found) if has_beside else {}
+                needed = self._needed(t, found) if wave and action in TAKING else []
             self.warehouse.rest(waiting=False)
             if not found:
                 return
@@ -195,7 +222,18 @@ class Applying:
             resolved = [self._resolved(change, made) for change in found]
             ready = [change for change in resolved if change.state != plan.LEFT_OUT]
             if ready:
-                yield _Batch(ready, beside)
+                yield _Batch(ready, beside, needed)
+
+    def _needed(self, t: Transaction, changes: Sequence[Change]) -> list[Change]:
+        """Return what changes come after and was done, with the ids that it was written to; no merges."""
+        numbers = {each for change in changes for each in change.after}
+        found = plan_journal.by_number(t, self.header.plan, numbers)
+        made = plan_journal.ids_made(t, self.header.plan, numbers | {each for one in found for each in one.after})
+        return [
+            attrs.evolve(_filled(each, made), id=made[each.number][1])
+            for each in found
+            if each.action not in (MERGE, CREATE) and each.state in plan.AGREED_STATES
+        ]
 
     def _resolved(self, change: Change, made: dict[int, tuple[str, str | None]]) -> Change:
         """Fill in the ids of records that changes of this plan made; LEFT_OUT: what it comes after is still open."""
@@ -209,26 +247,41 @@ class Applying:
         return _filled(change, made)
 
     def _read_fresh(self, drawn: _Batch) -> list[Change]:
-        """Read the records of a batch again where they were read too long ago."""
-        batch = drawn.changes
+        """Read the records of a batch again where they were read too long ago; and what it is to stand on."""
+        batch = self._confirmed(drawn) if drawn.needed else drawn.changes
         read_at = self.header.read_at
         is_fresh = read_at is not None and (self.clock.now() - read_at).total_seconds() <= self.fresh_s
         open_ones = [change for change in batch if change.state in plan.OPEN_STATES]
         edges = [change for change in open_ones if change.action in plan.OF_EDGES]
         if edges and not is_fresh:
             now = settling.edges_as_planned(self.target, self.shape.kind, edges, beside=drawn.beside)
-            known = {change.number: change for change in now}
-            return [known.get(change.number, change) for change in batch]
+            return _replaced(batch, now)
+        merges = [change for change in open_ones if change.action == MERGE]
+        if merges:  # it cannot be undone: each is looked at, however new its plan is
+            return _replaced(batch, settling_merges.as_planned(self.target, self.shape, merges))
         looked_at = (UPDATE, ARCHIVE) if self.match_on is None else (UPDATE, ARCHIVE, CREATE)
         asked = [change for change in open_ones if change.action in looked_at]
         if is_fresh or not asked:
             return batch
         found = settling.read_back(self.target, self.shape, asked, match_on=self.match_on)
-        checked = {
-            change.number: settling.looks_as_planned(change, found.get(settling.looked_up(change)), self.shape)
-            for change in asked
-        }
-        return [checked.get(change.number, change) for change in batch]
+        checked = [
+            settling.looks_as_planned(change, found.get(settling.looked_up(change)), self.shape) for change in asked
+        ]
+        return _replaced(batch, checked)
+
+    def _confirmed(self, drawn: _Batch) -> list[Change]:
+        """Return a batch in which what comes after something that does not read back has failed."""
+        unlike = settling.unlike(
+            self.target, self.shape, drawn.needed, match_on=self.match_on, patience=self._patience()
+        )
+        checked = []
+        for change in drawn.changes:
+            missing = [number for number in change.after if number in unlike]
+            if missing and change.state in plan.OPEN_STATES:
+                reason = f"It comes after change {missing[0]}, which does not read back as it was written."
+                change = attrs.evolve(change, state=plan.FAILED, reason=reason)
+            checked.append(change)
+        return checked
 
     def _intended(self, batches: Iterator[list[Change]]) -> Iterator[list[Change]]:
         """Write down what is about to be sent, and what is not to be sent after all."""
@@ -242,7 +295,7 @@ class Applying:
                 self._write_down(_Sent(others))
             if intents:
                 with self.warehouse.transaction() as t:
-                    plans.set_states(t, self.header.plan, intents, run=self.run, now=now)
+                    plan_journal.set_states(t, self.header.plan, intents, run=self.run, now=now)
                 self.warehouse.rest(waiting=False)
                 yield intents
 
@@ -271,7 +324,7 @@ class Applying:
 
     def _read_back(self, part: Sequence[Change], done: list[Change], lost: Uncertain, *, tries: int) -> None:
         """Find out what became of a part whose answer was lost, and send again what was not done."""
-        known = settling.settled(self.target, self.shape, part, match_on=self.match_on)
+        known = settling.settled(self.target, self.shape, part, match_on=self.match_on, patience=self._patience())
         again = [change for change in known if change.state == plan.PLANNED]
         done.extend(change for change in known if change.state != plan.PLANNED)
         was_done, of = len(known) - len(again), len(known)
@@ -316,9 +369,10 @@ class Applying:
         settled = [each for each in changes if each.state != SENDING]
         done = [each for each in settled if each.state in plan.AGREED_STATES]
         with self.warehouse.transaction() as t:
-            plans.set_states(t, self.header.plan, settled, run=self.run, now=now)
+            plan_journal.set_states(t, self.header.plan, settled, run=self.run, now=now)
             linking.note_made(t, self.header.plan, done)
             moving.done(t, self.header, self._owner(), done, now=now)
+            following.merged(t, self.header, done, self.follows, now=now)
         self.warehouse.rest(waiting=False)
         self.settled_ones += len(settled)
         if self.on_progress is not None:
@@ -350,7 +404,15 @@ def _filled(change: Change, made: Mapping[int, tuple[str, str | None]]) -> Chang
     edge = change.edge
     if edge is not None and edge.id is None and edge.made_by is not None:
         change = attrs.evolve(change, edge=attrs.evolve(edge, id=made[edge.made_by][1]))
+    if change.into_by is not None:  # what the merge before it left: a third record, or the one that was merged into
+        change = attrs.evolve(change, into=made[change.into_by][1] or change.into)
     return change
+
+
+def _replaced(batch: Sequence[Change], now: Iterable[Change]) -> list[Change]:
+    """Return a batch with some of its changes as they are *now*."""
+    known = {change.number: change for change in now}
+    return [known.get(change.number, change) for change in batch]
 
 
 def _named(change: Change, id: str | None) -> str:

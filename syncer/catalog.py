@@ -17,14 +17,16 @@ import pkgutil
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from syncer.errors import MappingError, SyncerError, UsageError
 
 Loader = Callable[[], ModuleType]
+T = TypeVar("T")
 _LOADING = threading.RLock()  # another thread must not find a module that is half there
 
 
@@ -44,6 +46,34 @@ def modules(kind: str, *, folders: Sequence[Path] = ()) -> dict[str, Loader]:
         for file in sorted((folder / kind).glob("[!_]*.py")):
             found[file.stem] = _theirs(kind, file)
     return found
+
+
+def names(kind: str, *, folders: Sequence[Path] = ()) -> set[str]:
+    """Return the names of the modules of *kind* without importing anything, not even its package."""
+    homes = [Path(__file__).parent / kind, *(folder / kind for folder in folders)]
+    found = {file.stem for home in homes for file in home.glob("[!_]*.py")}
+    return found | {entry.name for entry in metadata.entry_points(group=f"syncer.{kind}")}
+
+
+def carried_out(module: ModuleType, make: Callable[[], Iterable[T]]) -> Iterator[T]:
+    """
+    Yield what a module makes. What one of others raises, and is no error of ours, is told as one of its file, without
+    its text: that may hold a record's values.
+    """
+    file = Path(module.__file__ or module.__name__)
+    try:
+        yield from make()
+    except SyncerError:
+        raise
+    except Exception as error:  # a door: a file that others wrote
+        if Path(__file__).parent in file.parents:
+            raise
+        line = _line(error, file)
+        where = f"{file}, line {line}" if line else str(file)
+        raise SyncerError(
+            f"{where}: unexpected {type(error).__name__}.",
+            hint="Mend the file; what was done stands, and it is safe to run again.",
+        ) from error
 
 
 def _ours(name: str) -> Loader:

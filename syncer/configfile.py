@@ -13,17 +13,18 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 
-from syncer import privacy, words
+from syncer import catalog, privacy, words
 from syncer.errors import UnknownName, UsageError
 from syncer.mapping import TREATMENTS
 
 ENVIRONMENT = re.compile(r"[a-z][a-z0-9_]*")
 ACCOUNT_KEYS = ("url", "token", "user")
-TABLES = ("warehouse", "syncer", "journal", "push", "environments")
-SECRETS = frozenset({"password", "hash_key"})  # of `[warehouse]` and `[syncer]`; an account's is its token
+TABLES = ("warehouse", "syncer", "journal", "push", "notify", "environments")
+SECRETS = frozenset({"password", "hash_key", "webhook", "command", "token"})  # an account's is its token
 _AT_LINE = re.compile(r"(.+) \(at line (\d+), column (\d+)\)$", re.DOTALL)
 _KEY = re.compile(r"""\s*([\w."'-]+)\s*=""")
 _REGION = re.compile(r"[A-Z]{2}")
@@ -32,7 +33,13 @@ LONGEST_WAIT_S = 86_400  # a day
 LONGEST_LOOKBACK_S = 3_660 * 86_400  # ten years: before that no API has anything, and dates end somewhere
 LONGEST_REOFFER_DAYS = 3_660
 LONGEST_KEEP_DAYS = 36_600
+LONGEST_NOTIFY_S = 300
+LONGEST_SETTLE_S = 3_600
 LONGEST_FRESH_S = 3_600  # what was read an hour ago is no base to write on
+
+UNEXPLAINED, FINDINGS = "unexplained", "findings"
+ON_DEFAULT = ("failed", "refused", "rejects", "conflicts", UNEXPLAINED)
+CAUSES = (*ON_DEFAULT, FINDINGS)  # what may be told of a run, by `[notify]`
 
 Check = Callable[[Any], bool]
 
@@ -67,6 +74,23 @@ def _is_personal(value: Any) -> bool:
     return all(isinstance(each, str) and each in TREATMENTS for each in treatments)
 
 
+def is_webhook(value: Any) -> bool:
+    """Tell whether something is a URL that a notification can be sent to."""
+    if not _is_text(value) or not value.isprintable() or " " in value:
+        return False
+    try:
+        parts = urlsplit(value)
+        is_usable = parts.port != 0
+    except ValueError:
+        return False
+    return is_usable and parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+
+
+def is_header_text(value: Any) -> bool:
+    """Tell whether something can go in a header of a request, as a token does."""
+    return _is_text(value) and value.isascii() and value.isprintable() and value == value.strip()
+
+
 WAREHOUSE_KEYS: Mapping[str, tuple[str, Check]] = {
     "url": ("a text such as duckdb:warehouse.duckdb or odbc:DSN=warehouse", _is_text),
     "user": ("a text", _is_text),
@@ -88,9 +112,27 @@ SYNCER_KEYS: Mapping[str, tuple[str, Check]] = {
 }
 JOURNAL_KEYS: Mapping[str, tuple[str, Check]] = {
     "keep_days": (f'days, a whole number from 1 to {LONGEST_KEEP_DAYS}, or "off"', _is_keep_days),
+    "keep_runs_days": (f'days, a whole number from 1 to {LONGEST_KEEP_DAYS}, or "off"', _is_keep_days),
 }
 PUSH_KEYS: Mapping[str, tuple[str, Check]] = {
     "fresh_s": (f"seconds from 0 to {LONGEST_FRESH_S}", lambda value: _is_number(value, LONGEST_FRESH_S)),
+    "settle_s": (f"seconds from 0 to {LONGEST_SETTLE_S}", lambda value: _is_number(value, LONGEST_SETTLE_S)),
+}
+NOTIFY_KEYS: Mapping[str, tuple[str, Check]] = {
+    "webhook": ("a URL that begins with https:// or http://, without a user in it", is_webhook),
+    "command": (
+        'a program and its arguments, each a text: ["notify", "--quietly"]',
+        lambda value: _is_list_of_texts(value) and bool(value) and not any("\0" in each for each in value),
+    ),
+    "on": (
+        f"a list of {', '.join(CAUSES)}",
+        lambda value: _is_list_of_texts(value) and bool(value) and all(each in CAUSES for each in value),
+    ),
+    "timeout_s": (
+        f"seconds, more than 0 and at most {LONGEST_NOTIFY_S}",
+        lambda value: _is_number(value, LONGEST_NOTIFY_S) and value > 0,
+    ),
+    "token": ("a text of plain ASCII in one line", is_header_text),
 }
 MAPPING_KEYS: Mapping[str, tuple[str, Check]] = {
     "max_gone_share": ('a share between 0 and 1, or "off"', _is_share),
@@ -162,20 +204,24 @@ class Checker:
 
     def check(self, tables: Mapping[str, Any]) -> None:
         """Refuse a table, key or value that is not known. Raises UsageError."""
-        choices = "warehouse, syncer, journal, push, environments, a source, or a mapping in quotes"
+        choices = "warehouse, syncer, journal, push, notify, environments, a source, or a mapping in quotes"
         for name, table in tables.items():
             if not isinstance(table, dict):
                 self.fail((name,), f"{name} stands outside a table", choices)
             if name == "warehouse":
-                self._keys((name,), table, WAREHOUSE_KEYS)
+                self.keys((name,), table, WAREHOUSE_KEYS)
             elif name == "syncer":
-                self._keys((name,), table, SYNCER_KEYS)
+                self.keys((name,), table, SYNCER_KEYS)
             elif name == "journal":
-                self._keys((name,), table, JOURNAL_KEYS)
+                self.keys((name,), table, JOURNAL_KEYS)
             elif name == "push":
-                self._keys((name,), table, PUSH_KEYS)
+                self.keys((name,), table, PUSH_KEYS)
+            elif name == "notify":
+                self.keys((name,), table, NOTIFY_KEYS)
             elif name == "environments":
                 self._environments(name, table)
+            elif "." in name and self._is_operation(name, tables):
+                self._operation(name, table)
             elif "." in name:
                 self._mapping(name, table)
             elif not ENVIRONMENT.fullmatch(name):
@@ -221,12 +267,30 @@ class Checker:
                 self.fail((top, name), f"environment {name}", "a table, its name in small letters, digits and _")
             self._account((top, name), named)
             for source, inner in named.items():
-                if isinstance(inner, dict):
+                if isinstance(inner, dict) and source == "notify":
+                    self.keys((top, name, source), inner, NOTIFY_KEYS)
+                elif isinstance(inner, dict):
                     self._account((top, name, source), inner)
+
+    def _is_operation(self, name: str, tables: Mapping[str, Any]) -> bool:
+        """Tell whether a table is an operation's: a file of that name is there, ours or a company's."""
+        named = tables.get("syncer", {}).get("folders", ()) if isinstance(tables.get("syncer"), dict) else ()
+        folders = [self.file.parent / each for each in named if _is_text(each)] if isinstance(named, list) else []
+        return name.partition(".")[2] in catalog.names("operations", folders=folders)
+
+    def _operation(self, name: str, table: Mapping[str, Any]) -> None:
+        """Check what is the same for all operations; their own settings each declares itself (`declared.py`)."""
+        environments = table.get("environments", {})
+        if not isinstance(environments, dict):
+            self.fail((name, "environments"), f'environments in ["{name}"]', "tables, one for each environment")
+        for environment, named in environments.items():
+            if not isinstance(named, dict) or not ENVIRONMENT.fullmatch(environment):
+                path = (name, "environments", environment)
+                self.fail(path, ".".join(path), "a table, its name in small letters, digits and _")
 
     def _mapping(self, name: str, table: Mapping[str, Any]) -> None:
         own = {key: value for key, value in table.items() if key != "environments"}
-        self._keys((name,), own, MAPPING_KEYS)
+        self.keys((name,), own, MAPPING_KEYS)
         environments = table.get("environments", {})
         if not isinstance(environments, dict):
             self.fail((name, "environments"), f'environments in ["{name}"]', "tables, one for each environment")
@@ -234,9 +298,10 @@ class Checker:
             path = (name, "environments", environment)
             if not isinstance(named, dict) or not ENVIRONMENT.fullmatch(environment):
                 self.fail(path, ".".join(path), "a table, its name in small letters, digits and _")
-            self._keys(path, named, MAPPING_KEYS)
+            self.keys(path, named, MAPPING_KEYS)
 
-    def _keys(self, path: tuple[str, ...], table: Mapping[str, Any], known: Mapping[str, tuple[str, Check]]) -> None:
+    def keys(self, path: tuple[str, ...], table: Mapping[str, Any], known: Mapping[str, tuple[str, Check]]) -> None:
+        """Refuse a key of a table that is none of *known*, or whose value does not fit. Raises UsageError."""
         for key, value in table.items():
             if key not in known:
                 wrong = UnknownName(f"key in [{'.'.join(path)}]", key, known=known)

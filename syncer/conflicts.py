@@ -25,6 +25,7 @@ from syncer.warehouses import Transaction
 
 OPEN, SETTLED = "open", "settled"
 AT_ONCE = 2_000
+OPERATION = "run"  # the verb of an operation's plan: what it does not name is no conflict of its any more
 
 CONFLICTS = Table(
     schema=STATE,
@@ -70,7 +71,8 @@ class Seen:
 def keep(t: Transaction, seen: Seen, *, now: dt.datetime) -> None:
     """
     Bring both tables in line with what a run of a plan saw. A revert changes neither: what it left stands with its
-    plan, and says nothing about what a push of the same rows would do.
+    plan, and says nothing about what a push of the same rows would do. An operation looks at all that concerns it, so
+    that a conflict from before its plan is settled, too, where it does not name the record any more.
     """
     if seen.header.reverts is not None:
         return
@@ -78,17 +80,22 @@ def keep(t: Transaction, seen: Seen, *, now: dt.datetime) -> None:
         _upsert(t, CONFLICTS, [_conflict(each, seen, now) for each in conflicts])
         _upsert(t, REJECTS, [_reject(each, seen, now) for each in rejects])
     looked_at = f"EXISTS (SELECT 1 FROM {sql.table_name(PLAN_ROWS)} AS p WHERE p.plan = ? AND p.key = t.key)"
-    of_others = f"t.mapping = ? AND t.environment = ? AND (t.run IS NULL OR t.run <> ?) AND {looked_at}"
+    of_others = "t.mapping = ? AND t.environment = ? AND (t.run IS NULL OR t.run <> ?)"
     parameters = [*seen.whose, seen.run, seen.header.plan]
+    is_past, moment = looked_at, []
+    if seen.header.verb == OPERATION:
+        is_past, moment = f"({looked_at} OR t.last_seen <= ?)", [seen.header.made_at]
     t.run(
         sql.statement(
             f"UPDATE {sql.table_name(CONFLICTS)} AS t SET state = '{SETTLED}', settled_at = ? "
-            f"WHERE t.state = '{OPEN}' AND {of_others}"
+            f"WHERE t.state = '{OPEN}' AND {of_others} AND {is_past}"
         ),
-        [now, *parameters],
+        [now, *parameters, *moment],
     )
     t.run(
-        sql.statement(f"DELETE FROM {sql.table_name(REJECTS)} AS t WHERE t.scope = '{PUSHED}' AND {of_others}"),
+        sql.statement(
+            f"DELETE FROM {sql.table_name(REJECTS)} AS t WHERE t.scope = '{PUSHED}' AND {of_others} AND {looked_at}"
+        ),
         parameters,
     )
 
@@ -185,10 +192,11 @@ def _upsert(t: Transaction, table: Table, rows: Sequence[Mapping[str, Any]]) -> 
     t.stage("seen_now", table.arrow(list(unique.values())), table.types())
     rest = [name for name in table.types() if name not in (*table.key, "first_seen")]
     setting = ", ".join(f"{sql.quoted(name)} = s.{sql.quoted(name)}" for name in rest)
-    t.run(
-        sql.statement(
-            f"UPDATE {sql.table_name(table)} AS t SET {setting} FROM seen_now AS s WHERE "
-            f"{sql.equal('t', 's', table.key)}"
+    with t.by_key(table):
+        t.run(
+            sql.statement(
+                f"UPDATE {sql.table_name(table)} AS t SET {setting} FROM seen_now AS s WHERE "
+                f"{sql.equal('t', 's', table.key)}"
+            )
         )
-    )
-    t.run(sql.insert_new(table, "seen_now", list(table.types())))
+        t.run(sql.insert_new(table, "seen_now", list(table.types())))

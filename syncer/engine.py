@@ -16,7 +16,21 @@ from collections.abc import Callable, Iterator, Sequence
 import attrs
 from loguru import logger
 
-from syncer import cache, census, drift, forgetting, journal, mappings, marks, shape, sources, treating, warehouses
+from syncer import (
+    cache,
+    census,
+    drift,
+    forgetting,
+    journal,
+    mappings,
+    marks,
+    notifying,
+    operations,
+    shape,
+    sources,
+    treating,
+    warehouses,
+)
 from syncer import settings as settings_module
 from syncer.budget import Budget
 from syncer.clock import Clock, SystemClock
@@ -95,11 +109,20 @@ def pull(
             objects=settings.objects(is_every=True),
             environments=settings.environments(),
         ),
+        operations=operations.named_in(settings),
     )
     chosen = mappings.choose(
         [names] if isinstance(names, str) else names, folders=settings.folders, objects=settings.objects()
     )
     doors = doors or doors_of(settings, SystemClock())
+    with notifying.Watch("pull", settings=settings, doors=doors, is_silent=request.mode == DEMO) as watch:
+        on_run, on_failure = watch.pulling(request.on_run), watch.failing(request.on_failure)
+        request = attrs.evolve(request, on_run=on_run, on_failure=on_failure)
+        return _pulled(chosen, settings=settings, request=request, doors=doors)
+
+
+def _pulled(chosen: Sequence[EntityMapping], *, settings: Settings, request: Request, doors: Doors) -> list[Pulled]:
+    """Pull mappings, source by source."""
     warehouse = warehouses.find(settings, clock=doors.clock)
     by_source: dict[str, list[EntityMapping]] = {}
     for mapping in chosen:

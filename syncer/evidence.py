@@ -68,7 +68,8 @@ class Whole:
     @property
     def marks(self) -> Table:
         """The table with the keys that something is open or odd about."""
-        return relation.copy_table(f"{self.name}{relation.MARKS}")
+        copy = relation.copy_table(f"{self.name}{relation.MARKS}")
+        return attrs.evolve(copy, key=("key",), indexes=(("key",),))
 
 
 @attrs.frozen(kw_only=True)
@@ -157,7 +158,9 @@ def batch(t: Transaction, wanted: Wanted, whole: Whole, *, after: int, limit: in
         f"WHERE c.{NUMBER} > ? AND c.{NUMBER} <= ? ORDER BY c.{NUMBER}"
     )
     named, found = [*own, *MARKS, "agreed"], []
-    for row in t.rows(sql.statement(query), [*whole.whose, after, after + limit]):
+    with t.by_key(whole.marks, snapshots.AGREED):
+        rows = t.rows(sql.statement(query), [*whole.whose, after, after + limit])
+    for row in rows:
         ours = dict(zip(named, row, strict=False))
         found.append({**ours, **reading.row(row[len(named) :], key=wanted.key, text=ours[KEY])})
     return found

@@ -11,13 +11,30 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
 
 import attrs
 
-from syncer import aging, choosing, conflicts, journal, limits, marks, plan, plans, runs, shape, snapshots, tally
+from syncer import (
+    aging,
+    choosing,
+    conflicts,
+    journal,
+    limits,
+    mappings,
+    marks,
+    plan,
+    plan_journal,
+    plans,
+    runs,
+    shape,
+    snapshots,
+    tally,
+)
 from syncer.apply import NEVER_S, Applying
 from syncer.errors import AnswerError, SyncerError, UnknownName, UsageError
-from syncer.mapping import Outbound
+from syncer.findings import Report
+from syncer.mapping import EntityMapping, Outbound
 from syncer.plan import Change
 from syncer.plans import Header
 from syncer.settings import Settings
@@ -72,6 +89,8 @@ class Request:
     on_run: Callable[[Pushed], None] | None = None
     on_plan: Callable[[Told], None] | None = None
     on_failure: Callable[[Pushed, SyncerError], None] | None = None
+    on_report: Callable[[Report], None] | None = None  # an operation's
+    on_report_failure: Callable[[Report, SyncerError], None] | None = None
 
     def check(self) -> None:
         """Raise UsageError where it contradicts itself."""
@@ -95,8 +114,8 @@ class Work:
     What one run is about: whose plan it is, the words that it is held against, and how it is made.
 
     verb: `push`, `revert`. make: makes and stores the plan; takes what reports progress. has_shares: limits that are
-    shares hold. ends: the kinds at the other end of its edges, or, of an operation, whose definitions it makes. keys:
-    the property that finds a record, by kind.
+    shares hold. values: settings of an operation, which its plan is bound to. ends: the kinds at the other end of its
+    edges, or, of an operation, whose definitions it makes. keys: the property that finds a record, by kind.
     """
 
     mapping: str
@@ -105,8 +124,14 @@ class Work:
     outbound: Outbound
     make: Callable[[Executing, Callable[[int, int], None] | None], Header]
     has_shares: bool = True
+    values: Mapping[str, Any] = attrs.field(factory=dict)
     ends: tuple[str, ...] = ()
     keys: Mapping[str, str] = attrs.field(factory=dict)
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """The words that a plan of it is bound to, as they come back from JSON."""
+        return plans.words_of(self.outbound, self.values)
 
 
 def lease_name(kind: str, environment: str) -> str:
@@ -218,12 +243,12 @@ class Executing:
     def _carried_out(self, work: Work, header: Header, pushed: Pushed, run: str) -> Pushed:
         with self.warehouse.transaction() as t:
             runs.note_plan(t, run, header.plan)
-            plans.leave(t, header.plan, states=[plan.LEFT_OUT], as_state=plan.PLANNED)
+            plan_journal.leave(t, header.plan, states=[plan.LEFT_OUT], as_state=plan.PLANNED)
         only: set[int] = set()
         if self.request.first is not None:
             only = choosing.chosen(lambda: self._open(header), self.request.first)
             with self.warehouse.transaction() as t:
-                plans.leave(t, header.plan, states=sorted(plan.OPEN_STATES), as_state=plan.LEFT_OUT, but=only)
+                plan_journal.leave(t, header.plan, states=sorted(plan.OPEN_STATES), as_state=plan.LEFT_OUT, but=only)
             pushed = attrs.evolve(pushed, is_partial=True)
         error: SyncerError | None = None
         try:
@@ -261,12 +286,12 @@ class Executing:
         """Settle what earlier runs left that were killed, under their own ids; say what was found."""
         environment = self.settings.environment
         with self.warehouse.transaction() as t:
-            left = plans.left_in_flight(t, kind=work.outbound.kind, environment=environment)
+            left = plan_journal.left_in_flight(t, kind=work.outbound.kind, environment=environment)
             left += runs.left_open(t, mapping=work.mapping, environment=environment)
         for of_plan, of_run in dict.fromkeys(each for each in left if each[1] != run):
             with self.warehouse.transaction() as t:
                 header = plans.header_of(t, of_plan)
-                unknown = len(plans.in_flight(t, of_plan))
+                unknown = len(plan_journal.in_flight(t, of_plan))
                 ended = runs.ended(t, of_run)
             self._applying(work, header, of_run).settle()
             self._keep_problems(work, header, of_run)
@@ -321,8 +346,10 @@ class Executing:
         header = work.make(self, self._progress(work.mapping, "planned"))
         self._made = header.plan
         with self.warehouse.transaction() as t:
+            if header.changes >= plans.SURVEYED:
+                t.survey(plans.CHANGES, plans.PLAN_ROWS, *snapshots.TABLES)
             counts = tally.count(t, header, None)
-            size = tally.size(counts, plans.counts(t, header.plan), header)
+            size = tally.size(counts, plan_journal.counts(t, header.plan), header)
             trips = limits.trips(size, work.outbound.limits, has_shares=work.has_shares)
             header = attrs.evolve(header, trips=[*header.trips, *trips])
             plans.update(t, header)
@@ -345,7 +372,7 @@ class Executing:
                 )
             if header.state == aging.AGED:
                 raise UsageError(f"Plan {header.plan} is older than keep_days: its changes were deleted.")
-            if needs_rest and not plans.is_left(t, header.plan):
+            if needs_rest and not plan_journal.is_left(t, header.plan):
                 raise UsageError(f"Plan {header.plan} was applied already: nothing of it is left.")
         self.warehouse.rest(waiting=True)
         return header
@@ -363,7 +390,7 @@ class Executing:
             raise UsageError(
                 f"Plan {header.plan} was made for account {header.account}, and this is {self.identity.account}."
             )
-        now = plans.words_of(work.outbound)
+        now = work.words
         changed = sorted(name for name in now if header.settings.get(name) != now[name])
         if changed:
             raise UsageError(
@@ -383,8 +410,21 @@ class Executing:
             warehouse=self.warehouse,
             clock=self.doors.clock,
             fresh_s=fresh_s if is_new else NEVER_S,
+            settle_s=self.settings.settle_s,
+            follows=self._follows(work.source, work.outbound.kind),
             on_progress=self._progress(header.mapping, "written"),
         )
+
+    def _follows(self, source: str, kind: str) -> list[EntityMapping]:
+        """Return the mappings of a kind, in or out: what is merged is merged for all of them."""
+        settings = self.settings
+        known = mappings.choose([f"{source}.*"], folders=settings.folders, objects=settings.objects())
+        return [
+            each
+            for each in known
+            if (each.inbound is not None and each.inbound.stream == kind)
+            or (each.outbound is not None and each.outbound.kind == kind)
+        ]
 
     def _counted(self, header: Header, pushed: Pushed, *, is_planned: bool = False) -> Pushed:
         run = None if is_planned else pushed.run

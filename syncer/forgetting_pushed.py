@@ -255,12 +255,13 @@ class Pushed:
         named = edges.changes()
         touched = {row[0] for row in self._rows("SELECT DISTINCT plan FROM changes_gone")}
         whole = [header for each in sorted(touched | {each for each, _ in named}) if (header := self._whole(each))]
-        ids = "" if self.is_id_kept else ", id = NULL, result = NULL"
+        also = ", title = ''" if "title" in self.t.columns(CHANGES) else ""  # a table of an earlier version has none
+        also += "" if self.is_id_kept else ", id = NULL, result = NULL"
         blanked = self.t.run(
             sql.statement(
                 f"UPDATE {changes} AS t SET key = s.alias, fields = '{{}}', agreed = '{{}}', row_hash = '', "
                 f"reason = CASE WHEN t.state IN ({UNSENT}) THEN '{REASON}' ELSE '' END, "
-                f"state = CASE WHEN t.state IN ({UNSENT}) THEN '{plan.REJECTED}' ELSE t.state END{ids} "
+                f"state = CASE WHEN t.state IN ({UNSENT}) THEN '{plan.REJECTED}' ELSE t.state END{also} "
                 "FROM changes_gone AS s WHERE t.plan = s.plan AND t.number = s.number"
             )
         )

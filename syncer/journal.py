@@ -390,6 +390,12 @@ def find(t: Transaction, kind: str, key: str, detail: str, *, pulled: Pulled, no
     return int(t.rows(sql.statement(query), where)[0][0])
 
 
+def standing(t: Transaction, kind: str, *, pulled: Pulled) -> dict[str, str]:
+    """Return the findings of a kind that stand: what each says, by key."""
+    query = f"SELECT key, detail FROM {sql.table_name(FINDINGS)} WHERE mapping = ? AND environment = ? AND kind = ?"
+    return dict(t.rows(sql.statement(query), [pulled.mapping, pulled.environment, kind]))
+
+
 def stand(
     t: Transaction, kind: str, details: Mapping[str, str], *, pulled: Pulled, now: dt.datetime
 ) -> dict[str, str]:
@@ -398,7 +404,7 @@ def stand(
 
     name, owned = sql.table_name(FINDINGS), [pulled.mapping, pulled.environment, kind]
     where = "t.mapping = ? AND t.environment = ? AND t.kind = ?"
-    known = dict(t.rows(sql.statement(f"SELECT t.key, t.detail FROM {name} AS t WHERE {where}"), owned))
+    known = standing(t, kind, pulled=pulled)
     if not known and not details:
         return {}
     staged = {"key": pa.array(list(details), pa.string()), "detail": pa.array(list(details.values()), pa.string())}

@@ -10,11 +10,12 @@ the plan is whole, a thousand rows at a time. Not here: deciding (`edgedeciding.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import attrs
 import orjson
 
-from syncer import plan, plans, sql
+from syncer import plan, plan_journal, plans, sql
 from syncer.ahead import ahead
 from syncer.clock import Clock
 from syncer.compare import Rule
@@ -28,11 +29,12 @@ from syncer.mapping import Outbound
 from syncer.plan import ASSOCIATE, CREATE, UPDATE, Change
 from syncer.plans import CHANGES, PLAN_ROWS, Header, PlanRow, Problem
 from syncer.target import BATCH, Found, Linked, Target
-from syncer.values import BIGINT, JSON, TEXT
+from syncer.values import BIGINT, JSON
 from syncer.warehouses import Transaction, Warehouse
 
 KEPT = 20_000  # records at the other end that are remembered by their keys: some 4 MB
 ROWS_AT_ONCE = 1_000
+KEYS_AT_ONCE = 200  # in one statement
 
 Rules = Callable[[str], Rule]
 Looked = tuple[Row, Found | None, Decided]
@@ -235,6 +237,8 @@ class Linking:
         after = ""
         while self._waiting:
             with warehouse.transaction() as t:
+                if not after and number >= plans.SURVEYED:
+                    t.survey(CHANGES)
                 rows = _rejected(t, header.plan, after)
                 of_plan = _Planned.of(t, header.plan, rows)
             warehouse.rest(waiting=True)
@@ -329,12 +333,9 @@ class _Planned:
     def of(cls, t: Transaction, plan_id: str, rows: Sequence[PlanRow]) -> _Planned:
         """Read what there is of rows, and of the keys that their rejects name."""
         found = cls()
-        _stage_keys(t, [*(row.key for row in rows), *(each.ours for row in rows for each in row.problems)])
-        query = (
-            f"SELECT c.key, c.number, c.action, c.fields, c.edge FROM {sql.table_name(CHANGES)} AS c "
-            "WHERE c.plan = ? AND EXISTS (SELECT 1 FROM keys_now AS s WHERE s.key = c.key)"
-        )
-        for key, number, action, fields, edge in t.rows(sql.statement(query), [plan_id]):
+        named = [*(row.key for row in rows), *(each.ours for row in rows for each in row.problems)]
+        select = f"SELECT key, number, action, fields, edge FROM {sql.table_name(CHANGES)} WHERE plan = ?"
+        for key, number, action, fields, edge in _of_keys(t, select, [plan_id], named):
             found.changed.add(key)
             if action == CREATE:
                 found.creates[key] = int(number)
@@ -357,7 +358,7 @@ def note_made(t: Transaction, plan_id: str, done: Iterable[Change]) -> None:
     numbers = {number for fields in waiting.values() for number in fields.values()}
     if not numbers:
         return
-    made = plans.ids_made(t, plan_id, numbers)
+    made = plan_journal.ids_made(t, plan_id, numbers)
     known = {
         change.number: {**change.agreed, **{field: made[at][1] for field, at in waiting[change.number].items()}}
         for change in done
@@ -372,9 +373,9 @@ def note_made(t: Transaction, plan_id: str, done: Iterable[Change]) -> None:
     t.stage("agreed_now", staged, {"number": BIGINT, "agreed": JSON})
     query = (
         f"UPDATE {sql.table_name(CHANGES)} AS t SET agreed = s.agreed FROM agreed_now AS s "
-        "WHERE t.plan = ? AND t.number = s.number"
+        "WHERE t.plan = ? AND t.number >= ? AND t.number <= ? AND t.number = s.number"
     )
-    t.run(sql.statement(query), [plan_id])
+    t.run(sql.statement(query), [plan_id, min(known), max(known)])
 
 
 def seen(t: Transaction, header: Header, after: str) -> tuple[list[Change], str]:
@@ -407,23 +408,19 @@ def has_several(header: Header) -> bool:
 
 def beside(t: Transaction, plan_id: str, changes: Sequence[Change]) -> dict[int, set[str]]:
     """Return, by number of a change, the ids that the other columns of its row are linked to, or will be."""
-    _stage_keys(t, [change.key for change in changes])
-    of_plan = "x.plan = ? AND EXISTS (SELECT 1 FROM keys_now AS s WHERE s.key = x.key)"
+    keys = [change.key for change in changes]
     found: dict[str, list[tuple[str, str | None]]] = {}
-    query = f"SELECT x.key, x.agreed FROM {sql.table_name(PLAN_ROWS)} AS x WHERE {of_plan}"
-    for key, agreed in t.rows(sql.statement(query), [plan_id]):
+    select = f"SELECT key, agreed FROM {sql.table_name(PLAN_ROWS)} WHERE plan = ?"
+    for key, agreed in _of_keys(t, select, [plan_id], keys):
         fields = orjson.loads(agreed or "{}").items()
         found[key] = [(field.removeprefix(PREFIX), id) for field, id in fields if field.startswith(PREFIX)]
-    query = (
-        f"SELECT x.key, x.fields, x.edge FROM {sql.table_name(CHANGES)} AS x WHERE x.action = '{ASSOCIATE}' "
-        f"AND {of_plan}"
-    )
+    select = f"SELECT key, fields, edge FROM {sql.table_name(CHANGES)} WHERE action = '{ASSOCIATE}' AND plan = ?"
     edges = [
         (key, orjson.loads(fields or "{}"), orjson.loads(edge))
-        for key, fields, edge in t.rows(sql.statement(query), [plan_id])
+        for key, fields, edge in _of_keys(t, select, [plan_id], keys)
         if edge
     ]
-    made = plans.ids_made(t, plan_id, {edge["made_by"] for _, _, edge in edges if edge["made_by"] is not None})
+    made = plan_journal.ids_made(t, plan_id, {edge["made_by"] for _, _, edge in edges if edge["made_by"] is not None})
     for key, columns, edge in edges:
         id = edge["id"] if edge["made_by"] is None else made.get(edge["made_by"], ("", None))[1]
         found.setdefault(key, []).extend((column, id) for column in columns)
@@ -472,16 +469,24 @@ def _rejected(t: Transaction, plan_id: str, after: str) -> list[PlanRow]:
     ]
 
 
-def _stage_keys(t: Transaction, keys: Iterable[str | None]) -> None:
-    import pyarrow as pa
+def _of_keys(
+    t: Transaction, select: str, parameters: Sequence[str], keys: Iterable[str | None]
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of some keys: each is named, so that they are found by an index, and no plan is read whole."""
+    for part in _parts(keys):
+        query = f"{select} AND key IN ({', '.join('?' for _ in part)})"
+        yield from t.rows(sql.statement(query), [*parameters, *part])
 
+
+def _parts(keys: Iterable[str | None]) -> Iterator[list[str]]:
     unique = list(dict.fromkeys(key for key in keys if key is not None))
-    t.stage("keys_now", pa.table({"key": pa.array(unique, pa.string())}), {"key": TEXT})
+    for at in range(0, len(unique), KEYS_AT_ONCE):
+        yield unique[at : at + KEYS_AT_ONCE]
 
 
 def _drop(t: Transaction, plan_id: str, keys: Sequence[str]) -> None:
     """Take rows out of a plan, to be put in again as they are now."""
-    _stage_keys(t, keys)
-    table = sql.table_name(PLAN_ROWS)
-    query = f"DELETE FROM {table} AS t WHERE t.plan = ? AND EXISTS (SELECT 1 FROM keys_now AS s WHERE s.key = t.key)"
-    t.run(sql.statement(query), [plan_id])
+    for part in _parts(keys):
+        marks = ", ".join("?" for _ in part)
+        query = f"DELETE FROM {sql.table_name(PLAN_ROWS)} WHERE plan = ? AND key IN ({marks})"
+        t.run(sql.statement(query), [plan_id, *part])

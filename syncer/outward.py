@@ -17,6 +17,7 @@ from syncer.errors import SyncerError, UsageError
 from syncer.executing import OnProgress as OnPlanProgress
 from syncer.executing import Request as PlanRequest
 from syncer.executing import Told
+from syncer.findings import Report
 from syncer.handles import Plan
 from syncer.settings import Settings
 from syncer.tally import Pushed
@@ -250,7 +251,7 @@ def run(
     environment: str | None = ...,
     settings: Settings | None = ...,
     on_progress: OnPlanProgress | None = ...,
-) -> Plan: ...
+) -> Plan | Report: ...
 
 
 @overload
@@ -266,7 +267,7 @@ def run(
     environment: str | None = ...,
     settings: Settings | None = ...,
     on_progress: OnPlanProgress | None = ...,
-) -> Pushed: ...
+) -> Pushed | Report: ...
 
 
 def run(
@@ -281,12 +282,13 @@ def run(
     environment: str | None = None,
     settings: Settings | None = None,
     on_progress: OnPlanProgress | None = None,
-) -> Plan | Pushed:
+) -> Plan | Pushed | Report:
     """
-    Run a maintenance operation: it makes a plan, which is held against the limits and carried out.
+    Run a maintenance operation: it makes a plan, which is held against the limits and carried out; or a `Report`.
 
-    operation: its name, such as `hubspot.create_properties`. dry_run: write nothing to the API, and return the `Plan`.
-    The others, and what is raised, as for `push`.
+    operation: its name, such as `hubspot.merge_tickets`. dry_run: write nothing to the API, and return the `Plan`; of
+    a report, do not take its findings for told. The others, and what is raised, as for `push`; new findings do not
+    raise.
     """
     check_given(operation, environment, settings)
     found = settings or settings_module.load(environment=environment)
@@ -300,7 +302,11 @@ def run(
         wait_s=wait_s,
         on_progress=on_progress,
     )
-    return heard.one(operating.run(operation, settings=found, request=request))
+    done = operating.run(operation, settings=found, request=request)
+    if isinstance(done, Pushed):
+        return heard.one(done)
+    heard.check([], is_one=True)
+    return done
 
 
 @overload
@@ -363,6 +369,7 @@ class _Heard:
             plan=plan.id if isinstance(plan, Plan) else plan,
             on_plan=self._told.append,
             on_failure=lambda pushed, error: self._failures.append(error),
+            on_report_failure=lambda report, error: self._failures.append(error),
             **words,
         )
 

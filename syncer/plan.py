@@ -88,8 +88,11 @@ class Change:
     One intended write to one record, or to one edge of it.
 
     number: in its plan, from 1 on; changes that it comes `after` have smaller ones.
-    key: the row's; id: the record's, None for a create and for what comes after one.
-    fields: what is written, by property. edge: of an associate or disassociate. into: what survives a merge.
+    key: the row's; id: the record's, None for a create and for what comes after one. title: what people call the
+    record; empty where nobody may see that.
+    fields: what is written, by property; of a merge and an archive what the record held, and what its place has then.
+    edge: of an associate or disassociate. into: what survives a merge, as the plan knows it; into_by: the number of
+    the merge before it, which alone tells the id by then. edges: of a merge or an archive, those that the record had.
     row_hash: of the row as the plan read it; empty for a change that no row stands behind.
     agreed: what both sides agree on once this is done, by field, in normal form.
     """
@@ -102,6 +105,9 @@ class Change:
     fields: Mapping[str, Edit] = attrs.field(factory=dict)
     edge: Edge | None = None
     into: str | None = None
+    into_by: int | None = None
+    edges: tuple[Edge, ...] = ()
+    title: str = ""
     after: tuple[int, ...] = ()
     row_hash: str = ""
     agreed: Mapping[str, str | None] = attrs.field(factory=dict)
@@ -115,6 +121,8 @@ class Change:
             edge = [*edge, "whole"]
         fields = {name: [edit.before, edit.after] for name, edit in self.fields.items()}
         what = [mapping, environment, self.action, self.kind, self.key, self.id, fields, edge, self.into]
+        if self.edges:
+            what.append([[each.kind, each.id, each.category, each.type_id] for each in self.edges])
         text = orjson.dumps(what, option=orjson.OPT_SORT_KEYS)
         return int.from_bytes(hashlib.blake2b(text, digest_size=CHECKSUM_BITS // 8).digest(), "big")
 
@@ -137,6 +145,21 @@ class Checksum:
         return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
+def shown_fields(change: Change) -> Mapping[str, Edit]:
+    """
+    Return the fields of a change that a person should see: what it writes; of a record that goes, what is lost with
+    it: not what its place holds then as well, as it is or within a longer text.
+    """
+    if change.action not in (MERGE, ARCHIVE):
+        return change.fields
+    return {name: edit for name, edit in change.fields.items() if not _is_kept(edit)}
+
+
+def _is_kept(edit: Edit) -> bool:
+    before, after = " ".join((edit.before or "").split()), " ".join((edit.after or "").split())
+    return before == after or f" {before} " in f" {after} "
+
+
 def json_of(change: Change) -> dict[str, Any]:
     """Return a change as `--output json` shows it; the names are those that others build on."""
     shown: dict[str, Any] = {
@@ -152,4 +175,11 @@ def json_of(change: Change) -> dict[str, Any]:
         shown |= {"to_type": edge.kind, "to_id": edge.id, "category": edge.category, "type_id": edge.type_id}
     if change.action == MERGE:
         shown["into"] = change.into
+    if change.title:
+        shown["title"] = change.title
+    if change.edges:
+        shown["edges"] = [
+            {"to_type": each.kind, "to_id": each.id, "category": each.category, "type_id": each.type_id}
+            for each in change.edges
+        ]
     return shown

@@ -19,7 +19,7 @@ import orjson
 from syncer import sql
 from syncer.errors import UnknownName, UsageError
 from syncer.mapping import Outbound
-from syncer.plan import SENDING, Change, Edge, Edit
+from syncer.plan import Change, Edge, Edit
 from syncer.tables import STATE, Column, Table
 from syncer.values import BIGINT, JSON, TEXT, TIMESTAMP
 from syncer.warehouses import Transaction
@@ -27,6 +27,7 @@ from syncer.warehouses import Transaction
 PLANNING, PLANNED, REFUSED = "planning", "planned", "refused"
 SHORTEST_ID = 4  # of the beginning of a plan's id that a person types
 READ_AT_ONCE = 2_000
+SURVEYED = 5_000  # changes of a plan that a server should know of: else it takes the plan for a row or two
 
 PLANS = Table(
     schema=STATE,
@@ -84,8 +85,13 @@ CHANGES = Table(
         Column("read_at", TIMESTAMP),
         Column("sent_at", TIMESTAMP),
         Column("ended_at", TIMESTAMP),
+        Column("into_by", BIGINT),  # the merge that tells what `into` has become by then
+        Column("sent_into", TEXT),  # what a merge was sent into, written with its intent
+        Column("edges", JSON),  # of a merge or an archive: those that its record had
+        Column("title", TEXT),  # what people call the record
     ),
     key=("plan", "number"),
+    indexes=(("key", "plan"), ("result",)),  # of a row, in this plan or any; what was written to a record
 )
 PLAN_ROWS = Table(
     schema=STATE,
@@ -166,9 +172,13 @@ class Header:
 _OF_JSON = {column.name for column in PLANS.columns if column.type is JSON}
 
 
-def words_of(outbound: Outbound) -> dict[str, Any]:
-    """Return the mapping's words that a plan is bound to, as they come back from JSON; its limits are none of them."""
+def words_of(outbound: Outbound, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """
+    Return the words that a plan is bound to, as they come back from JSON: the mapping's, but for its limits, and an
+    operation's settings.
+    """
     words = {name: value for name, value in attrs.asdict(outbound).items() if name != "limits"}
+    words |= {f"setting {name}": value for name, value in (values or {}).items()}
     found: dict[str, Any] = orjson.loads(orjson.dumps(words))
     return found
 
@@ -264,107 +274,11 @@ def add(
 
 def changes(t: Transaction, plan: str, *, after: int = 0, limit: int = READ_AT_ONCE) -> list[Change]:
     """Return the changes of a plan in the order of their numbers, those behind *after*; at most *limit*."""
-    return _changes(t, "number > ?", "number", [plan, after], limit)
+    return changes_where(t, "number > ?", "number", [plan, after], limit)
 
 
-def next_open(t: Transaction, plan: str, *, wave: int, action: str, after: int, limit: int) -> list[Change]:
-    """Return changes of one wave and action that nobody has begun, in the order of their numbers."""
-    where = "wave = ? AND action = ? AND number > ? AND state IN ('planned', 'pending')"
-    return _changes(t, where, "number", [plan, wave, action, after], limit)
-
-
-def steps(t: Transaction, plan: str) -> list[tuple[int, str]]:
-    """Return the waves of a plan, and the actions of each, with open changes."""
-    query = (
-        f"SELECT DISTINCT wave, action FROM {sql.table_name(CHANGES)} WHERE plan = ? "
-        "AND state IN ('planned', 'pending') ORDER BY wave, action"
-    )
-    return [(int(wave), action) for wave, action in t.rows(sql.statement(query), [plan])]
-
-
-def left_in_flight(t: Transaction, *, kind: str, environment: str) -> list[tuple[str, str]]:
-    """Return the plans and runs with changes to a kind whose intent was written and whose outcome is not known."""
-    query = (
-        f"SELECT DISTINCT plan, run FROM {sql.table_name(CHANGES)} WHERE kind = ? AND environment = ? "
-        f"AND state = '{SENDING}' ORDER BY plan, run"
-    )
-    return [(row[0], row[1]) for row in t.rows(sql.statement(query), [kind, environment])]
-
-
-def in_flight(t: Transaction, plan: str) -> list[Change]:
-    """Return the changes of a plan whose intent was written and whose outcome is not known."""
-    return _changes(t, f"state = '{SENDING}'", "number", [plan], READ_AT_ONCE)
-
-
-def leave(t: Transaction, plan: str, *, states: Sequence[str], as_state: str, but: Iterable[int] = ()) -> None:
-    """Give the changes of a plan that are in one of *states* another one, all *but* those with these numbers."""
-    import pyarrow as pa
-
-    kept = sorted(set(but))
-    t.stage("numbers_now", pa.table({"number": pa.array(kept, pa.int64())}), {"number": BIGINT})
-    marks = ", ".join("?" for _ in states)
-    t.run(
-        sql.statement(
-            f"UPDATE {sql.table_name(CHANGES)} AS t SET state = ? WHERE t.plan = ? AND t.state IN ({marks}) "
-            "AND NOT EXISTS (SELECT 1 FROM numbers_now AS s WHERE s.number = t.number)"
-        ),
-        [as_state, plan, *states],
-    )
-
-
-def set_states(t: Transaction, plan: str, changed: Sequence[Change], *, run: str, now: dt.datetime) -> None:
-    """Write the state, reason and id that changes have now: an intent, or an outcome."""
-    import pyarrow as pa
-
-    if not changed:
-        return
-    staged = pa.table(
-        {
-            "number": pa.array([change.number for change in changed], pa.int64()),
-            "state": pa.array([change.state for change in changed], pa.string()),
-            "reason": pa.array([change.reason for change in changed], pa.string()),
-            "result": pa.array([change.id for change in changed], pa.string()),
-        }
-    )
-    t.stage("states_now", staged, {"number": BIGINT, "state": TEXT, "reason": TEXT, "result": TEXT})
-    moment = "sent_at" if all(change.state == SENDING for change in changed) else "ended_at"
-    t.run(
-        sql.statement(
-            f"UPDATE {sql.table_name(CHANGES)} AS t SET state = s.state, reason = s.reason, "
-            "result = s.result, run = ?, "
-            f"{moment} = ? FROM states_now AS s WHERE t.plan = ? AND t.number = s.number"
-        ),
-        [run, now, plan],
-    )
-
-
-def ids_made(t: Transaction, plan: str, numbers: Iterable[int]) -> dict[int, tuple[str, str | None]]:
-    """Return the state and the record's id of changes, by number."""
-    wanted = sorted(set(numbers))
-    if not wanted:
-        return {}
-    marks = ", ".join("?" for _ in wanted)
-    made = "COALESCE(result, id)"
-    query = f"SELECT number, state, {made} FROM {sql.table_name(CHANGES)} WHERE plan = ? AND number IN ({marks})"
-    return {int(number): (state, id) for number, state, id in t.rows(sql.statement(query), [plan, *wanted])}
-
-
-def counts(t: Transaction, plan: str) -> dict[tuple[str, str], int]:
-    """Return how many changes there are of each action and state."""
-    query = f"SELECT action, state, COUNT(*) FROM {sql.table_name(CHANGES)} WHERE plan = ? GROUP BY action, state"
-    return {(action, state): int(count) for action, state, count in t.rows(sql.statement(query), [plan])}
-
-
-def is_left(t: Transaction, plan: str) -> bool:
-    """Tell whether a plan has changes that nobody has begun."""
-    query = (
-        f"SELECT COUNT(*) FROM {sql.table_name(CHANGES)} WHERE plan = ? "
-        "AND state IN ('planned', 'pending', 'left_out', 'sending')"
-    )
-    return int(t.rows(sql.statement(query), [plan])[0][0]) > 0
-
-
-def _changes(t: Transaction, where: str, order: str, parameters: list[Any], limit: int) -> list[Change]:
+def changes_where(t: Transaction, where: str, order: str, parameters: list[Any], limit: int) -> list[Change]:
+    """Return the changes of a plan that meet a condition; parameters: the plan, then those of the condition."""
     columns = [column.name for column in CHANGES.columns]
     query = (
         f"SELECT {sql.names(columns)} FROM {sql.table_name(CHANGES)} WHERE plan = ? AND {where} "
@@ -434,6 +348,10 @@ def _row_of(change: Change, header: Header, *, wave: int, read_at: dt.datetime) 
         "read_at": read_at,
         "sent_at": None,
         "ended_at": None,
+        "into_by": change.into_by,
+        "sent_into": None,
+        "edges": _text([attrs.asdict(each) for each in change.edges]) if change.edges else None,
+        "title": change.title,
     }
 
 
@@ -448,6 +366,9 @@ def _change(row: Mapping[str, Any]) -> Change:
         fields={name: Edit(*edit) for name, edit in fields.items()},
         edge=Edge(**orjson.loads(row["edge"])) if row["edge"] else None,
         into=row["into"],
+        into_by=row["into_by"],
+        edges=tuple(Edge(**each) for each in orjson.loads(row["edges"])) if row["edges"] else (),
+        title=row["title"] or "",
         after=tuple(orjson.loads(row["after"] or "[]")),
         row_hash=row["row_hash"] or "",
         agreed=orjson.loads(row["agreed"]) if row["agreed"] else {},

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import cast
 from urllib.parse import urlsplit
 
-from syncer import forgotten, mappings, sources, warehouses
+import attrs
+
+from syncer import forgotten, mappings, notifying, sources, warehouses
 from syncer import settings as settings_module
 from syncer.clock import SystemClock
 from syncer.engine import doors_of, is_of_demo
@@ -47,15 +49,19 @@ def push(
     settings = settings or settings_module.load()
     request = request or Request()
     request.check()
+    doors = doors or doors_of(settings, SystemClock())
     chosen = chosen_of(names, settings)
     if len(chosen) > 1 and (request.plan is not None or request.again):
         word = "--plan" if request.plan is not None else "--again"
         raise UsageError(f"{word} goes with one mapping, and these are {len(chosen)}.")
     done: list[Pushed] = []
-    for name in dict.fromkeys(mapping.source for mapping in chosen):
-        with executing(name, settings=settings, request=request, doors=doors) as run:
-            others = going_out(name, settings)
-            done += [run.run(work_of(mapping, others)) for mapping in chosen if mapping.source == name]
+    with notifying.Watch(PUSH, settings=settings, doors=doors, is_silent=request.is_rehearsal) as watch:
+        request = attrs.evolve(request, on_failure=watch.failing(request.on_failure))
+        for name in dict.fromkeys(mapping.source for mapping in chosen):
+            with executing(name, settings=settings, request=request, doors=doors) as run:
+                others = going_out(name, settings)
+                of_source = [mapping for mapping in chosen if mapping.source == name]
+                done += [watch.pushed(run.run(work_of(mapping, others))) for mapping in of_source]
     return done
 
 

@@ -92,8 +92,8 @@ def columns_of(t: Transaction, reference: str) -> dict[str, Type]:
 
 
 def copy_table(plan: str) -> Table:
-    """Return the table that the differing rows of a plan stand in."""
-    return Table(schema=STATE, name=f"copy_{plan}", columns=())
+    """Return the table that the differing rows of a plan stand in, and are found in by their numbers."""
+    return Table(schema=STATE, name=f"copy_{plan}", columns=(), indexes=((NUMBER,),))
 
 
 def find(

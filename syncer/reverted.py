@@ -13,14 +13,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import attrs
 import orjson
 
-from syncer import aging, plan, plans, sql
+from syncer import aging, plan, plan_journal, plans, sql
 from syncer.errors import UsageError
 from syncer.journal import RUNNING, RUNS
 from syncer.limits import OFF
 from syncer.mapping import EdgeColumn, Outbound
 from syncer.plan import Edge, Edit
 from syncer.plans import CHANGES, PLANS, Header
-from syncer.values import TEXT
+from syncer.restoring import RESTORED_FROM
 from syncer.warehouses import Transaction
 
 PULL = "pull"
@@ -54,7 +54,7 @@ class Reverted:
         did = {action: self.did.get(action, 0) for action in plan.ACTIONS}
         limits: dict[str, float | str] = {
             "max_updates": did[plan.UPDATE] + did[plan.ASSOCIATE] + did[plan.DISASSOCIATE],
-            "max_creates": 0,
+            "max_creates": did[plan.MERGE],
             "max_archives": did[plan.CREATE],
             "max_disassociations": did[plan.ASSOCIATE],
             "max_merges": 0,
@@ -62,7 +62,7 @@ class Reverted:
         }
         return Outbound(
             kind=words["kind"],
-            match_on=words.get("match_on"),
+            match_on=words.get("match_on") or (RESTORED_FROM if did[plan.MERGE] else None),
             edges=tuple(EdgeColumn(**edge) for edge in words.get("edges", ())),
             limits=limits,
         )
@@ -70,7 +70,10 @@ class Reverted:
 
 @attrs.frozen(kw_only=True)
 class Done:
-    """One change that the run did; `id` is the record's that it was written to, or that it made."""
+    """
+    One change that the run did; `id` is the record's that it was written to, or that it made, *was* what it was when
+    it was planned: of a merge, the record that went. edges: those that a record had that went.
+    """
 
     number: int
     action: str
@@ -80,6 +83,9 @@ class Done:
     edge: Edge | None
     after: tuple[int, ...]
     sent_at: dt.datetime | None
+    was: str | None = None
+    edges: tuple[Edge, ...] = ()
+    title: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -163,9 +169,11 @@ def _run(t: Transaction, beginning: str) -> tuple[str, str, str, str, str | None
     return run, environment, verb, status, of_plan or None
 
 
-def records(t: Transaction, reverted: Reverted, *, after: int, limit: int) -> list[Done]:
+def records(
+    t: Transaction, reverted: Reverted, *, after: int, limit: int, actions: Sequence[str] = OF_RECORDS
+) -> list[Done]:
     """Return what the run did to records behind a number, in the order of their numbers."""
-    return _done(t, reverted, OF_RECORDS, "number > ?", "number", after, limit)
+    return _done(t, reverted, actions, "number > ?", "number", after, limit)
 
 
 def edges(t: Transaction, reverted: Reverted, *, before: int, limit: int) -> list[Done]:
@@ -178,7 +186,7 @@ def _done(
 ) -> list[Done]:
     listed = ", ".join(f"'{action}'" for action in actions)
     query = (
-        "SELECT number, action, key, COALESCE(result, id), fields, edge, after, sent_at "
+        "SELECT number, action, key, COALESCE(result, id), fields, edge, after, sent_at, id, edges, title "
         f"FROM {sql.table_name(CHANGES)} WHERE plan = ? AND run = ? AND state = '{plan.DONE}' "
         f"AND action IN ({listed}) AND {where} ORDER BY {order} LIMIT {limit}"
     )
@@ -195,8 +203,11 @@ def _done(
             edge=ends.get(int(number)),
             after=tuple(orjson.loads(after or "[]")),
             sent_at=sent_at,
+            was=was,
+            edges=tuple(Edge(**each) for each in orjson.loads(had or "[]")),
+            title=title or "",
         )
-        for number, action, key, id, fields, _, after, sent_at in found
+        for number, action, key, id, fields, _, after, sent_at, was, had, title in found
     ]
 
 
@@ -228,7 +239,7 @@ def partners(t: Transaction, reverted: Reverted, numbers: Iterable[int]) -> dict
 def _with_ends(t: Transaction, reverted: Reverted, edges: Mapping[int, Edge]) -> dict[int, Edge]:
     """Return edges with the ids of records that the same plan made."""
     numbers = [each.made_by for each in edges.values() if each.id is None and each.made_by is not None]
-    made = plans.ids_made(t, reverted.header.plan, numbers)
+    made = plan_journal.ids_made(t, reverted.header.plan, numbers)
     return {
         number: attrs.evolve(edge, id=made.get(edge.made_by, ("", None))[1])
         if edge.id is None and edge.made_by is not None
@@ -253,23 +264,20 @@ def since(
     t: Transaction, reverted: Reverted, done: Sequence[Done], ids: Iterable[str]
 ) -> dict[str, dict[str, Written]]:
     """Return the last write of ours, by other runs since, to fields of records: by the record's id and the field."""
-    import pyarrow as pa
-
     moments = [each.sent_at for each in done if each.sent_at is not None]
     wanted = sorted(set(ids))
     if not moments or not wanted:
         return {}
-    t.stage("ids_now", pa.table({"id": pa.array(wanted, pa.string())}), {"id": TEXT})
     begins = f"{reverted.source}."
     query = (
-        f"SELECT COALESCE(c.result, c.id), c.run, c.fields, p.reverts FROM {sql.table_name(CHANGES)} AS c "
+        f"SELECT c.result, c.run, c.fields, p.reverts FROM {sql.table_name(CHANGES)} AS c "
         f"JOIN {sql.table_name(PLANS)} AS p ON p.plan = c.plan WHERE c.environment = ? AND c.kind = ? "
         f"AND SUBSTR(c.mapping, 1, ?) = ? AND c.state = '{plan.DONE}' "
         f"AND c.action IN ('{plan.CREATE}', '{plan.UPDATE}') AND c.run <> ? AND c.sent_at >= ? "
-        "AND EXISTS (SELECT 1 FROM ids_now AS s WHERE s.id = COALESCE(c.result, c.id)) ORDER BY c.sent_at, c.number"
+        f"AND c.result IN ({', '.join('?' for _ in wanted)}) ORDER BY c.sent_at, c.number"
     )
     header = reverted.header
-    whose = [header.environment, header.settings["kind"], len(begins), begins, reverted.run, min(moments)]
+    whose = [header.environment, header.settings["kind"], len(begins), begins, reverted.run, min(moments), *wanted]
     found: dict[str, dict[str, Written]] = {}
     for id, run, fields, reverts in t.rows(sql.statement(query), whose):
         of_record = found.setdefault(id, {})

@@ -14,7 +14,7 @@ from typing import cast
 
 import attrs
 
-from syncer import operations, plans, reverted, warehouses
+from syncer import notifying, operations, plans, reverted, warehouses
 from syncer import settings as settings_module
 from syncer.clock import SystemClock
 from syncer.engine import doors_of
@@ -44,6 +44,12 @@ def revert(
     request.check()
     doors = doors or doors_of(settings, SystemClock())
     found = _found(run, settings, request, doors)
+    with notifying.Watch(REVERT, settings=settings, doors=doors, is_silent=request.is_rehearsal) as watch:
+        request = attrs.evolve(request, on_failure=watch.failing(request.on_failure))
+        return watch.pushed(_reverted(found, settings, request, doors))
+
+
+def _reverted(found: Reverted, settings: Settings, request: Request, doors: Doors) -> Pushed:
     with executing(found.source, settings=settings, request=request, doors=doors) as opened:
         if opened.identity.account != found.header.account:
             raise UsageError(
@@ -54,7 +60,7 @@ def revert(
         stays = ""
         if operation is not None:
             stays = str(getattr(operation, "STAYS", ""))
-            opened = attrs.evolve(opened, target=operation.target(cast(Source, opened.target)))
+            opened = attrs.evolve(opened, target=operations.target_of(operation, cast(Source, opened.target)))
         return opened.run(_work(found, stays))
 
 

@@ -1,5 +1,5 @@
 """
-The rows of `syncer.runs` that pushes write: a run of a plan, with its counts.
+The rows of `syncer.runs` that are no pull's: a run of a plan, with its counts, and a report.
 
 Not here: those of pulls, and the table itself (`journal.py`).
 """
@@ -9,12 +9,15 @@ from __future__ import annotations
 import datetime as dt
 import os
 import socket
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 import orjson
 
 from syncer import sql
-from syncer.journal import BROKEN, RUNNING, RUNS
+from syncer.findings import Report
+from syncer.journal import BROKEN, DONE, RUNNING, RUNS
 from syncer.plans import PLANS
 from syncer.tally import Pushed
 from syncer.warehouses import Transaction
@@ -32,12 +35,60 @@ def begin(t: Transaction, pushed: Pushed, *, verb: str, now: dt.datetime) -> Non
         ),
         [pushed.mapping, pushed.environment, verb],
     )
+    begun = {"run": pushed.run, "mapping": pushed.mapping, "environment": pushed.environment}
+    _insert(t, {**begun, "verb": verb, "mode": "plan"}, now=now)
+
+
+def begin_report(t: Transaction, report: Report, *, verb: str, mode: str, now: dt.datetime) -> None:
+    """Write the row of a report that begins; one of the same operation that never ended is `broken`."""
+    t.run(
+        sql.statement(
+            f"UPDATE {sql.table_name(RUNS)} SET status = '{BROKEN}', finished_at = updated_at "
+            f"WHERE mapping = ? AND environment = ? AND verb = ? AND mode = ? AND status = '{RUNNING}'"
+        ),
+        [report.operation, report.environment, verb, mode],
+    )
+    begun = {"run": report.run, "mapping": report.operation, "environment": report.environment}
+    _insert(t, {**begun, "verb": verb, "mode": mode}, now=now)
+
+
+def end_report(t: Transaction, report: Report, *, now: dt.datetime) -> None:
+    """Write how a report ended, and how many lines and findings it has."""
+    counts: dict[str, object] = {
+        "lines": len(report.lines),
+        "findings": len(report.findings),
+        "new": len(report.new),
+        **({"kept": report.kept} if report.kept else {}),
+    }
+    t.run(
+        sql.statement(
+            f"UPDATE {sql.table_name(RUNS)} SET status = ?, updated_at = ?, finished_at = ?, read = ?, requests = ?, "
+            "error = ?, counts = ? WHERE run = ?"
+        ),
+        [report.status, now, now, len(report.lines), report.requests, report.error, _text(counts), report.run],
+    )
+
+
+def kept(t: Transaction, report: Report, *, verb: str, mode: str) -> Mapping[str, Any]:
+    """Return what the last run of a report that was done kept for the next one; empty: nothing, or there was none."""
+    rows = t.rows(
+        sql.statement(
+            f"SELECT counts FROM {sql.table_name(RUNS)} WHERE mapping = ? AND environment = ? AND verb = ? "
+            f"AND mode = ? AND status = '{DONE}' ORDER BY finished_at DESC LIMIT 1"
+        ),
+        [report.operation, report.environment, verb, mode],
+    )
+    found: Mapping[str, Any] = orjson.loads(str(rows[0][0])).get("kept", {}) if rows and rows[0][0] else {}
+    return found
+
+
+def _text(counts: Mapping[str, object]) -> str:
+    return orjson.dumps(counts).decode()
+
+
+def _insert(t: Transaction, begun: Mapping[str, object], *, now: dt.datetime) -> None:
     row = {
-        "run": pushed.run,
-        "mapping": pushed.mapping,
-        "environment": pushed.environment,
-        "verb": verb,
-        "mode": "plan",
+        **begun,
         "status": RUNNING,
         "started_at": now,
         "updated_at": now,
@@ -100,7 +151,7 @@ def end(t: Transaction, pushed: Pushed, *, now: dt.datetime) -> None:
             pushed.requests,
             pushed.error,
             pushed.plan,
-            orjson.dumps(counts).decode(),
+            _text(counts),
             pushed.run,
         ],
     )

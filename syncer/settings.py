@@ -19,14 +19,15 @@ from typing import Any
 import attrs
 
 from syncer import privacy, words
-from syncer.configfile import ACCOUNT_KEYS, ENVIRONMENT, TABLES, Checker, exists, read, text_of
+from syncer.configfile import ACCOUNT_KEYS, ENVIRONMENT, ON_DEFAULT, TABLES, Checker, exists, read, text_of
 from syncer.errors import UsageError
 from syncer.mapping import EntityMapping
 from syncer.masking import REGIONS, Mask, Names
 
 DEFAULT_ENVIRONMENT = "default"
-KEEP_DAYS = 90
-FRESH_S = 60.0  # `[push] fresh_s` where the site says nothing
+KEEP_DAYS, KEEP_RUNS_DAYS = 90, 400
+NOTIFY_S = 10.0
+FRESH_S, SETTLE_S = 60.0, 60.0  # `[push] fresh_s` and `settle_s` where the site says nothing
 _OF_ENVIRONMENT = re.compile(r"SYNCER_[A-Z0-9_]*?[A-Z0-9]__([A-Z][A-Z0-9_]*)_(?:URL|TOKEN|USER)")
 
 
@@ -61,6 +62,28 @@ class Option:
 
     value: Any = attrs.field(repr=False)
     place: str
+
+
+@attrs.frozen(kw_only=True)
+class Notify:
+    """
+    Who is told of a run that a person should look at: `[notify]`. Nothing of it is shown: a webhook's URL is a secret.
+
+    on: of which of `configfile.CAUSES`. timeout_s: how long each of the two may take, all tries together.
+    folder: where the command runs: that of `syncer.toml`.
+    """
+
+    webhook: str = attrs.field(default="", repr=False)
+    command: tuple[str, ...] = attrs.field(default=(), repr=False)
+    token: str = attrs.field(default="", repr=False)
+    on: tuple[str, ...] = ON_DEFAULT
+    timeout_s: float = NOTIFY_S
+    folder: Path | None = None
+
+    @property
+    def is_set(self) -> bool:
+        """Tell whether anybody is to be told."""
+        return bool(self.webhook or self.command)
 
 
 @attrs.frozen(kw_only=True)
@@ -197,9 +220,49 @@ class Settings:
         return None if found == "off" else int(found)
 
     @property
+    def keep_runs_days(self) -> int | None:
+        """
+        How many days the rows of runs are kept, never fewer than values are; None: for good.
+
+        Raises: UsageError: the site wants them to go before what they wrote.
+        """
+        own, keep_days = self.tables.get("journal", {}), self.keep_days
+        if "keep_runs_days" not in own:
+            return None if keep_days is None else max(KEEP_RUNS_DAYS, keep_days)
+        found = None if own["keep_runs_days"] == "off" else int(own["keep_runs_days"])
+        if found is not None and (keep_days is None or found < keep_days):
+            path = ("journal", "keep_runs_days")
+            line = Checker(self.file, text_of(self.file)).line(path) if self.file is not None else 0
+            place = f"{self.file}, line {line}: " if line else ""
+            raise UsageError(
+                f"{place}keep_runs_days in [journal] is {found}, and keep_days {keep_days or 'off'}: a run would go "
+                "before what it wrote.",
+                hint="Make keep_runs_days at least keep_days.",
+            )
+        return found
+
+    @property
     def fresh_s(self) -> float:
         """How many seconds after it was read a record is written without being read again."""
         return float(self.tables.get("push", {}).get("fresh_s", FRESH_S))
+
+    def notify(self) -> Notify:
+        """Return who is told of runs; the environment's keys over those of all, variables over both."""
+        named = self.tables.get("environments", {}).get(self.environment, {}).get("notify", {})
+        found = {**self.tables.get("notify", {}), **named}
+        return Notify(
+            webhook=self.variables.get("SYNCER_NOTIFY_WEBHOOK") or found.get("webhook", ""),
+            command=tuple(found.get("command", ())),
+            token=self.variables.get("SYNCER_NOTIFY_TOKEN") or found.get("token", ""),
+            on=tuple(found.get("on", ON_DEFAULT)),
+            timeout_s=float(found.get("timeout_s", NOTIFY_S)),
+            folder=self.file.parent if self.file is not None else None,
+        )
+
+    @property
+    def settle_s(self) -> float:
+        """How many seconds what was written, or merged, is read again until it shows."""
+        return float(self.tables.get("push", {}).get("settle_s", SETTLE_S))
 
     @property
     def has_hash_key(self) -> bool:
@@ -213,20 +276,21 @@ class Settings:
     def _hash_key(self) -> str:
         return self.variables.get("SYNCER_HASH_KEY") or str(self.tables.get("syncer", {}).get("hash_key", ""))
 
-    def check_names(self, *, sources: Iterable[str], mappings: Iterable[str]) -> None:
-        """Check that each table of `syncer.toml` names a source or mapping that is known. Raises UsageError."""
+    def check_names(self, *, sources: Iterable[str], mappings: Iterable[str], operations: Iterable[str] = ()) -> None:
+        """Check that each table of `syncer.toml` names what is known. Raises UsageError."""
         if self.file is None:
             return
         checker = Checker(self.file, text_of(self.file))
-        known_sources, known_mappings = list(sources), list(mappings)
+        known_sources, known_mappings, known_operations = list(sources), list(mappings), list(operations)
         for name, table in self.tables.items():
             if name == "environments":
                 for environment, named in table.items():
-                    inner = [key for key, value in named.items() if isinstance(value, dict)]
+                    inner = [key for key, value in named.items() if isinstance(value, dict) and key != "notify"]
                     for source in inner:
                         checker.known((name, environment, source), "source", known_sources)
             elif "." in name:
-                checker.known((name,), "mapping", known_mappings)
+                if name not in known_operations:
+                    checker.known((name,), "mapping", [*known_mappings, *known_operations])
             elif name not in TABLES:
                 checker.known((name,), "source or table", [*known_sources, *TABLES])
                 for key in table:

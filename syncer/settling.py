@@ -2,9 +2,8 @@
 What became of writes whose answer was lost: found out by reading back, never guessed, never by search.
 
 An update is there when every field reads as it was written, and was not done when every field reads as before. A
-create is found by its unique property, an edge by the types of its pair, a merge by the record that both ids lead to.
-Whatever is neither was moved by somebody else: a conflict. Not here: who asks (`apply.py`, while it runs and after a
-kill).
+create is found by its unique property, an edge by the types of its pair; merges are `settling_merges.py`. Whatever is
+neither was moved by somebody else: a conflict. Not here: who asks (`apply.py`, while it runs and after a kill).
 """
 
 from __future__ import annotations
@@ -13,14 +12,18 @@ from collections.abc import Container, Mapping, Sequence
 
 import attrs
 
-from syncer import plan
-from syncer.plan import ARCHIVE, ASSOCIATE, CREATE, MERGE, UPDATE, Change
+from syncer import plan, settling_merges
+from syncer.plan import ARCHIVE, ASSOCIATE, CREATE, DISASSOCIATE, MERGE, UPDATE, Change
+from syncer.settling_merges import Patience
 from syncer.target import BATCH, Found, Shape, Target
 
 _Type = tuple[str, str, str, int]  # a record's id, the kind at the other end, category and type id
+_WHOLE = ("", 0)  # in place of category and type id: any of them
 
 
-def settled(target: Target, shape: Shape, changes: Sequence[Change], *, match_on: str | None) -> list[Change]:
+def settled(
+    target: Target, shape: Shape, changes: Sequence[Change], *, match_on: str | None, patience: Patience
+) -> list[Change]:
     """
     Return *changes*, of one action, with the state that reading back shows: done, moved, or planned (not done).
 
@@ -29,9 +32,36 @@ def settled(target: Target, shape: Shape, changes: Sequence[Change], *, match_on
     if changes[0].action in plan.OF_EDGES:
         return _settled_edges(target, shape.kind, changes)
     if changes[0].action == MERGE:
-        return [_settled_merge(target, change) for change in changes]
+        return settling_merges.settled(target, changes, patience)
     found = read_back(target, shape, changes, match_on=match_on)
     return [_settled(change, found.get(looked_up(change)), shape) for change in changes]
+
+
+def unlike(
+    target: Target, shape: Shape, done: Sequence[Change], *, match_on: str | None, patience: Patience
+) -> set[int]:
+    """
+    Return the numbers of those changes, which were done, that do not read back as they were written, also not after
+    some patience: what was written just now may not show at once.
+    """
+    left = list(done)
+    waits = patience.waits()
+    while True:
+        by_action: dict[str, list[Change]] = {}
+        for change in left:
+            by_action.setdefault(change.action, []).append(change)
+        known = [
+            each
+            for of_action in by_action.values()
+            for at in range(0, len(of_action), BATCH * 10)
+            for each in settled(
+                target, shape, of_action[at : at + BATCH * 10], match_on=match_on, patience=patience.none
+            )
+        ]
+        shown = {change.number for change in known if change.state == plan.DONE}
+        left = [change for change in left if change.number not in shown]
+        if not left or not next(waits, False):
+            return {change.number for change in left}
 
 
 def looks_as_planned(change: Change, found: Found | None, shape: Shape) -> Change:
@@ -85,7 +115,9 @@ def _settled_edges(target: Target, kind: str, changes: Sequence[Change]) -> list
 
 
 def _by_edges(changes: Sequence[Change], there: Mapping[_Type, Container[str | None]]) -> list[Change]:
-    """An edge is done where the pair has its type, or has it no more; else it was not."""
+    """
+    An edge is done where the pair has its type, or has it no more; a pair that is taken away whole where it has none.
+    """
     settled = []
     for change in changes:
         assert change.edge is not None
@@ -102,24 +134,16 @@ def _linked(target: Target, kind: str, changes: Sequence[Change]) -> dict[_Type,
         ids = list(dict.fromkeys(each.id or "" for each in changes if each.edge is not None and each.edge.kind == to))
         for id, linked in target.edges(kind, ids, to).items():
             for each in linked:
-                for type in each.types:
-                    there.setdefault((id, to, type.category, type.type_id), set()).add(each.id)
+                for spec in (_WHOLE, *((type.category, type.type_id) for type in each.types)):
+                    there.setdefault((id, to, *spec), set()).add(each.id)
     return there
 
 
 def _type_of(change: Change) -> _Type:
-    assert change.edge is not None
-    return change.id or "", change.edge.kind, change.edge.category, change.edge.type_id
-
-
-def _settled_merge(target: Target, change: Change) -> Change:
-    """A merge is done where both ids lead to one record: its id is the survivor's."""
-    asked = [change.id or "", change.into or ""]
-    found = target.find(change.kind, asked, by=None, properties=())
-    ids = {found[each].id for each in asked if each in found and not found[each].is_archived}
-    if len(ids) == 1 and all(each in found for each in asked):
-        return attrs.evolve(change, state=plan.DONE, id=ids.pop())
-    return attrs.evolve(change, state=plan.PLANNED)
+    edge = change.edge
+    assert edge is not None
+    is_whole = edge.is_whole and change.action == DISASSOCIATE
+    return change.id or "", edge.kind, *(_WHOLE if is_whole else (edge.category, edge.type_id))
 
 
 def read_back(target: Target, shape: Shape, changes: Sequence[Change], *, match_on: str | None) -> dict[str, Found]:

@@ -67,7 +67,7 @@ def label_of(text: str) -> str:
 
 
 def ensure_state(t: Transaction) -> None:
-    """Create the tables of schema `syncer`, and add columns that came since."""
+    """Create the tables of schema `syncer`, and add columns and indexes that came since."""
     for table in (*journal.TABLES, *marks.TABLES):
         ensure(t, table)
 
@@ -100,6 +100,7 @@ def ensure(t: Transaction, wanted: Table) -> Shaped:
                 widened[column.name] = now
             now = to
         columns.append(Column(column.name, now, column.comment))
+    t.index(wanted)
     others = tuple(name for name in present if name not in mapped)
     table = attrs.evolve(wanted, columns=tuple(columns))
     return Shaped(table, widened, tuple(added), others, restored=restored)

@@ -43,6 +43,7 @@ SNAPSHOTS = Table(
         Column("moved_at", TIMESTAMP),
     ),
     key=("mapping", "environment", "key"),
+    indexes=(("id", "mapping", "environment"),),
 )
 AGREED = Table(
     schema=STATE,

@@ -26,12 +26,23 @@ class Column:
 
 @attrs.frozen(kw_only=True)
 class Table:
-    """A warehouse table as we want it; a person's own columns may stand beside ours."""
+    """
+    A warehouse table as we want it; a person's own columns may stand beside ours.
+
+    indexes: the columns by which rows are found beside the key, an index each. A backend makes those that help it;
+    each begins with the column that tells most rows apart: a planner that knows little of a plan that has just been
+    made may take an index that begins with the plan for any other, and reads the whole plan by it.
+    """
 
     schema: str
     name: str
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
+    indexes: tuple[tuple[str, ...], ...] = ()
+
+    def index_name(self, columns: Sequence[str]) -> str:
+        """Name an index of its own; of a schema's names it is the only one."""
+        return "_".join((self.name, *columns))
 
     def types(self) -> dict[str, Type]:
         """The type of each column."""

@@ -9,7 +9,8 @@ what is written (`compare.py`, `outbound.py`), when it is sent, and what a lost 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
@@ -62,6 +63,8 @@ class Property:
     """
     One property of a kind of records.
 
+    type: string, number, bool, date, datetime, enumeration, or another word of the target. is_list: a value holds
+    several choices, parted by `;`.
     why_not: why it takes no value from us, in a few words; empty where it does.
     version: a digest of its definition, rules and choices: what was rejected is tried again when it changes.
     theirs: turns a value of the API into normal form; never raises.
@@ -69,6 +72,8 @@ class Property:
 
     name: str
     label: str
+    type: str = "string"
+    is_list: bool = False
     why_not: str = ""
     is_unique: bool = False
     is_personal: bool = False
@@ -82,6 +87,7 @@ class Shape(Protocol):
     kind: str
     properties: Mapping[str, Property]
     version: str  # of all of it
+    title: str  # the property that people call a record by; empty: there is none
 
     def property_of(self, column: str) -> str | None:
         """Name the property that a column of a relation stands for; a pull may have changed its name."""
@@ -199,6 +205,27 @@ class Target(Protocol):
 
         Of what was archived or merged away no times are known, and it is left out.
         """
+
+    def walked(self, kind: str, properties: Sequence[str]) -> Iterator[Sequence[Found]]:
+        """Yield all live records of a kind, a page at a time, each once, with some properties."""
+
+    def matching(
+        self, kind: str, property: str, wanted: Sequence[str], properties: Sequence[str]
+    ) -> Iterator[Sequence[Found]]:
+        """
+        Yield the live records of which a property, unique or not, is one of the values *wanted*, a page at a time.
+
+        Found by search: what was written a moment ago may be missing, and letters count for the same in capitals.
+        """
+
+    def survivors(self, kind: str, ids: Sequence[str], *, since: dt.datetime) -> Mapping[str, str]:
+        """
+        Return the records that ids were merged into, of those that changed since a moment, by old id. For where old
+        ids are not answered; found by search, so what was merged a moment ago may be missing.
+        """
+
+    def linked_kinds(self, kind: str) -> Sequence[str]:
+        """Name the kinds that records of a kind can be associated with. Raises NotAllowed: one cannot be read."""
 
     def edge_types(self, kind: str, to: str) -> Sequence[EdgeType]:
         """Return the types of association from one kind to another; none where the two cannot be associated."""

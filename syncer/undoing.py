@@ -5,7 +5,8 @@ they are now, and becomes a change of the opposite, nothing, or a conflict that 
     update        the fields that still read as they were written get their old values
     create        archived, where everything that it wrote still reads so
     associate     taken away; disassociate: put back
-    archive       only the UI can restore it; merge: cannot be undone
+    archive       only the UI can restore it
+    merge         cannot be undone: a new record with the old values and edges (`undoing_merges.py`)
 
 What reads as before already is nothing to do: so a revert that was killed is gone on with by the next one. Records are
 read a batch at a time. Not here: which run it is, and its journal (`reverted.py`); edges (`undoing_edges.py`).
@@ -28,6 +29,7 @@ from syncer.reverted import Done, Reverted, Written
 from syncer.tally import BEHIND_KEY
 from syncer.target import BATCH, Found, Shape, Target
 from syncer.undoing_edges import UndoingEdges
+from syncer.undoing_merges import STAYS, UndoingMerges
 from syncer.undone import ERASED, Undone, conflict, left, nothing
 from syncer.warehouses import Warehouse
 
@@ -56,6 +58,7 @@ class Undoing:
     _number: int = attrs.field(default=0, init=False)
     _several: frozenset[str] = attrs.field(default=frozenset(), init=False)
     _has_since: bool = attrs.field(default=True, init=False)
+    _merges: UndoingMerges = attrs.field(init=False)
 
     @property
     def _kind(self) -> str:
@@ -84,6 +87,9 @@ class Undoing:
             plans.insert(t, header)
             self._several = reverted.several(t, self.reverted)
             self._has_since = reverted.has_since(t, self.reverted)
+        self._merges = UndoingMerges(
+            reverted=self.reverted, kind=self._kind, shape=self._shape, target=self.target, warehouse=self.warehouse
+        )
         edges = UndoingEdges(reverted=self.reverted, kind=self._kind, target=self.target, warehouse=self.warehouse)
         read_at = self.clock.now()
         for done in self._journal():
@@ -97,12 +103,18 @@ class Undoing:
             self.warehouse.rest(waiting=True)
             if self.on_progress is not None:
                 self.on_progress(self._number, sum(self.reverted.did.values()))
+        rows = self._number
+        for changes in self._merges.edges(header.plan, number=rows) if self.reverted.did.get(MERGE) else ():
+            self._checksum.add(change.digest(header.mapping, header.environment) for change in changes)
+            with self.warehouse.transaction() as t:
+                plans.add(t, header, changes=changes, rows=(), read_at=self.clock.now())
+            self.warehouse.rest(waiting=True)
         header = attrs.evolve(
             header,
             state=plans.PLANNED,
             read_at=read_at,
-            relation_rows=self._number,
-            found_rows=self._number,
+            relation_rows=rows,
+            found_rows=rows,
             changes=self._checksum.count,
             checksum=str(self._checksum),
         )
@@ -111,11 +123,13 @@ class Undoing:
         return header
 
     def _notes(self) -> list[str]:
+        notes = [STAYS] if self.reverted.did.get(MERGE) else []
         if not self.reverted.in_flight or not self.is_rehearsal:
-            return []
+            return notes
         return [
+            *notes,
             f"When run {self.reverted.run} was broken off, {self.reverted.in_flight:,} changes were in flight. A "
-            "revert finds out first what became of them; a dry run does not."
+            "revert finds out first what became of them; a dry run does not.",
         ]
 
     def _journal(self) -> Iterator[list[Done]]:
@@ -151,6 +165,11 @@ class Undoing:
     # Records.
 
     def _records(self, batch: Sequence[Done]) -> Iterator[Undone]:
+        merges = list(self._keyed([each for each in batch if each.action == MERGE]))
+        yield from self._merges.records(merges) if merges else ()
+        batch = [each for each in batch if each.action != MERGE]
+        if not batch:
+            return
         ids = list(dict.fromkeys(each.id for each in batch if each.id is not None))
         names = {name for each in batch for name in each.fields if name in self._shape.properties}
         found = self.target.find(self._kind, ids, by=None, properties=sorted(names))
@@ -165,8 +184,6 @@ class Undoing:
 
     def _record(self, done: Done, found: Found | None, later: _Later) -> Undone:
         key = self._key(done)
-        if done.action == MERGE:
-            return left(done, key, "Records were merged, and a merge cannot be undone.")
         if done.action == ARCHIVE:
             if found is not None and not found.is_archived:
                 return nothing(done, key)

@@ -164,10 +164,10 @@ class UndoingEdges:
         if (edge.category, edge.type_id) in there.types(done, edge):
             return nothing(done, key)
         now = there.with_type(done, edge)
-        partners = {there.other(there.partners[each]) for each in done.after if each in there.partners}
-        own = partners | {there.other(each) for each in there.of_run(done, edge)}
+        partners = [there.partners[each] for each in done.after if each in there.partners]
+        own = {there.other(each) for each in (*partners, *there.of_run(done, edge))}
         is_one_only = any(type.is_primary for type in now.values())
-        is_moved = bool(partners) and not partners & set(now)
+        is_moved = bool(partners) and all(there.other(each) not in there.with_type(done, each) for each in partners)
         if is_moved or (is_one_only and set(now) - own):
             reason = "Associated otherwise on their side since."
             return left(done, key, reason, field=edge.kind, theirs=", ".join(sorted(now)) or None)

@@ -19,9 +19,23 @@ from typing import Any
 
 import attrs
 
-from syncer import aging, conflicts, evidence, forgetting_pushed, marks, plans, pushing, shape, snapshots, wanting
+from syncer import (
+    aging,
+    conflicts,
+    evidence,
+    forgetting_pushed,
+    marks,
+    notifying,
+    plans,
+    pushing,
+    shape,
+    snapshots,
+    wanting,
+)
 from syncer.ahead import ahead
+from syncer.clock import SystemClock
 from syncer.deciding import Decided, Row
+from syncer.engine import doors_of
 from syncer.errors import UsageError
 from syncer.evidence import Extent, Whole, Written
 from syncer.executing import Executing, Request, lease_name
@@ -131,16 +145,23 @@ def verify(
     if sample is not None and sample < 1:
         raise UsageError(f"--sample is {sample}; it is a number from 1 on.")
     settings = settings or load()
+    doors = doors or doors_of(settings, SystemClock())
     chosen = pushing.chosen_of(name, settings)
     done: list[Verified] = []
-    for source in dict.fromkeys(mapping.source for mapping in chosen):
-        with pushing.executing(source, settings=settings, request=Request(is_rehearsal=True), doors=doors) as run:
-            for mapping in chosen:
-                if mapping.source == source:
-                    verifying = _Verifying(
-                        mapping=mapping, run=run, sample=sample, on_progress=on_progress, on_unexplained=on_unexplained
-                    )
-                    done.append(verifying.whole())
+    with notifying.Watch(VERIFY, settings=settings, doors=doors) as watch:
+        for source in dict.fromkeys(mapping.source for mapping in chosen):
+            with pushing.executing(source, settings=settings, request=Request(is_rehearsal=True), doors=doors) as run:
+                for mapping in chosen:
+                    if mapping.source == source:
+                        verifying = _Verifying(
+                            mapping=mapping,
+                            run=run,
+                            sample=sample,
+                            on_progress=on_progress,
+                            on_unexplained=on_unexplained,
+                        )
+                        done.append(verifying.whole())
+                        watch.add(notifying.of_verified(done[-1]))
     return done
 
 

@@ -402,6 +402,7 @@ def edited(curl: str, variables: dict[str, str]) -> None:
         ({"kind": "status", "match": None}, "match is null; wanted: a regular expression"),
         ({"kind": "status", "probability": 2}, "probability is 2; wanted: a number between 0 and 1"),
         ({"kind": "status", "status": 42}, "status is 42; wanted: a status from 100 to 599"),
+        ({"kind": "late", "late_s": -1}, "late_s is -1; wanted: seconds, 0 or more"),
         ({"kind": "status", "headers": ["x"]}, 'headers is ["x"]; wanted: an object of texts'),
         ({"kind": "status", "site": "jirra"}, 'site is "jirra"; known: gitlab, jira'),
     ],

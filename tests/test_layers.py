@@ -21,28 +21,38 @@ LAYERS = (
     ("handles",),
     ("reports", "sandbox"),
     ("status",),
-    ("operating", "reverting", "verifying"),
+    ("operating",),
+    ("reporting", "reverting", "verifying"),
     ("pushing",),
     ("executing",),
     ("engine",),
+    ("notifying",),
+    ("telling",),
     ("treating",),
     ("undoing",),
-    ("undoing_edges",),
+    ("undoing_edges", "undoing_merges"),
     ("undone",),
+    ("cleaning",),
+    ("unconfigured",),
+    ("stale",),
     ("reverted",),
     ("aging", "census", "forgetting"),
     ("forgetting_pushed",),
     ("inbound", "outbound", "apply", "judging", "forgetting_edges"),
     ("declined",),
     ("evidence", "linking", "outstanding"),
+    ("operations",),
+    ("lacking",),
     ("conflicts", "colliding", "edgedeciding", "emptied", "wanting"),
     ("choosing", "deciding", "settling", "relation", "runs"),
+    ("following", "settling_merges"),
     ("readings",),
     ("tally",),
     ("moving",),
     ("snapshots",),
-    ("forgotten", "operations"),
-    ("plans",),
+    ("forgotten",),
+    ("plan_journal",),
+    ("plans", "findings", "counting"),
     ("drift", "mirror", "offers", "shape"),
     ("loading", "reading"),
     ("marks",),
@@ -52,15 +62,16 @@ LAYERS = (
     ("rewriting",),
     ("duckdberrors", "duckdbhash", "duckdbtypes", "leases", "queried", "spool"),
     ("edgecolumns",),
+    ("merging", "restoring", "standins"),
     ("target",),
-    ("plan", "sql", "transport"),
-    ("ahead", "budget", "rows"),
-    ("cache", "catalog"),
+    ("joining", "plan", "sql", "transport"),
+    ("ahead", "budget", "grouping", "rows"),
+    ("cache", "declared"),
     ("settings",),
     ("configfile",),
     ("privacy", "words"),
     ("mapping", "masking", "tables"),
-    ("clock", "compare", "limits", "values"),
+    ("catalog", "clock", "compare", "limits", "values"),
     ("errors",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
@@ -187,7 +198,6 @@ def test_broad_excepts_stand_at_the_outermost_doors_only() -> None:
                 node.type is None or ast.unparse(node.type) in ("Exception", "BaseException")
             ):
                 broad += [module]
-    assert (
-        sorted(set(broad) - {"reading", "engine", "warehouses.duckdb", "odbc.warehouse", "verbs", "ahead", "catalog"})
-        == []
-    )
+    doors = {"reading", "engine", "warehouses.duckdb", "odbc.warehouse", "verbs", "ahead", "catalog"}
+    doors |= {"notifying", "telling"}  # whoever cannot be told does not change what came of a run
+    assert sorted(set(broad) - doors) == []

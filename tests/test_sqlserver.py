@@ -223,8 +223,8 @@ def test_a_cast_keeps_every_digit(given: str, written: str) -> None:
 def test_the_catalogue_is_read(catalogued: tuple[Any, ...], kind: Any, is_roomy: bool) -> None:
     """A type, or a collation, by which values would be lost or compared otherwise is no type of ours."""
     found = Described.of(*catalogued)
-    assert (found.kind, found.is_roomy(is_key=False)) == (kind, is_roomy)
-    assert Described.of("nvarchar", 900, 0, 0, "Latin1_General_100_BIN2").is_roomy(is_key=True)
+    assert (found.kind, found.is_roomy(is_indexed=False)) == (kind, is_roomy)
+    assert Described.of("nvarchar", 900, 0, 0, "Latin1_General_100_BIN2").is_roomy(is_indexed=True)
 
 
 def test_too_many_columns_are_refused(warehouse: Warehouse) -> None:

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from syncer import queried
+from syncer import queried, sql
 from syncer.errors import WarehouseError
 from syncer.odbc import arrays, connecting, faults
 from syncer.odbc import postgrestypes as pg
@@ -191,6 +191,31 @@ class PostgreSQLTransaction(Transaction):
             ) from error
         if not table.key:  # else a publication of all tables refuses deletes
             self.execute(f"ALTER TABLE {table_name(table)} REPLICA IDENTITY FULL")
+
+    def index(self, table: Table) -> None:
+        """Make the indexes that a table is to have and lacks; who makes tables just now is waited for."""
+        if self.lacking(table):
+            self._take_turns()
+            super().index(table)
+
+    def lacking(self, table: Table) -> list[tuple[str, ...]]:
+        """
+        Return the indexes that a table is to have and lacks; one of a site's own serves as well, whatever its name.
+
+        Asked of the catalogue, since `IF NOT EXISTS` waits for whoever writes there. None where the table is another
+        role's, who alone may make one.
+        """
+        if not table.indexes:
+            return []
+        found = self.fetched(pg.INDEXED, [table.schema, table.name])
+        there = [str(columns).split("\n") for (columns,) in found]
+        return [wanted for wanted in table.indexes if found and list(wanted) not in (e[: len(wanted)] for e in there)]
+
+    def survey(self, *tables: Table) -> None:
+        """Analyze the columns that rows are found by; a table that another session is at, or owns, is passed over."""
+        for table in tables:
+            columns = dict.fromkeys([*table.key, *(column for index in table.indexes for column in index)])
+            self.execute(f"ANALYZE (SKIP_LOCKED) {table_name(table)} ({sql.names(columns)})")
 
     def make(self, name: str, query: Statement, parameters: Sequence[Any], *, is_lasting: bool) -> None:
         """Make a table of a query's rows; it has no key, and what is published must be told apart by all of a row."""

@@ -128,6 +128,14 @@ INDEXES = (
     'AND i.indnkeyatts = {count} AND (SELECT array_agg(a.attname::text ORDER BY a.attname::text COLLATE "C") '
     "FROM pg_attribute AS a WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)) = ARRAY[{key}]"
 )
+# The columns of each index of a table of ours, in their order, a line each; NULL: it has no index.
+INDEXED = (
+    "SELECT (SELECT string_agg(a.attname::text, chr(10) ORDER BY k.place) FROM unnest(i.indkey::int2[]) WITH "
+    "ORDINALITY AS k (number, place) JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.number "
+    "WHERE k.place <= i.indnkeyatts) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+    "LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL "
+    "WHERE n.nspname = ? AND c.relname = ? AND c.relkind IN ('r', 'p') AND pg_has_role(c.relowner, 'USAGE')"
+)
 # Who holds the strongest lock is who was waited for: a reader is in the way of nobody but who alters a table.
 STRONGEST = ", ".join(
     f"'{mode}Lock'"

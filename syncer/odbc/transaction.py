@@ -74,6 +74,7 @@ class Transaction:
         self.create_schema(table.schema)
         self.drop(table)
         self.make(table_name(table), _alone(query), parameters, is_lasting=True)
+        self.index(table)
         return int(self.fetched(f"SELECT COUNT(*) FROM {table_name(table)}")[0][0])
 
     def drop(self, table: Table) -> None:
@@ -108,6 +109,20 @@ class Transaction:
         for column in table.columns:
             if column.comment:
                 self.comment(table, column)
+        self.index(table)
+
+    def index(self, table: Table) -> None:
+        """Make the indexes that a table is to have and lacks."""
+        for columns in self.lacking(table):
+            name, listed = quoted(table.index_name(columns)), sql.names(columns)
+            self.execute(f"CREATE INDEX IF NOT EXISTS {name} ON {table_name(table)} ({listed})")
+
+    def lacking(self, table: Table) -> list[tuple[str, ...]]:
+        """Return the indexes that a table is to have, lacks, and may be given; a backend that says none has none."""
+        return []
+
+    def survey(self, *tables: Table) -> None:
+        """Have the server look at what tables hold, where it does not do so by itself."""
 
     def add_column(self, table: Table, column: Column) -> None:
         """Add an empty column."""

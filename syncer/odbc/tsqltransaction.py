@@ -139,9 +139,9 @@ class SQLServerTransaction(Transaction):
         return {name: each.kind for name, each in self.described(table).items()}
 
     def foreign(self, table: Table) -> dict[str, str]:
-        """Return the columns of types that hold less than ours, or other things; a key's texts have a length."""
-        found = self.described(table)
-        return {name: each.spelled for name, each in found.items() if not each.is_roomy(is_key=name in table.key)}
+        """Return the columns of types that hold less than ours, or other things; an index's texts have a length."""
+        found, indexed = self.described(table), {*table.key, *tsqltypes.indexed_lengths(table)}
+        return {name: each.spelled for name, each in found.items() if not each.is_roomy(is_indexed=name in indexed)}
 
     def holds(self, table: Table, column: str, to: Type) -> bool:
         """Cast there and back: no value may change."""
@@ -210,6 +210,38 @@ class SQLServerTransaction(Transaction):
                 f"make tables in the schema {table.schema}",
                 f"GRANT CREATE TABLE TO …; GRANT ALTER ON SCHEMA::{name(table.schema)} TO …",
             ) from error
+
+    def index(self, table: Table) -> None:
+        """Make the indexes that a table is to have and lacks; none where a text is longer than one takes."""
+        for columns in self.lacking(table):
+            self.begin_writing(f"{table.schema}.{table.name}")
+            if all(self._has_length(table, column) for column in columns):
+                listed = ", ".join(name(column) for column in columns)
+                self.execute(f"CREATE INDEX {name(table.index_name(columns))} ON {_table(table)} ({listed})")
+
+    def lacking(self, table: Table) -> list[tuple[str, ...]]:
+        """Return the indexes that a table is to have and lacks, by their names."""
+        if not table.indexes:
+            return []
+        query = (
+            "SELECT i.name FROM sys.indexes AS i JOIN sys.tables AS o ON o.object_id = i.object_id "
+            "JOIN sys.schemas AS s ON s.schema_id = o.schema_id WHERE s.name = ? AND o.name = ?"
+        )
+        there = {found for (found,) in self.fetched(query, [table.schema, table.name])}
+        return [columns for columns in table.indexes if table.index_name(columns) not in there]
+
+    def _has_length(self, table: Table, column: str) -> bool:
+        """Give a text that was made without a length the one that an index takes, where all its values fit."""
+        length = tsqltypes.indexed_lengths(table).get(column)
+        if not self.described(table)[column].is_endless:
+            return True
+        if length is None or self.fetched(
+            f"SELECT COUNT(*) FROM {_table(table)} WHERE DATALENGTH({name(column)}) > {2 * length}"
+        ) != [(0,)]:
+            return False
+        kind = self.column_type(table, Column(column, Type.TEXT))
+        self.execute(f"ALTER TABLE {_table(table)} ALTER COLUMN {name(column)} {kind}")
+        return True
 
     def add_column(self, table: Table, column: Column) -> None:
         """Add an empty column."""

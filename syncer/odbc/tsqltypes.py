@@ -2,10 +2,11 @@
 Types in T-SQL: what a column is called, what the catalogue says of it, and casts that lose nothing or say so.
 
 All texts are national and have one collation, that of `tsql.py`, which takes letters as they are; columns of JSON have
-another one of that kind, by which they are known again. A text of a key has a length that an index allows: 1,700 bytes
-in all, the index not being a clustered one. Since an index, too, takes `a` for the same as `a` with a blank behind it,
-the bytes of each text of a key are a computed column of the table, and part of the key. Tables of the state whose key
-has several texts of any length (a reject's scope, key and column) have one hash of them there instead.
+another one of that kind, by which they are known again. A text of a key, or of another index, has a length that an
+index allows: 1,700 bytes in all, the index not being a clustered one. Since an index, too, takes `a` for the same as
+`a` with a blank behind it, the bytes of each text of a key are a computed column of the table, and part of the key.
+Tables of the state whose key has several texts of any length (a reject's scope, key and column) have one hash of them
+there instead.
 
 Source: the Transact-SQL reference (CREATE TABLE, CAST and CONVERT, "maximum capacity specifications").
 """
@@ -43,6 +44,7 @@ HASH: Final = f"{COMPUTED}hash_of_key"
 KEY_BYTES = 1_700
 HASHED_LETTERS = 4_000  # of a key's text that the index has the hash of only
 NAMES = {"mapping": 100, "environment": 60}  # letters of a key's texts that are names of ours
+ID_LETTERS = 32  # that ids of ours have at the most: a plan's, a run's
 STAGED = (450, 4_000)  # letters that a staged text may have without being one of any length
 _KINDS = {
     **dict.fromkeys(("tinyint", "smallint", "int", "bigint"), BIGINT),
@@ -82,9 +84,14 @@ class Described:
             spelled += f" COLLATE {known.get(collation.lower(), collation)}"
         return cls(JSON if spelled == COLUMN_TYPES[JSON] else kind, spelled, is_exact)
 
-    def is_roomy(self, *, is_key: bool) -> bool:
-        """Tell whether the column holds whatever its kind holds; a key's text has a length."""
-        return self.spelled in _ROOMY or (is_key and self.is_exact and self.spelled.startswith("nvarchar("))
+    def is_roomy(self, *, is_indexed: bool) -> bool:
+        """Tell whether the column holds whatever its kind holds; a text of an index, as a key's, has a length."""
+        return self.spelled in _ROOMY or (is_indexed and self.is_exact and self.spelled.startswith("nvarchar("))
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether it is a text of any length, which no index takes."""
+        return "(max)" in self.spelled
 
 
 def hashed(table: Table) -> list[str]:
@@ -107,10 +114,28 @@ def key_lengths(table: Table) -> dict[str, int]:
     return {**given, **{column: left // 2 // len(others) for column in others}}
 
 
+def indexed_lengths(table: Table) -> dict[str, int]:
+    """
+    Return how many letters each text may have that is no part of a table's key, and of another index.
+
+    What stands there beside it is counted as it is: names, and ids of ours, whatever their columns would hold.
+    """
+    types, found = table.types(), dict[str, int]()
+    for index in table.indexes:
+        texts = [column for column in index if types.get(column) is TEXT and column not in table.key]
+        taken = sum(2 * NAMES.get(each, ID_LETTERS) if types.get(each) is TEXT else 8 for each in index)
+        taken -= sum(2 * NAMES.get(each, ID_LETTERS) for each in texts)
+        for column in texts:
+            length = (KEY_BYTES - taken) // 2 // len(texts)
+            found[column] = min(length, found.get(column, length))
+    return found
+
+
 def column_type(table: Table, column: Column) -> str:
     """Write the type of a column."""
     if column.name not in table.key:
-        return f"{COLUMN_TYPES[column.type]} NULL"
+        length = indexed_lengths(table).get(column.name)
+        return f"nvarchar({length}) COLLATE {COLLATION} NULL" if length else f"{COLUMN_TYPES[column.type]} NULL"
     if column.type is TEXT:
         return f"nvarchar({key_lengths(table)[column.name]}) COLLATE {COLLATION} NOT NULL"
     return f"{COLUMN_TYPES[column.type]} NOT NULL"

@@ -290,9 +290,9 @@ def _change(change: Change) -> dict[str, Any]:
         "n": change.number,
         "a": change.action,
         "o": change.state,
-        "k": change.key,
+        "k": f"{change.key} {change.title}" if change.title else change.key,
         "i": change.id,
-        "f": [[name, edit.before, edit.after, edit.setting] for name, edit in change.fields.items()],
+        "f": [[name, edit.before, edit.after, edit.setting] for name, edit in plan.shown_fields(change).items()],
     }
     if change.edge is not None:
         entry |= {"e": plan_shown.end_of(change.edge), "t": plan_shown.type_of(change.edge)}

@@ -107,7 +107,8 @@ def _left(shown: Shown) -> Iterator[str]:
 
 def _rows(change: Change) -> Iterator[str]:
     state = "" if change.state == plan.PLANNED else f" ({change.state})"
-    first = f"| {change.action}{state} | {_record(change.key, change.id)} |"
+    title = f" {_short(change.title)}" if change.title else ""
+    first = f"| {change.action}{state} | {_record(change.key, change.id)}{title} |"
     if change.reason:
         yield f"{first} | | {escaped(change.reason[:LONGEST])} |"
         first = "| | |"
@@ -115,11 +116,13 @@ def _rows(change: Change) -> Iterator[str]:
         yield f"{first} {_short(plan_shown.type_of(change.edge))} | | {_short(plan_shown.end_of(change.edge))} |"
     elif change.into is not None:
         yield f"{first} | | into {value(change.into)} |"
+        first = "| lost | |"
     elif not change.fields:
         yield f"{first} | | |"
-    for at, (name, edit) in enumerate(change.fields.items()):
+    fields = plan.shown_fields(change)
+    for at, (name, edit) in enumerate(fields.items()):
         if at == FIELDS:
-            yield f"| | | … and {len(change.fields) - FIELDS:,} more properties | | |"
+            yield f"| | | … and {len(fields) - FIELDS:,} more properties | | |"
             return
         before, after = _values([edit.before, edit.after])
         yield f"{first} {_short(name)} | {before} | {after}{_setting(edit.setting)} |"

@@ -89,7 +89,7 @@ def _changes(shown: Shown, stream: TextIO, most: int) -> Iterator[str]:
 
 def _change(change: Change, stream: TextIO) -> Iterator[str]:
     sign, colour = SIGNS[change.action]
-    text = f"{sign} {change.action} {_record(change.key, change.id, stream)}"
+    text = f"{sign} {change.action} {_record(change.key, change.id, stream)}{_title(change, stream)}"
     if change.edge is not None:
         text += f" → {clean(plan_shown.end_of(change.edge))}, {clean(plan_shown.type_of(change.edge))}"
     if change.into is not None:
@@ -100,10 +100,18 @@ def _change(change: Change, stream: TextIO) -> Iterator[str]:
     if change.state != plan.PLANNED:
         text += f"  [{change.state}]"
     yield f"  {text}{': ' + clean(change.reason) if change.reason else ''}"
-    for name, edit in change.fields.items():
+    for name, edit in plan.shown_fields(change).items():
         before, after = _values([edit.before, edit.after], stream)
+        if change.action in (plan.MERGE, plan.ARCHIVE) and edit.after is not None:
+            yield f"{INDENT}lost: {clean(name)} {before}, {after} stays"
+            continue
         setting = painted(f"  ({clean(edit.setting)})", "dim", stream) if edit.setting else ""
         yield f"{INDENT}{clean(name)}: {before} → {after}{setting}"
+
+
+def _title(change: Change, stream: TextIO) -> str:
+    """What people call the record."""
+    return f" {_values([change.title], stream)[0]}" if change.title else ""
 
 
 def _numbers(after: tuple[int, ...]) -> str:

@@ -32,7 +32,15 @@ LONGEST = 160  # letters of a value that are shown
 
 
 def lines(found: Verified, stream: TextIO, *, shows_personal: bool = False, most: int = FIRST) -> Iterator[str]:
-    """Yield what came of verifying one mapping, line by line; its counts stand at the end as well."""
+    """
+    Yield what came of verifying one mapping, line by line; its counts stand at the end as well. One line where both
+    sides agree whole.
+    """
+    if found.counts.get(AGREED, 0) == found.read and not found.notes:
+        requests = counted(found.requests, "request")
+        told = f"{_extent(found)}, and all agree; {requests}. Nothing was written."
+        yield painted(f"verify {found.mapping} ({clean(found.environment)}): {told}", "bold", stream)
+        return
     yield painted(f"verify {found.mapping} ({clean(found.environment)}): {_extent(found)}", "bold", stream)
     width = max(len(head) for _, head, _ in HEADS)
     digits = max(len(f"{found.counts.get(verdict, 0):,}") for verdict, _, _ in HEADS)

@@ -20,7 +20,7 @@ import attrs
 
 from syncer.sandbox.messages import Request
 
-Kind = Literal["reset_before", "reset_after", "timeout", "truncate", "status", "html"]
+Kind = Literal["reset_before", "reset_after", "timeout", "truncate", "status", "html", "late"]
 
 
 def _is_pattern(fault: object, attribute: attrs.Attribute[str], value: str) -> None:
@@ -38,7 +38,9 @@ class Fault:
     reset_before: the connection is reset, the request is never handled; reset_after: it is handled, then reset;
     timeout: it is handled, then nothing is answered for `hang_s`, then the connection is closed;
     truncate: Content-Length tells the whole, half of it is sent, then the connection is closed;
-    status: `status`, `headers` and `body` are answered, the request is not handled; html: so is a 200 text/html page.
+    status: `status`, `headers` and `body` are answered, the request is not handled; html: so is a 200 text/html page;
+    late: the connection is reset, the request is handled `late_s` later by the sandbox's clock: a merge of HubSpot is.
+    What else meets it is handled at once, as by reset_after.
     """
 
     kind: Kind = attrs.field(validator=attrs.validators.in_(get_args(Kind)))
@@ -50,6 +52,7 @@ class Fault:
     headers: Mapping[str, str] = attrs.field(factory=dict)
     body: str = ""
     hang_s: float = 30.0
+    late_s: float = 30.0
     site: str | None = None  # None: every site
 
 
@@ -82,6 +85,7 @@ _WANTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "headers": ("an object of texts", _are_texts),
     "body": ("a text", lambda value: isinstance(value, str)),
     "hang_s": ("seconds, 0 or more", lambda value: _is_number(value) and value >= 0),
+    "late_s": ("seconds, 0 or more", lambda value: _is_number(value) and value >= 0),
 }
 
 

@@ -1,5 +1,5 @@
 """
-What a site of the sandbox sees and says: Request, Response, and the Protocols that a site fulfils.
+What a site of the sandbox sees and says: Request, Response, RESET, and the Protocols that a site fulfils.
 
 Not here: sockets and HTTP syntax (`server`), faults (`faults`).
 """
@@ -26,6 +26,7 @@ class Request:
     body: bytes = b""
     base_url: str = ""  # "http://127.0.0.1:8700/gitlab"
     raw_query: str = ""  # as it was sent, without the "?"
+    late_s: float = 0.0  # a fault wants it done so much later; a site that cannot does it at once
 
     @property
     def target(self) -> str:
@@ -50,6 +51,9 @@ class Response:
     status: int = 200
     headers: Mapping[str, str] = attrs.field(factory=dict)
     body: bytes = b""
+
+
+RESET = Response(status=0)  # in place of an answer the server resets the connection
 
 
 class Site(Protocol):

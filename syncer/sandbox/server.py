@@ -25,10 +25,12 @@ from io import BufferedReader
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
+import attrs
+
 from syncer.sandbox.clock import Clock
 from syncer.sandbox.control import Control
 from syncer.sandbox.faults import Fault, Faults
-from syncer.sandbox.messages import Request, Response, Site
+from syncer.sandbox.messages import RESET, Request, Response, Site
 from syncer.sandbox.traffic import Entry, SiteCounts, Traffic
 
 CONTROL = "_sandbox"
@@ -268,6 +270,9 @@ class _Connection(socketserver.BaseRequestHandler):
             return self._answer_fault(name, request, fault, is_last=is_last)
         response = sandbox.handle(request, name)
         sandbox.record(request, name, status=response.status, size=len(response.body), fault=None)
+        if response == RESET:
+            self._reset()
+            return False
         return self._send(request.method, response, is_last=is_last)
 
     def _answer_fault(self, name: str, request: Request, fault: Fault, *, is_last: bool) -> bool:
@@ -284,7 +289,8 @@ class _Connection(socketserver.BaseRequestHandler):
             self.request.sendall(head + body[: len(body) // 2] if body else head[: len(head) // 2])
             return False
         if fault.kind != "reset_before":
-            sandbox.handle(request, name)
+            late_s = fault.late_s if fault.kind == "late" else 0.0
+            sandbox.handle(attrs.evolve(request, late_s=late_s), name)
         sandbox.record(request, name, status=0, size=0, fault=fault)
         if fault.kind == "timeout":
             sandbox.stopping.wait(fault.hang_s)

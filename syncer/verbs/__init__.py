@@ -1,8 +1,8 @@
 """
 What a verb of the command line is, and what all of them share. Each file here is one verb: a function `run`, its
 docstring the help text, whose parameters are frozen classes of options, and which returns the exit code. (Some are
-parts of others, and say so in their first lines: `server.py`, `check_push.py`, `found.py` of `check`, `demo_*.py` of
-`demo`, `planned.py` of all that make plans.)
+parts of others, and say so in their first lines: `server.py`, `check_notify.py`, `check_push.py`, `found.py` of
+`check`, `demo_*.py` of `demo`, `planned.py` of all that make plans.)
 
 `command` makes a typer command of it: the classes' fields become options, so that no function takes more than a few
 arguments and an option that several verbs have is written once. It is also one of the two outermost doors: whatever a
@@ -42,7 +42,7 @@ _VARIABLE = re.compile(r"(?<!Did you mean )SYNCER_WAREHOUSE(?!_)")
 _PASSWORD = re.compile(r"(?:pwd|password)\s*=\s*([^;}]+)", re.IGNORECASE)
 _OPTION = re.compile(r"\s*(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)(?=\s|$)", re.DOTALL)  # of libpq
 _KINDS = "duckdb:PATH or odbc:CONNECTION STRING"
-_SECRET_KEYS = ("token", "hash_key", "password")
+_SECRET_KEYS = ("token", "hash_key", "password", "webhook")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -300,7 +300,7 @@ def _made(kind: type[Any], values: dict[str, Any]) -> Any:
 
 def check_names(settings: Settings) -> None:
     """Refuse a table of `syncer.toml` that is no source's and no mapping's: a typo would be ignored silently."""
-    from syncer import mappings, sources
+    from syncer import mappings, operations, sources
 
     folders = settings.folders
     if settings.tables or settings.environments() != [DEFAULT_ENVIRONMENT]:
@@ -309,7 +309,9 @@ def check_names(settings: Settings) -> None:
             mappings=mappings.known(
                 folders=folders, objects=settings.objects(is_every=True), environments=settings.environments()
             ),
+            operations=operations.named_in(settings),
         )
+        operations.check_all(settings)
 
 
 def _trace(error: BaseException | None) -> Iterable[str]:
@@ -333,7 +335,7 @@ def _secrets_of(settings: Settings) -> set[str]:
     found = {
         value
         for name, value in settings.variables.items()
-        if name.startswith("SYNCER_") and name.endswith(("_TOKEN", "_HASH_KEY", "_PASSWORD"))
+        if name.startswith("SYNCER_") and name.endswith(("_TOKEN", "_HASH_KEY", "_PASSWORD", "_WEBHOOK"))
     }
     found.add(settings.warehouse_password)
     for text in (settings.warehouse, settings.variables.get("SYNCER_WAREHOUSE", "")):

@@ -43,6 +43,8 @@ _OWN_VARIABLES = (
     "SYNCER_CONFIG",
     "SYNCER_CACHE",
     "SYNCER_HASH_KEY",
+    "SYNCER_NOTIFY_WEBHOOK",
+    "SYNCER_NOTIFY_TOKEN",
 )
 _COLOUR = {OK: "green", WARNING: "yellow", FAILED: "red", NOT_SET_UP: "dim"}
 
@@ -55,6 +57,9 @@ class Options:
         list[str] | None,
         typer.Argument(metavar="SOURCE", help="Only these sources.", autocompletion=complete_source),
     ] = None
+    notify: Annotated[bool, typer.Option("--notify", help="Send a test to whoever [notify] in syncer.toml names.")] = (
+        False
+    )
 
 
 def run(options: Options, where: Where, session: Session) -> int:
@@ -69,7 +74,7 @@ def run(options: Options, where: Where, session: Session) -> int:
         sources.module(name, folders=_folders(session, where))
     statuses = []
     with session.waiting("check", "the configuration") as waiting:
-        for found in _all(wanted, where, session, waiting):
+        for found in _all(options, where, session, waiting):
             statuses.append(found.status)
             _tell(session, found)
     if session.is_json:
@@ -108,11 +113,13 @@ def _folders(session: Session, where: Where) -> Sequence[Path]:
     return session.settings(where).folders
 
 
-def _all(wanted: Sequence[str], where: Where, session: Session, waiting: Waiting) -> Iterator[Found]:
+def _all(options: Options, where: Where, session: Session, waiting: Waiting) -> Iterator[Found]:
     """Look at one thing after the other."""
     from syncer.clock import SystemClock
     from syncer.engine import doors_of
+    from syncer.verbs import check_notify
 
+    wanted = options.sources or []
     try:
         settings = session.settings(where)
     except UsageError as error:
@@ -124,6 +131,8 @@ def _all(wanted: Sequence[str], where: Where, session: Session, waiting: Waiting
     yield from _warehouse(settings)
     yield _shared_folder(settings)
     doors = doors_of(settings, SystemClock())
+    waiting.waits("whoever is told of runs")
+    yield from check_notify.looks(settings, doors, is_sent=options.notify)
     for name in wanted or sources.names(folders=settings.folders):
         waiting.waits(name)
         yield from _source(name, settings, doors, is_named=name in wanted)

@@ -1,7 +1,8 @@
-"""`syncer clean`: delete what the journal need not keep any more. How that is done: `aging.py`."""
+"""`syncer clean`: delete what need not be kept any more. How that is done: `cleaning.py`."""
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import attrs
@@ -19,52 +20,37 @@ class Options:
         bool,
         typer.Option("--rewrite", help="Then write the warehouse anew, so that no byte of what was deleted is left."),
     ] = False
-
-
-class _Rehearsed(Exception):
-    """Inside this module: the transaction is to be rolled back; nothing went wrong."""
+    mapping: Annotated[
+        str | None,
+        typer.Option(
+            "--mapping", metavar="NAME", help="Also all that is kept of a mapping nobody configures any more."
+        ),
+    ] = None
 
 
 def run(options: Options, where: Where, session: Session) -> int:
     """
-    Delete what pushes wrote down longer ago than [journal] keep_days, and what killed ones left.
+    Delete what is old enough and needed by nobody: values, runs, rejects and findings; say what stays, and why.
 
-    Of old plans: changes, rows and values; the counts of runs stay. Of conflicts: those that were settled. A push does
-    the same at its end, but for the rewriting.
+    How old: keep_days and keep_runs_days in [journal]. A push does a part of it at its end. Safe beside any run.
     """
-    from syncer import aging, warehouses
-    from syncer.clock import SystemClock
-    from syncer.errors import UsageError
+    from syncer import cleaning
+    from syncer.reports.progress import PlanProgress
 
     session.log()
-    if options.dry_run and options.rewrite:
-        raise UsageError("--rewrite changes the warehouse, and --dry-run changes nothing.")
     settings = session.settings(where)
-    clock = SystemClock()
-    warehouse = warehouses.find(settings, clock=clock)
-    done = aging.Aged()
-    left: tuple[str, ...] = ()
-    try:
-        if warehouse.exists():
-            try:
-                with warehouse.transaction() as t:
-                    done = aging.age(t, keep_days=settings.keep_days, now=clock.now())
-                    done = attrs.evolve(done, tables=aging.drop_ownerless(t))
-                    if options.dry_run:
-                        raise _Rehearsed
-            except _Rehearsed:
-                pass
-            if options.rewrite:
-                left = warehouse.rewrite().left
-    finally:
-        warehouse.close()
+    progress = PlanProgress("clean", sys.stderr, is_shown=not session.shared.quiet)
+    session.before_note = progress.clear
+    with progress:
+        done = cleaning.clean(
+            settings=settings,
+            dry_run=options.dry_run,
+            rewrite=options.rewrite,
+            mapping=options.mapping,
+            on_progress=lambda table, count, of: progress.moved_plan(table, "rows deleted", count, of),
+        )
     if session.is_json:
-        session.document.put("cleaned", {**attrs.asdict(done), "is_rehearsal": options.dry_run, "left": list(left)})
-        return 0
-    kept = "for good" if settings.keep_days is None else f"for {settings.keep_days} days"
-    session.say(
-        f"{warehouse.name}: {'would delete' if options.dry_run else 'deleted'} {done}. Values are kept {kept}."
-    )
-    for sentence in left:
-        session.say(f"  {sentence}")
+        session.document.put("cleaned", done.document())
+    else:
+        session.say(str(done))
     return 0

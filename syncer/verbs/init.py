@@ -17,7 +17,7 @@ import attrs
 import typer
 
 from syncer import limits, mappings, sources, words
-from syncer.configfile import JOURNAL_KEYS, MAPPING_KEYS, PUSH_KEYS, SYNCER_KEYS, WAREHOUSE_KEYS
+from syncer.configfile import JOURNAL_KEYS, MAPPING_KEYS, NOTIFY_KEYS, PUSH_KEYS, SYNCER_KEYS, WAREHOUSE_KEYS
 from syncer.errors import UsageError
 from syncer.settings import Account, Settings
 from syncer.verbs import Session
@@ -59,7 +59,14 @@ EXAMPLES = {
     "erase_gone": "false",
     "allow_production": "false",
     "keep_days": "90",
+    "keep_runs_days": "400",
     "fresh_s": "60",
+    "settle_s": "60",
+    "webhook": '"https://hooks.example.com/services/..."',
+    "command": '["/opt/tell/tell", "--quietly"]',
+    "on": '["failed", "refused"]',
+    "timeout_s": "10",
+    "token": '"..."',
     "relation": '"stage.hubspot_companies"',
     "match_on": '"client_id"',
     "policy": '"skip"',
@@ -92,7 +99,14 @@ WHAT_FOR = {
     "personal": "what becomes of personal fields; docs/personal-data.md",
     "erase_gone": "erase people whose rows a census ends",
     "keep_days": "how long the journal keeps what pushes wrote, before and after",
+    "keep_runs_days": "how long runs stand in syncer.runs; at least as long",
     "fresh_s": "a record that was read longer ago is read again just before it is written",
+    "settle_s": "a merge whose answer was lost, and what a removal stands on, is read again for so long",
+    "webhook": "is sent a JSON document where a run fails: docs/scheduling.md; better SYNCER_NOTIFY_WEBHOOK",
+    "command": "gets the same document on its stdin; no shell",
+    "on": "of what",
+    "timeout_s": "how long each of them may take",
+    "token": "is sent to the webhook as Bearer; better SYNCER_NOTIFY_TOKEN",
     "relation": "what a push reads",
     "match_on": "finds a row's record",
     "policy": "of a field that both sides changed",
@@ -144,6 +158,7 @@ def _fixed() -> Iterator[str]:
     yield from _table("[syncer]", SYNCER_KEYS)
     yield from _table("[journal]", JOURNAL_KEYS)
     yield from _table("[push]", PUSH_KEYS)
+    yield from _table("[notify]", NOTIFY_KEYS)
 
 
 def _sources() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`syncer list`: the mappings that are known. Imports no warehouse and no source."""
+"""`syncer list`: the mappings and operations that are known. Asks no warehouse and no source."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import attrs
 import typer
 
-from syncer import mappings
+from syncer import mappings, operations
 from syncer.errors import UnknownName
 from syncer.mapping import EntityMapping
+from syncer.operations import Operation
 from syncer.reports import terminal
 from syncer.settings import Settings
 from syncer.tables import LOAD
@@ -29,19 +30,41 @@ class Options:
 
 
 def run(options: Options, where: Where, session: Session) -> int:
-    """List the mappings: their directions, the load table that a pull fills, its key, and what a push reads."""
+    """
+    List the mappings: their directions, the load table that a pull fills, its key, and what a push reads. Behind them
+    the operations: whether each makes a plan or a report, and what it does.
+    """
     settings = session.settings(where)
     known = mappings.known(folders=settings.folders, objects=settings.objects())
-    chosen = known
+    jobs = operations.known(folders=settings.folders)
+    chosen, names = known, sorted(jobs)
     if options.patterns:
-        chosen = {name: known[name] for pattern in options.patterns for name in _hits(pattern, known)}
+        hits = dict.fromkeys(name for pattern in options.patterns for name in _hits(pattern, [*known, *names]))
+        chosen, names = {name: known[name] for name in hits if name in known}, [name for name in hits if name in jobs]
     entries = [_entry(mapping, settings) for mapping in chosen.values()]
+    works = [_operation(jobs[name]) for name in names]
     if session.is_json:
         session.document.put("mappings", entries)
+        session.document.put("operations", works)
         return 0
-    if not entries:
-        session.say("No mapping is known.")
-        return 0
+    if not entries and not works:
+        session.say("No mapping and no operation is known.")
+    if entries:
+        _show(*_table(entries), session=session)
+    if entries and works:
+        session.say("")
+    if works:
+        _show(["operation", "makes", "what it does"], [list(work.values()) for work in works], session=session)
+    return 0
+
+
+def _show(columns: list[str], rows: list[list[str]], *, session: Session) -> None:
+    for line in terminal.table(columns, rows, sys.stdout):
+        session.say(line)
+
+
+def _table(entries: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Return the columns and rows of the mappings, for people."""
     has_relations = any(entry["relation"] for entry in entries)
     rows = [
         [
@@ -53,17 +76,22 @@ def run(options: Options, where: Where, session: Session) -> int:
         ]
         for entry in entries
     ]
-    columns = ["mapping", "directions", "table", "key", *(["a push reads"] if has_relations else [])]
-    for line in terminal.table(columns, rows, sys.stdout):
-        session.say(line)
-    return 0
+    return ["mapping", "directions", "table", "key", *(["a push reads"] if has_relations else [])], rows
 
 
-def _hits(pattern: str, known: dict[str, EntityMapping]) -> list[str]:
+def _hits(pattern: str, known: list[str]) -> list[str]:
     hits = fnmatch.filter(known, pattern)
     if not hits:
-        raise UnknownName("mapping", pattern, known=known)
+        raise UnknownName("mapping or operation", pattern, known=known)
     return hits
+
+
+def _operation(operation: Operation) -> dict[str, str]:
+    return {
+        "operation": operation.NAME,
+        "makes": "report" if operations.is_report(operation) else "plan",
+        "summary": operation.SUMMARY,
+    }
 
 
 def _entry(mapping: EntityMapping, settings: Settings) -> dict[str, Any]:

@@ -103,7 +103,19 @@ class Transaction(Protocol):
         """Tell whether every value of a column would be the same after a cast to a type and back."""
 
     def create(self, table: Table) -> None:
-        """Create the table, and its schema where it is missing."""
+        """Create the table, and its schema where it is missing; with its indexes where they help the engine."""
+
+    def index(self, table: Table) -> None:
+        """
+        Make the indexes that a table is to have and lacks, where they help the engine: one that was made before it had
+        them. Where that is not ours to do, or a column cannot be in one, the table stays without.
+        """
+
+    def survey(self, *tables: Table) -> None:
+        """
+        Say that *tables* were filled just now: whatever plans statements by what it last saw of a table should look
+        again. Nothing is waited for, and what cannot be looked at stays as it is known.
+        """
 
     def add_column(self, table: Table, column: Column) -> None:
         """Add an empty column."""

@@ -148,6 +148,12 @@ class DuckDBTransaction:
         """The planner does well by itself."""
         return contextlib.nullcontext()
 
+    def index(self, table: Table) -> None:
+        """None is made: it would stand in memory as a whole, and slow each commit."""
+
+    def survey(self, *tables: Table) -> None:
+        """It knows what a table holds."""
+
     def try_cast(self, expression: str, to: Type) -> str:
         """Write a cast that is NULL for what is none."""
         return f"TRY_CAST({expression} AS {TYPE_NAMES[to]})"

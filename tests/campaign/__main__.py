@@ -15,7 +15,7 @@ OF_PUSHES = tuple(
 )
 OF_DAYS = ("portal", "push-days")
 # On what kind of warehouse is an option.
-ON_ANY = ("churn", "kills", "kills-random", "older", "portal", "verify", *OF_PUSHES)
+ON_ANY = ("churn", "company-fix", "kills", "kills-random", "older", "portal", "verify", *OF_PUSHES)
 CAMPAIGNS = {
     "portal": "30 days of a HubSpot portal, 10 seeds, three forms: plain, a kill -9 in every pull, from an older copy",
     "kills": "kill -9 at every I/O call of a small pull of every stream, before and after each",
@@ -38,7 +38,9 @@ CAMPAIGNS = {
     "together": "two processes on one token and one file, never above the limit, and status answers meanwhile",
     "portal-large": "120,000 companies: the requests of a first load, and of 25,000 changes in one window",
     "portal-together": "two portals and two processes on each: no limit of any bucket is passed",
+    "company-fix": "2,000 tickets of a stand-in get their company; a small one killed, and robbed of each answer",
     "friday": "Friday Pulse, 150 dates of 60 groups: killed on the way, no finished slice is asked again",
+    "schedulers": "the examples of docs/scheduling.md, run by Airflow, Dagster and cron",
     "privacy": "what masking finds and misses in the labelled texts",
     "planted": "bugs planted on purpose, each of which a test must notice",
 }

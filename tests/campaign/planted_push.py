@@ -106,8 +106,8 @@ BUGS = (
         "9",
         "an intent is not written before it is sent",
         "apply.py",
-        "                    plans.set_states(t, self.header.plan, intents, run=self.run, now=now)\n",
-        "                    plans.set_states(t, self.header.plan, [], run=self.run, now=now)\n",
+        "                    plan_journal.set_states(t, self.header.plan, intents, run=self.run, now=now)\n",
+        "                    plan_journal.set_states(t, self.header.plan, [], run=self.run, now=now)\n",
         CAMPAIGNS + " " + PUSH,
     ),
     Bug(

@@ -29,7 +29,7 @@ import pyodbc  # noqa: F401
 import requests
 import sqlglot  # noqa: F401
 
-from syncer import apply, engine, executing, inbound, pushing, reading, spool  # noqa: F401
+from syncer import apply, engine, executing, inbound, operating, pushing, reading, spool  # noqa: F401
 from syncer.budget import Budget
 from syncer.clock import SystemClock
 from syncer.settings import Settings
@@ -118,6 +118,9 @@ def run(order: dict[str, Any]) -> None:
     if order.get("verb") == "push":
         asked = executing.Request(wait_s=request.wait_s, **order.get("request", {}))
         done = pushing.push(order["names"], settings=settings, request=asked, doors=doors)
+    elif order.get("verb") == "run":
+        asked = executing.Request(wait_s=request.wait_s, **order.get("request", {}))
+        done = [operating.run(each, settings=settings, request=asked, doors=doors) for each in order["names"]]
     else:
         done = engine.pull(order["names"], settings=settings, request=request, doors=doors)
     told = [[run.mapping, run.status, run.requests, run.error, run.run] for run in done]

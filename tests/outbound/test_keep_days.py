@@ -154,17 +154,19 @@ def test_the_verb_tells_what_it_deleted(
     """These rows are of spring 2026; a rehearsal deletes none of them."""
     home.relation(rows("1", "2"))
     home.push()
-    monkeypatch.setitem(cli.VERBS, "clean", ("clean", "Delete what need not be kept."))
     monkeypatch.chdir(tmp_path)
     for name, value in home.settings.variables.items():
         monkeypatch.setenv(name, value)
     Path("syncer.toml").write_text("[journal]\nkeep_days = 36600\n")
     assert cli.main(["clean"]) == 0
-    assert "deleted nothing. Values are kept for 36600 days." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "deleted nothing. Values are kept for 36600 days, runs for 36600 days." in said and said.count("\n") == 1
     Path("syncer.toml").unlink()
     assert cli.main(["clean", "--dry-run", "--output", "json"]) == 0
     told = json.loads(capsys.readouterr().out)["cleaned"]
-    assert (told["changes"], told["plan_rows"], told["is_rehearsal"], counted(home)) == (2, 2, True, (1, 2, 2, 0))
+    goes = {line["table"]: line["goes"] for line in told["lines"] if line["goes"]}
+    assert (goes, told["is_rehearsal"]) == ({"syncer.changes": 2, "syncer.plan_rows": 2}, True)
+    assert counted(home) == (1, 2, 2, 0)
     assert cli.main(["clean", "--rewrite"]) == 0
     said = capsys.readouterr().out
     assert "deleted 2 rows of syncer.changes, 2 rows of syncer.plan_rows" in said and len(said.splitlines()) > 1
@@ -192,6 +194,24 @@ def test_a_wrong_setting_is_told(tmp_path: Path, text: str) -> None:
     (tmp_path / "syncer.toml").write_text(f"\n[journal]\n{text}\n")
     with pytest.raises(UsageError, match=r"syncer\.toml, line 3: .*keep_days"):
         configfile.read(tmp_path / "syncer.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [("", 400), ("keep_days = 500", 500), ('keep_days = "off"', None), ("keep_runs_days = 90", 90)],
+)
+def test_runs_are_kept_at_least_as_long_as_what_they_wrote(tmp_path: Path, text: str, days: int | None) -> None:
+    """Else a run would be gone that could still be put back."""
+    (tmp_path / "syncer.toml").write_text(f"[journal]\n{text}\n")
+    assert settings.load(variables={}, folder=tmp_path).keep_runs_days == days
+
+
+@pytest.mark.parametrize("text", ["keep_runs_days = 89", 'keep_runs_days = 800\nkeep_days = "off"'])
+def test_runs_that_would_go_before_what_they_wrote_are_wrong_usage(tmp_path: Path, text: str) -> None:
+    """With the line that says so."""
+    (tmp_path / "syncer.toml").write_text(f"[journal]\n{text}\n")
+    with pytest.raises(UsageError, match=r"syncer\.toml, line 2: keep_runs_days .*before what it wrote"):
+        _ = settings.load(variables={}, folder=tmp_path).keep_runs_days
 
 
 def test_one_day_is_a_day(home: PushHome) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from syncer import executing, plans, reverting
+from syncer import executing, plan_journal, plans, reverting
 from syncer.plan import Change
 from tests.outbound.edges_home import EdgesHome
 
 
 def killed_before(edges: EdgesHome, monkeypatch: pytest.MonkeyPatch, action: str) -> str:
     """Push the tickets; end it before the first intent of an action is written down; return the run's id."""
-    set_states = plans.set_states
+    set_states = plan_journal.set_states
 
     def end(t: Any, plan: str, changed: Sequence[Change], **more: Any) -> None:
         if changed and changed[0].action == action:

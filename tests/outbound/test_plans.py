@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from syncer import plans
+from syncer import plan_journal, plans
 from syncer.plan import CREATE, UPDATE, Change
 from tests.outbound import START, PushHome
 
@@ -21,7 +21,7 @@ def test_what_comes_after_a_change_of_an_earlier_batch_is_a_wave_later(home: Pus
             plans.insert(t, header)
             for batch in ([first], [second], [third]):
                 plans.add(t, header, changes=batch, rows=[], read_at=START)
-            assert plans.steps(t, "p1") == [(0, CREATE), (1, UPDATE), (2, UPDATE)]
+            assert plan_journal.steps(t, "p1") == [(0, CREATE), (1, UPDATE), (2, UPDATE)]
             assert plans.changes(t, "p1") == [first, second, third]
     finally:
         warehouse.close()

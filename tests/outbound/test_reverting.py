@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from syncer import executing, operating, plans, reverting
+from syncer import executing, operating, plan_journal, plans, reverting
 from syncer.errors import UsageError
 from syncer.sandbox.faults import Fault
 from syncer.tally import Pushed
@@ -324,7 +324,7 @@ class Killed(BaseException):
 
 def killed_at(home: PushHome, monkeypatch: pytest.MonkeyPatch, number: int, act: Any) -> None:
     """End the process as the states of a plan are written for the so manieth time."""
-    whole, times = plans.set_states, [0]
+    whole, times = plan_journal.set_states, [0]
 
     def dying(*args: Any, **named: Any) -> None:
         times[0] += 1

@@ -95,6 +95,7 @@ def test_a_dry_run_without_the_scope_shows_the_plan_and_the_scope(home: PushHome
 def test_a_dry_run_with_the_scope_has_no_note(home: PushHome) -> None:
     """A note is only where something is missing."""
     home = home.with_words(match_on="code")
+    home.relation([{"code": "A1", "name": "One"}])
     shown = operate(home, is_rehearsal=True)
     assert home.rows("SELECT notes FROM syncer.plans WHERE plan = ?", [shown.plan]) == [("[]",)]
 

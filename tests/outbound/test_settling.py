@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from syncer import settling, sources
-from syncer.plan import ASSOCIATE, DISASSOCIATE, DONE, MERGE, PLANNED, Change, Edge
-from tests.outbound import PushHome, at_home
+from syncer.plan import ASSOCIATE, DISASSOCIATE, DONE, MERGE, MOVED, PLANNED, Change, Edge
+from syncer.settling_merges import Patience
+from tests.outbound import START, PushHome, at_home
 
 UNLABELLED = 339  # from a ticket to a company
 
@@ -22,9 +23,10 @@ def home(tmp_path: Path) -> Iterator[PushHome]:
 
 
 def settled(home: PushHome, *changes: Change) -> list[Change]:
+    patience = Patience(clock=home.clock, seconds=0.0, since=START)
     source = sources.connect(home.settings.account("hubspot"), doors=home.doors, streams=())
     try:
-        return settling.settled(source, source.shape(changes[0].kind), changes, match_on=None)  # type: ignore[attr-defined, arg-type]
+        return settling.settled(source, source.shape(changes[0].kind), changes, match_on=None, patience=patience)  # type: ignore[attr-defined, arg-type]
     finally:
         source.close()
 
@@ -55,6 +57,5 @@ def test_a_merge_is_done_where_both_ids_lead_to_one_record(home: PushHome) -> No
     [found] = settled(home, merge)
     assert (found.state, found.id) == (DONE, survivor.id)
     assert (
-        settled(home, Change(number=1, action=MERGE, kind="companies", key="1", id=other, into=one))[0].state
-        == PLANNED
+        settled(home, Change(number=1, action=MERGE, kind="companies", key="1", id=other, into=one))[0].state == MOVED
     )

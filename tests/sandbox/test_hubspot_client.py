@@ -13,6 +13,7 @@ from hubspot.crm.companies.exceptions import ApiException as CompaniesError
 from hubspot.crm.contacts.exceptions import ApiException as ContactsError
 from hubspot.crm.pipelines.exceptions import ApiException as PipelinesError
 from hubspot.crm.properties.exceptions import ApiException as PropertiesError
+from hubspot.crm.tickets.exceptions import ApiException as TicketsError
 
 from syncer.sandbox import Clock, Sandbox
 from syncer.sandbox.hubspot import NEW_ID, PRIMARY_ID, TOKEN, HubSpotSite
@@ -210,6 +211,41 @@ def test_the_client_merges(client: Client, site: HubSpotSite, mode: str) -> None
         assert lost in found.properties["hs_merged_object_ids"].split(";")
     assert {lost, kept} - {merged.id} & {each.id for each in client.crm.companies.get_all()} == set()
     site.merge_mode = NEW_ID
+
+
+@pytest.mark.parametrize("mode", [NEW_ID, PRIMARY_ID])
+@pytest.mark.parametrize("kind", ["companies", "contacts", "deals", "tickets"])
+def test_the_client_merges_each_kind_that_has_merges(client: Client, site: HubSpotSite, kind: str, mode: str) -> None:
+    """Twice, into the running survivor; every old id leads to the last one, and its edges are that one's."""
+    site.merge_mode = mode
+    ids = live(site, kind)[:3]
+    note = client.crm.objects.basic_api.create("notes", {"properties": {"hs_timestamp": "2026-03-02T09:00:00Z"}}).id
+    client.crm.associations.v4.basic_api.create_default("notes", note, kind, ids[2])
+    api = getattr(client.crm, kind).basic_api
+    survivor = ids[0]
+    for lost in ids[1:]:
+        survivor = api.merge(public_merge_input={"primaryObjectId": survivor, "objectIdToMerge": lost}).id
+    found = [api.get_by_id(id, properties=["hs_merged_object_ids"], associations=["notes"]) for id in ids]
+    assert {each.id for each in found} == {survivor} and (survivor == ids[0]) == (mode == PRIMARY_ID)
+    assert set(ids) - {survivor} <= set(found[0].properties["hs_merged_object_ids"].split(";"))
+    assert note in {each.id for each in found[0].associations["notes"].results}
+    site.merge_mode = NEW_ID
+
+
+def test_the_client_meets_a_merge_that_takes_place_late(client: Client, site: HubSpotSite) -> None:
+    """It raises; the merge is done all the same, and what it may do meanwhile is wait."""
+    kept, lost = live(site, "tickets")[:2]
+    api = client.crm.tickets.basic_api
+    site.merge_late_s, site.merge_late_status = 30.0, 504
+    statuses = []
+    for _ in range(2):
+        with pytest.raises(TicketsError) as caught:
+            api.merge({"primaryObjectId": kept, "objectIdToMerge": lost})
+        statuses.append(caught.value.status)
+    site.merge_late_s, site.merge_late_status = 0.0, 0
+    assert statuses == [504, 423] and api.get_by_id(lost).id == lost
+    site.clock.advance(31)
+    assert api.get_by_id(lost).id == api.get_by_id(kept).id != lost
 
 
 def test_the_client_deletes_a_contact_for_good(client: Client, site: HubSpotSite) -> None:

@@ -57,6 +57,7 @@ _PROPERTY = re.compile(
 )
 _MADE = re.compile(r"\bINTO (\[\w+\]\.\[[^\]]+\]) FROM ")
 _OFFSET = re.compile(r"TRY_CAST\(((?:(?!TRY_CAST\().)*?) AS datetimeoffset\(6\)\)", re.DOTALL)
+_INDEX = re.compile(r"CREATE INDEX \[(\w+)\] ON \[(\w+)\]\.\[(\w+)\] \((.+)\)$")
 _GONE = re.compile(r"DROP TABLE IF EXISTS \[(\w+)\]\.\[([^\]]+)\]$")
 _OF_PYTHON = {
     "BIGINT": int, "INTEGER": int, "DOUBLE": float, "BOOLEAN": bool, "DATE": dt.date, "TIMESTAMP": dt.datetime,
@@ -76,6 +77,8 @@ CREATE VIEW sys.tables AS SELECT table_name AS name, schema_name AS schema_id, s
     object_id FROM duckdb_tables() WHERE database_name = current_database() AND schema_name <> 'sys';
 CREATE VIEW sys.columns AS SELECT name, schema_name || '.' || table_name AS object_id, type AS system_type_id,
     max_length, "precision", scale, collation_name, is_computed, column_id FROM sys.declared;
+CREATE TABLE sys.made (schema_name VARCHAR, table_name VARCHAR, name VARCHAR);
+CREATE VIEW sys.indexes AS SELECT name, schema_name || '.' || table_name AS object_id FROM sys.made;
 CREATE VIEW sys.types AS SELECT DISTINCT type AS name, type AS user_type_id FROM sys.declared;
 CREATE VIEW sys.extended_properties AS SELECT schema_name || '.' || table_name AS major_id, column_id AS minor_id,
     1 AS class, 'MS_Description' AS name, comment AS value FROM sys.declared WHERE comment IS NOT NULL;
@@ -215,6 +218,7 @@ class Cursor:
         for pattern, action in (
             (_LOCK, self._lock), (_UNLOCK, self._unlock), (_PROPERTY, self._property), (_RENAME, self._rename),
             (_ADD, self._add), (_ALTER, self._alter), (_DROP, self._drop), (_CREATE, self._create),
+            (_INDEX, self._index),
         ):  # fmt: skip
             found = pattern.search(text)
             if found:
@@ -313,8 +317,18 @@ class Cursor:
         temporary = "TEMP " if name.startswith("[#") else ""
         self._ask(f"CREATE {temporary}TABLE {_name(name)} ({', '.join(made)})")
 
+    def _index(self, found: re.Match[str]) -> None:
+        """Note an index; it is none of DuckDB's, which would be in the way of altering the table."""
+        name, schema, table, columns = found.groups()
+        for column in re.findall(r"\[([^\]]+)\]", columns):
+            known = "SELECT 1 FROM sys.columns WHERE object_id = $1 AND name = $2 AND max_length > 0"
+            self._ask(known, [f"{schema}.{table}", column])
+            assert self._rows, f"1919: {column} has no length, and cannot be in an index"
+        self._ask("INSERT INTO sys.made VALUES ($1, $2, $3)", [schema, table, name])
+
     def _forget(self, schema: str, table: str) -> None:
-        self._ask("DELETE FROM sys.declared WHERE schema_name = $1 AND table_name = $2", [schema, table])
+        for kept in ("declared", "made"):
+            self._ask(f"DELETE FROM sys.{kept} WHERE schema_name = $1 AND table_name = $2", [schema, table])
 
     def _declare(self, schema: str, table: str) -> None:
         """Note the columns of a table that was made of a query."""
@@ -358,7 +372,7 @@ class Cursor:
         self._ask(f'ALTER TABLE "{found[1]}"."{found[2]}" ADD COLUMN {column}')
 
     def _alter(self, found: re.Match[str]) -> None:
-        name, _, kind = self._declared(f"[{found[1]}].[{found[2]}]", found[3]).rpartition('" ')
+        name, _, kind = self._declared(f"[{found[1]}].[{found[2]}]", found[3]).partition(" CHECK")[0].rpartition('" ')
         self._ask(f'ALTER TABLE "{found[1]}"."{found[2]}" ALTER COLUMN {name}" SET DATA TYPE {kind}')
 
     def _drop(self, found: re.Match[str]) -> None:
@@ -449,7 +463,7 @@ class StandIn:
             "WHERE schema_name = 'load' AND table_name = ? ORDER BY column_id"
         )
         found = {name: Described.of(*rest) for name, *rest in self.rows(query, [table])}
-        return {name: each.kind if each.is_roomy(is_key=True) else each.spelled for name, each in found.items()}
+        return {name: each.kind if each.is_roomy(is_indexed=True) else each.spelled for name, each in found.items()}
 
     def native(self, kind: Type) -> str:
         """As DuckDB calls it."""

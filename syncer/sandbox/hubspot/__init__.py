@@ -27,6 +27,7 @@ from syncer.sandbox.hubspot.errors import HubSpotError, html, unauthorized
 from syncer.sandbox.hubspot.index import Index
 from syncer.sandbox.hubspot.limits import Limits, Meter
 from syncer.sandbox.hubspot.lookups import Order, Values
+from syncer.sandbox.hubspot.merge_routes import LateMerges
 from syncer.sandbox.hubspot.paths import Found, NoMethod, Router
 from syncer.sandbox.hubspot.store import NEW_ID, PRIMARY_ID, Store, iso
 from syncer.sandbox.messages import Request, Response
@@ -44,6 +45,11 @@ class HubSpotSite:
 
     `tokens` (by secret), `limits` (None: none), `meter`, `index_lag_s`, `merge_mode` (NEW_ID, PRIMARY_ID),
     `search_body_most` (None: no limit), `store.account`. `events`: what `edit` did, in full.
+
+    Of merges: `merge_late_s` (0: at once; else each takes place so much later, by the clock, at the first request from
+    then on), `merge_late_status` (what its client gets: 0 a reset connection, else this status, in HTML), `late` (what
+    is under way; how many were done, or dropped), `merge_lag_s` (so long reads do not show the edges that were moved),
+    `answers_old_ids` (False: by an id that was merged away nothing is found).
     """
 
     def __init__(
@@ -65,6 +71,10 @@ class HubSpotSite:
         self.meter = Meter()
         self.index_lag_s = index_lag_s
         self.search_body_most: int | None = 3_000
+        self.answers_old_ids = True
+        self.merge_late_s = 0.0
+        self.merge_late_status = 0
+        self.late = LateMerges(self.store)
         self.events: list[Any] = []
         self.order, self.values, self.index = Order(self.store), Values(self.store), Index(self.store)
         self._router = Router(routes.all_routes())
@@ -118,16 +128,27 @@ class HubSpotSite:
     def merge_mode(self, mode: str) -> None:
         self.store.merge_mode = mode
 
+    @property
+    def merge_lag_s(self) -> float:
+        """So long after a merge reads do not show the edges that it moved."""
+        return self.store.merge_lag_s
+
+    @merge_lag_s.setter
+    def merge_lag_s(self, seconds: float) -> None:
+        self.store.merge_lag_s = seconds
+
     def edit(self, count: int, seed: int) -> list[str]:
         """Make *count* random edits; return a short description of each."""
         from syncer.sandbox.hubspot import life
 
+        self.late.take_place()
         return life.edit(self, count, seed)
 
     def truth(self, stream: str) -> dict[tuple[Any, ...], Any]:
         """Return every record of *stream* that is there now, by key, in the API's own shape."""
         from syncer.sandbox.hubspot import truth
 
+        self.late.take_place()
         return truth.of(self, stream)
 
     def reset(self) -> None:
@@ -177,6 +198,7 @@ class HubSpotSite:
 
     def answer(self, request: Request) -> Response:
         """Answer *request*: the length of its URL, its route, its token, its limit, then what the route says."""
+        self.late.take_place()
         if len(request.sent) > URL_MOST:
             return html(414, "URI Too Long")
         try:

@@ -69,7 +69,7 @@ class _Ends:
 
     def neighbours(self, id: str, *, after: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:
         """Return one page of what a live record is associated with, and the token of the next page."""
-        found = self.call.store.neighbours(self.start.name, id, self.end.name)
+        found = self.call.store.shown(self.start.name, id, self.end.name)
         last = _last_id(after)
         ids = sorted((other for other in found if int(other) > last), key=int)
         page = ids[: min(limit, self.call.store.edge_page)]
@@ -278,7 +278,7 @@ def configurations_get(call: Call, start: str, end: str) -> Response:
 def _associate_default(ends: _Ends, start_id: str, end_id: str) -> list[dict[str, Any]]:
     store = ends.call.store
     ends.check(start_id, end_id, ())
-    had = store.specs(ends.start.name, start_id, ends.end.name, end_id)
+    had = store.shown(ends.start.name, start_id, ends.end.name).get(end_id, ())
     store.associate(ends.start.name, start_id, ends.end.name, end_id, had)
     shown = []
     for (start, one), (end, other) in (
@@ -293,8 +293,8 @@ def _associate_default(ends: _Ends, start_id: str, end_id: str) -> list[dict[str
 
 
 def _disassociate(ends: _Ends, start_id: str, end_id: str, specs: Iterable[Spec] = ()) -> None:
-    """Take a pair away, where both of its ends are live: those of others are not to be seen."""
-    if end_id in ends.call.store.neighbours(ends.start.name, start_id, ends.end.name):
+    """Take a pair away, where both of its ends are live, and it is to be seen: not one that follows a merge late."""
+    if end_id in ends.call.store.shown(ends.start.name, start_id, ends.end.name):
         ends.call.store.disassociate(ends.start.name, start_id, ends.end.name, end_id, specs)
 
 

@@ -89,9 +89,13 @@ def batch_read(call: Call, ref: str) -> Response:
 
 
 def find(call: Call, kind: Kind, id: str, id_property: str | None) -> PortalRecord | None:
-    """Find a record by its id, also one that was merged away, or by the value of a unique property."""
+    """
+    Find a record by its id, or by the value of a unique property.
+
+    An id that was merged away finds the record behind it, unless the site answers none (`answers_old_ids`).
+    """
     if not id_property:
-        return call.store.find(kind.name, id)
+        return call.store.find(kind.name, id) if call.site.answers_old_ids else call.store.records[kind.name].get(id)
     check_unique(call, kind, id_property)
     return call.site.values.find(kind.name, id_property, id)
 

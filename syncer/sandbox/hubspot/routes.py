@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from syncer.sandbox.hubspot import associations, batches, reads, search, settings_routes, writes
+from syncer.sandbox.hubspot import associations, batches, merge_routes, reads, search, settings_routes, writes
 from syncer.sandbox.hubspot.paths import Route
 
 
@@ -11,6 +11,7 @@ def all_routes() -> list[Route]:
     return [
         *reads.ROUTES,
         *writes.ROUTES,
+        *merge_routes.ROUTES,
         *batches.ROUTES,
         *search.ROUTES,
         *associations.ROUTES,

@@ -159,7 +159,7 @@ def _associated(call: Call, kind: Kind, one: Mapping[str, Any]) -> Test:
     if kind.is_custom or one["operator"] != "EQ":
         raise invalid(f"{one['propertyName']} takes EQ only, and not on custom objects")
     other = ASSOCIATIONS[one["propertyName"]]
-    ids = call.store.neighbours(other, str(one.get("value")), kind.name)
+    ids = call.store.shown(other, str(one.get("value")), kind.name)
     return lambda seen: seen.id in ids
 
 

@@ -123,7 +123,7 @@ def embedded(store: Store, record: PortalRecord, kind: Kind, link: str) -> dict[
 
 def edges(store: Store, start: str, id: str, end: str) -> list[dict[str, str]]:
     """Return a record's edges to one kind, by the other id, one entry for each type."""
-    found = store.neighbours(start, id, end)
+    found = store.shown(start, id, end)
     return [
         {"id": other, "type": type_name(store, start, end, spec)}
         for other in sorted(found, key=int)

@@ -9,12 +9,14 @@ Not here: routes, limits and scopes, the search index (it listens to `on_change`
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from syncer.sandbox.clock import Clock
+from syncer.sandbox.hubspot.merging import Coming, merged_histories, merged_values
 from syncer.sandbox.hubspot.model import (
     BACK,
     HUBSPOT_DEFINED,
@@ -35,6 +37,7 @@ from syncer.sandbox.hubspot.model import (
     Spec,
     Written,
 )
+from syncer.sandbox.hubspot.watching import Watch
 
 NEW_ID, PRIMARY_ID = "new", "primary"  # which id a merge leaves: a third one, or that of the primary record
 LEFT_OUT, AS_ERRORS = "left out", "errors"  # what a batch read does with records that have no associations
@@ -45,6 +48,10 @@ class Refused(ValueError):
     """HubSpot would not do this; the text is the reason."""
 
 
+class TooManyMerges(Refused):
+    """More than 250 records would be behind one."""
+
+
 class Store:
     """One portal. `merge_mode` may change while it runs; nothing here takes a lock."""
 
@@ -53,6 +60,8 @@ class Store:
         self.random = random.Random(seed)
         self.portal_id = portal_id
         self.merge_mode = merge_mode
+        self.merge_lag_s = 0.0  # so long reads do not show the edges that a merge has moved
+        self.unites_labels = False  # of a pair that both merged records had; False: the primary record's labels stay
         self.kinds: dict[str, Kind] = {kind.name: kind for kind in KINDS}
         self.records: dict[str, dict[str, PortalRecord]] = {name: {} for name in self.kinds}
         self.merged: dict[str, dict[str, str]] = {
@@ -73,6 +82,9 @@ class Store:
         self.closed_edges: set[tuple[str, str]] = set()  # kinds that users may not associate; binds 2026-09 and later
         self.no_edges = LEFT_OUT  # a batch read's records without any: left out, or told as errors (207)
         self.on_change: list[Callable[[str, str], None]] = []  # called with kind and id after each change of a record
+        self.watches: list[Watch] = []
+        self._touched: set[tuple[str, str]] = set()  # whose edges the change that is being made concerns
+        self._coming = Coming()
         self.form_required: dict[str, set[str]] = {}  # fields of the Create form; they bind 2026-09 and later only
         self.honours_traces = True  # False: an input's trace id is as if it were not sent, and not told in the answer
         self.blocklist: set[str] = set()  # e-mail addresses that were deleted for good
@@ -188,13 +200,17 @@ class Store:
 
     def archive(self, kind: str, id: str) -> None:
         """Put a record into the recycle bin. Its modified date stays; its edges are hidden until it is restored."""
-        self.records[kind][id].archived_ms = self.now_ms()
-        self._changed(kind, id)
+        with self._moment("archive"):
+            self.records[kind][id].archived_ms = self.now_ms()
+            self._touch_all(kind, id)
+            self._changed(kind, id)
 
     def restore(self, kind: str, id: str) -> None:
         """Take a record out of the recycle bin. Its modified date stays."""
-        self.records[kind][id].archived_ms = None
-        self._changed(kind, id)
+        with self._moment("restore"):
+            self.records[kind][id].archived_ms = None
+            self._touch_all(kind, id)
+            self._changed(kind, id)
 
     def purge(self, kind: str, id: str) -> None:
         """Delete a record for good, with its edges, and every id that was merged into it."""
@@ -203,54 +219,96 @@ class Store:
             self.merged[kind].pop(old, None)
             self.purged[kind].add(old)
         self.purged[kind].add(id)
-        self._drop_edges(kind, id)
-        self._changed(kind, id)
+        with self._moment("purge"):
+            self._drop_edges(kind, id)
+            self._changed(kind, id)
 
     def merge(self, kind: str, primary_id: str, lost_id: str) -> PortalRecord:
         """
         Merge two records; return the one that survives: a third, or the primary one, by `merge_mode`.
 
-        Values are the primary's, blanks are filled from the other. Edges of both move over; where both had a primary
-        company, the second one's is primary no more.
+        Values are the primary's, blanks are filled from the other; histories of both are kept. Edges of both move
+        over, with their labels; where both had a primary company, the second one's is primary no more.
+
+        Raises: Refused: as `check_merge`. KeyError: there is no such record.
         """
+        self.check_merge(kind, primary_id, lost_id)
+        with self._moment("merge"):
+            return self._merge(self.records[kind][primary_id], self.records[kind][lost_id])
+
+    def check_merge(self, kind: str, primary_id: str, lost_id: str) -> None:
+        """Refuse the same id twice, and too many merges behind the two (`TooManyMerges`)."""
         if primary_id == lost_id:
             raise Refused("Cannot merge a record with itself")
-        primary, lost = self.records[kind][primary_id], self.records[kind][lost_id]
-        if len(primary.merged_ids) + len(lost.merged_ids) >= 250:
-            raise Refused("Cannot have more than 250 identities on a profile")
-        now = self.now_ms()
+        if sum(len(self.records[kind][id].merged_ids) for id in (primary_id, lost_id)) >= 250:
+            raise TooManyMerges("Cannot have more than 250 identities on a profile")
+
+    def _merge(self, primary: PortalRecord, lost: PortalRecord) -> PortalRecord:
+        kind, now = primary.kind, self.now_ms()
         own = {"hs_object_id", self.kinds[kind].created, self.kinds[kind].cursor}
-        values = {
-            name: value for name, value in lost.properties.items() if value not in (None, "") and name not in own
-        }
-        values |= {
-            name: value for name, value in primary.properties.items() if value not in (None, "") and name not in own
-        }
-        gone_ids = [*primary.merged_ids, *lost.merged_ids, lost_id]
+        values = merged_values(primary, lost, but=own | {MIRRORS.get(kind, "")})
+        histories = merged_histories(primary, lost, but=own)
+        gone_ids = [*primary.merged_ids, *lost.merged_ids, lost.id]
+        survivor = primary
         if self.merge_mode == NEW_ID:
-            gone_ids.append(primary_id)
+            gone_ids.append(primary.id)
             survivor = PortalRecord(
                 id=self.new_id(), kind=kind, properties={}, created_ms=primary.created_ms, updated_ms=now
             )
             survivor.properties = {"hs_object_id": survivor.id, self.kinds[kind].created: iso(primary.created_ms)}
-            survivor.history = primary.history
             self.records[kind][survivor.id] = survivor
-        else:
-            survivor = primary
+        survivor.history = histories
         survivor.merged_ids = list(dict.fromkeys(gone_ids))
         for old in survivor.merged_ids:
             self.merged[kind][old] = survivor.id
-        self._move_edges(kind, [primary_id, lost_id], survivor.id)
-        for old in {primary_id, lost_id} - {survivor.id}:
+        self._move_edges(kind, primary.id, lost.id, survivor.id)
+        for old in {primary.id, lost.id} - {survivor.id}:
             self.records[kind].pop(old)
             self._changed(kind, old)
         values["hs_merged_object_ids"] = ";".join(survivor.merged_ids)
         self._write(survivor, values, now, "MERGE_OBJECTS")
+        for name, entries in histories.items():
+            value = survivor.properties.get(name)
+            if (entries[-1].value or None) != (value or None):  # the newest entry is the other's, the value is not
+                entries.append(Written(value=value, ms=now, source_type="MERGE_OBJECTS"))
         return survivor
 
     def find(self, kind: str, id: str) -> PortalRecord | None:
         """Find a record by its id, or by one that was merged into it; archived ones too."""
         return self.records[kind].get(self.merged[kind].get(id, id))
+
+    # Watches
+
+    def watch_bare(self, kind: str, other: str) -> Watch:
+        """
+        Watch from now on whether a record of *kind* is left without any record of kind *other*.
+
+        Raises: KeyError: there is no such kind.
+        """
+        for name in (kind, other):
+            if name not in self.kinds:
+                raise KeyError(f"no kind {name!r}; known: {', '.join(self.kinds)}")
+        self.watches.append(Watch(self, kind, other))
+        return self.watches[-1]
+
+    @contextlib.contextmanager
+    def _moment(self, why: str) -> Iterator[None]:
+        """Make one change: the watches look at what stands at its end, at the records whose edges it concerned."""
+        self._touched.clear()
+        yield
+        for watch in self.watches:
+            watch.look(self._touched, why=why)
+
+    def _touch_all(self, kind: str, id: str) -> None:
+        """Let the watches look at a record, and at all that it has an edge with."""
+        if self.watches:
+            others = {
+                (end, other)
+                for start, end in self.edges
+                if start == kind
+                for other in self.edges[start, end].get(id, ())
+            }
+            self._touched |= {(kind, id), *others}
 
     # Edges
 
@@ -261,29 +319,32 @@ class Store:
         A first company becomes the primary one; a new primary one takes the place of the old, and
         moves the modified date of its contact, deal or ticket; nothing else here moves one.
         """
-        wanted = set(specs)
-        default = self.default_spec(start, end)
-        if default is not None:
-            wanted.add(default)
-        primary = PRIMARY.get((start, end))
-        if primary is not None:
-            if not self._has_primary(start, start_id, end, primary):
-                wanted.add((HUBSPOT_DEFINED, primary))
-            if (HUBSPOT_DEFINED, primary) in wanted:
-                self._demote(start, start_id, end, primary, but=end_id)
-        elif (end, start) in PRIMARY:
-            back = PRIMARY[end, start]
-            if not self._has_primary(end, end_id, start, back):
-                wanted.add((HUBSPOT_DEFINED, BACK[back]))
-            if (HUBSPOT_DEFINED, BACK[back]) in wanted:
-                self._demote(end, end_id, start, back, but=start_id)
-        self._set(start, start_id, end, end_id, wanted)
+        with self._moment("associate"):
+            wanted = set(specs)
+            default = self.default_spec(start, end)
+            if default is not None:
+                wanted.add(default)
+            primary = PRIMARY.get((start, end))
+            if primary is not None:
+                if not self._has_primary(start, start_id, end, primary):
+                    wanted.add((HUBSPOT_DEFINED, primary))
+                if (HUBSPOT_DEFINED, primary) in wanted:
+                    self._demote(start, start_id, end, primary, but=end_id)
+            elif (end, start) in PRIMARY:
+                back = PRIMARY[end, start]
+                if not self._has_primary(end, end_id, start, back):
+                    wanted.add((HUBSPOT_DEFINED, BACK[back]))
+                if (HUBSPOT_DEFINED, BACK[back]) in wanted:
+                    self._demote(end, end_id, start, back, but=start_id)
+            self._set(start, start_id, end, end_id, wanted)
+            self._coming.drop((start, start_id), (end, end_id))
 
     def disassociate(self, start: str, start_id: str, end: str, end_id: str, specs: Iterable[Spec] = ()) -> None:
         """Remove a pair, or only some of its labels; without the unlabelled type the pair is gone as well."""
         kept = self.specs(start, start_id, end, end_id) - set(specs) if specs else set()
         default = self.default_spec(start, end)
-        self._set(start, start_id, end, end_id, kept if default is None or default in kept else set())
+        with self._moment("disassociate"):
+            self._set(start, start_id, end, end_id, kept if default is None or default in kept else set())
 
     def specs(self, start: str, start_id: str, end: str, end_id: str) -> set[Spec]:
         """Return the types of one pair."""
@@ -301,6 +362,14 @@ class Store:
             if (there := self.records[end].get(other)) is not None and not there.is_archived
         }
 
+    def shown(self, start: str, start_id: str, end: str) -> dict[str, set[Spec]]:
+        """Return the neighbours that the API tells: those that there are, without what a merge brings only later."""
+        found, now = self.neighbours(start, start_id, end), self.now_ms()
+        if not self._coming.is_any(now_ms=now):
+            return found
+        one = (start, start_id)
+        return {other: each for other, each in found.items() if not self._coming.hides(one, (end, other), now_ms=now)}
+
     def default_spec(self, start: str, end: str) -> Spec | None:
         """Return the unlabelled type between two kinds; None where they cannot be associated."""
         found = next((each for each in self.labels.get((start, end), ()) if each.label is None), None)
@@ -309,6 +378,7 @@ class Store:
     def _set(self, start: str, start_id: str, end: str, end_id: str, specs: set[Spec]) -> None:
         there = self.edges.setdefault((start, end), {}).setdefault(start_id, {})
         back = self.edges.setdefault((end, start), {}).setdefault(end_id, {})
+        self._touched |= {(start, start_id), (end, end_id)}
         if not specs:
             there.pop(end_id, None)
             back.pop(start_id, None)
@@ -347,20 +417,33 @@ class Store:
             if other != but and (HUBSPOT_DEFINED, primary) in specs:
                 self._set(start, start_id, end, other, specs - {(HUBSPOT_DEFINED, primary)})
 
-    def _move_edges(self, kind: str, olds: Sequence[str], survivor: str) -> None:
+    def _move_edges(self, kind: str, primary_id: str, lost_id: str, survivor: str) -> None:
+        """
+        Put the edges of both records on the survivor; reads show those that are new to it after `merge_lag_s`.
+
+        Of a pair that both had the primary record's labels stay, unless `unites_labels`; of two primary companies
+        the primary record's is the one.
+        """
+        olds = [old for old in (primary_id, lost_id) if old != survivor]
+        from_ms = self.now_ms() + int(self.merge_lag_s * 1000)
+        self._touched.add((kind, survivor))
         for start, end in [pair for pair in self.edges if pair[0] == kind]:
             for old in olds:
-                if old == survivor:
-                    continue
                 for other, specs in list(self.edges[start, end].get(old, {}).items()):
+                    had = self.specs(start, survivor, end, other)
+                    is_between_them = end == kind and other in (primary_id, lost_id)
+                    if not is_between_them and (self.unites_labels or not had):
+                        self._set(start, survivor, end, other, had | self._second(start, survivor, end, specs))
+                        if self.merge_lag_s and not had:
+                            self._coming.add((start, survivor), (end, other), from_ms=from_ms)
                     self._set(start, old, end, other, set())
-                    target = survivor if other in olds and end == kind else other
-                    if end == kind and target == survivor:
-                        continue
-                    if (primary := PRIMARY.get((start, end))) and self._has_primary(start, survivor, end, primary):
-                        specs = specs - {(HUBSPOT_DEFINED, primary)}
-                    if specs:
-                        self._set(start, survivor, end, target, specs | self.specs(start, survivor, end, target))
+
+    def _second(self, start: str, survivor: str, end: str, specs: set[Spec]) -> set[Spec]:
+        """Return *specs* without the primary type where the survivor has a primary company already."""
+        primary = PRIMARY.get((start, end))
+        if primary is not None and self._has_primary(start, survivor, end, primary):
+            return specs - {(HUBSPOT_DEFINED, primary)}
+        return specs
 
     def _drop_edges(self, kind: str, id: str) -> None:
         for start, end in [pair for pair in self.edges if pair[0] == kind]:

@@ -1,7 +1,7 @@
 """
-The routes that write one record: create, update, delete, merge, gdpr-delete; and what the batches share with them.
+The routes that write one record: create, update, delete, gdpr-delete; and what the batches share with them.
 
-Source: HubSpot's guides "Using object APIs" and "Merge records", and its page "Error handling".
+Not here: merges (`merge_routes`). Source: HubSpot's guide "Using object APIs", and its page "Error handling".
 """
 
 from __future__ import annotations
@@ -16,12 +16,10 @@ from syncer.sandbox.hubspot.model import Kind, PortalRecord, Spec
 from syncer.sandbox.hubspot.paths import DATED, Route, both, objects, route
 from syncer.sandbox.hubspot.reads import check_unique, find
 from syncer.sandbox.hubspot.shapes import always, plain, values
-from syncer.sandbox.hubspot.store import Refused
 from syncer.sandbox.hubspot.validation import Checked, check
 from syncer.sandbox.messages import Response, json_response
 
 SOURCE = "INTEGRATION"
-IDENTITIES = "Cannot have more than 250 identities on a profile"
 Edge = tuple[str, str, list[Spec]]  # kind at the other end, id, types
 
 
@@ -56,27 +54,6 @@ def one_delete(call: Call, ref: str, id: str) -> Response:
     kind = call.kind(ref, WRITE)
     archive(call, kind, id)
     return Response(status=204)
-
-
-def merge_post(call: Call, ref: str) -> Response:
-    """Merge two records into a third one, or into the primary one: the answer's id tells which."""
-    kind = call.kind(ref, WRITE)
-    primary, lost = text_of(call.body, "primaryObjectId"), text_of(call.body, "objectIdToMerge")
-    if not kind.can_merge:
-        raise invalid(f"Objects of type {kind.singular.upper()} cannot be merged")
-    for id in (primary, lost):
-        if id in call.store.merged[kind.name]:
-            raise invalid(f"Object {id} has a forward reference to {call.store.merged[kind.name][id]}", ids=[id])
-        record = call.store.records[kind.name].get(id)
-        if record is None or record.is_archived:
-            raise not_found(f"Object {id} not found", ids=[id])
-    try:
-        survivor = call.store.merge(kind.name, primary, lost)
-    except Refused as error:
-        if str(error) == IDENTITIES:
-            raise HubSpotError(status=414, message=str(error)) from error
-        raise invalid(str(error)) from error
-    return json_response(written(call, survivor, survivor.properties))
 
 
 def gdpr_post(call: Call) -> Response:
@@ -196,7 +173,6 @@ ROUTES: list[Route] = [
     *route("POST", objects(), create_post),
     *route("PATCH", objects("/{}"), update_patch),
     *route("DELETE", objects("/{}"), one_delete),
-    *route("POST", objects("/merge"), merge_post),
     *route(
         "POST", both("/crm/v3/objects/contacts/gdpr-delete", f"/crm/objects/{DATED}/contacts/gdpr-delete"), gdpr_post
     ),

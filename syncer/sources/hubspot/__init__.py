@@ -11,6 +11,7 @@ HubSpot: objects of all kinds, the edges between them, owners, pipelines and pro
     definitions.py, personal.py, listed.py      properties as columns; what is listed in full
     portal.py, shape.py, normal.py, rules.py, choices.py        what a portal takes: asked once, then judged here
     writing.py, edgewriting.py, refusals.py     records and edges written, and why one was refused
+    walking.py      records of a kind for operations: listed, by a value, what survived merges
     defining.py     properties made
 
 Source: HubSpot's API reference and guides, developers.hubspot.com.
@@ -18,6 +19,7 @@ Source: HubSpot's API reference and guides, developers.hubspot.com.
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -31,7 +33,7 @@ from syncer.mapping import Field
 from syncer.plan import ASSOCIATE, DISASSOCIATE, MERGE, OF_EDGES, Change
 from syncer.settings import Account
 from syncer.sources import Identity, Key, Needs, Page, Place, Record, Source
-from syncer.sources.hubspot import choices, definitions, edgewriting, listed, writing
+from syncer.sources.hubspot import choices, definitions, edgewriting, listed, walking, writing
 from syncer.sources.hubspot.associations import Associations
 from syncer.sources.hubspot.batches import Wanted
 from syncer.sources.hubspot.calls import Calls, place_of
@@ -215,6 +217,25 @@ class HubSpot:
         """Read records with when each property last changed."""
         return writing.moved(self._calls, self._kind(kind), ids, properties)
 
+    def walked(self, kind: str, properties: Sequence[str]) -> Iterator[list[Found]]:
+        """Yield all live records of a kind, by id, a page at a time."""
+        return walking.listed(self._calls, self._kind(kind), properties)
+
+    def matching(
+        self, kind: str, property: str, wanted: Sequence[str], properties: Sequence[str]
+    ) -> Iterator[list[Found]]:
+        """Yield the live records with certain values of a property, a page at a time."""
+        return walking.matching(self._calls, self._kind(kind), property, wanted, properties)
+
+    def survivors(self, kind: str, ids: Sequence[str], *, since: dt.datetime) -> dict[str, str]:
+        """Return the records that ids were merged into since a moment, by old id."""
+        return walking.survivors(self._calls, self._kind(kind), ids, since_ms=int(since.timestamp() * 1000))
+
+    def linked_kinds(self, kind: str) -> list[str]:
+        """Name the kinds that records of a kind can be associated with."""
+        own = self._kind(kind)
+        return [each.name for each in self._kinds.values() if self._portal.edge_types(own, each)]
+
     def edge_types(self, kind: str, to: str) -> list[EdgeType]:
         """Return the types of association from one kind to another."""
         return self._portal.edge_types(self._kind(kind), self._kind(to))
@@ -242,6 +263,7 @@ class HubSpot:
         return Definitions(
             official=self._official,
             kinds=self._kinds,
+            declared=DECLARED,
             identity=self.check,
             count=lambda: self.requests,
             allow=lambda: self.is_production,

@@ -35,6 +35,15 @@ REQUIRED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "tasks": (("hs_timestamp",), ()),
     "communications": (("hs_timestamp", "hs_communication_channel_type"), ()),
 }
+TITLES: Mapping[str, str] = {  # the property that people call a record by; of other kinds it is name
+    "contacts": "email",
+    "deals": "dealname",
+    "tickets": "subject",
+    "calls": "hs_call_title",
+    "emails": "hs_email_subject",
+    "meetings": "hs_meeting_title",
+    "tasks": "hs_task_subject",
+}
 OWNER = "OWNER"
 SLIP = 0.8  # how near a column's name is to that of the property that was meant: a slip of the keys, not another word
 _BY_TYPE: Mapping[str, tuple[Of, Callable[[str], str]]] = {
@@ -73,6 +82,7 @@ class HubSpotShape:
         self._columns: dict[str, str] = {}
         made: dict[str, Property] = {}
         self.properties: Mapping[str, Property] = made
+        self.title = TITLES.get(described.kind, "name")
         self._stage, self._pipeline = _stage_names(described)
         for definition in described.definitions:
             made[definition.name] = self._property(definition)
@@ -136,6 +146,8 @@ class HubSpotShape:
         return Property(
             name=name,
             label=definition.label,
+            type=definition.type,
+            is_list=definition.type == "enumeration" and definition.field_type == SEVERAL,
             why_not=_why_not(definition),
             is_unique=definition.has_unique_value or (self.kind == "contacts" and name == "email"),
             is_personal=definition.is_sensitive or is_personal(self.kind, name),

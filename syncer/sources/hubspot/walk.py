@@ -122,8 +122,13 @@ def changed(calls: Calls, kind: Kind, *, floor: int, last: str | None) -> Iterat
         yield page
 
 
-def searched(calls: Calls, kind: Kind, *, only: Filter, last: str | None = None) -> Iterator[Sequence[Record]]:
-    """Yield pages of the records that meet a filter, by id, behind the id *last*."""
+def searched(
+    calls: Calls, kind: Kind, *, only: Filter, last: str | None = None, properties: Sequence[str] = ()
+) -> Iterator[Sequence[Record]]:
+    """
+    Yield pages of the records that meet a filter, by id, behind the id *last*: cursor and merged ids of each, and a
+    few *properties*.
+    """
     while True:
         filters = [only]
         if last is not None:
@@ -131,7 +136,7 @@ def searched(calls: Calls, kind: Kind, *, only: Filter, last: str | None = None)
         body = {
             "filterGroups": [{"filters": filters}],
             "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
-            "properties": [kind.cursor, MERGED_IDS],
+            "properties": [*dict.fromkeys([kind.cursor, MERGED_IDS, *properties])],
             "limit": SEARCH_PAGE,
         }
         answer = calls.search(calls.paths.objects(kind.path, "search"), body)

@@ -13,11 +13,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import attrs
+
 from syncer import values
 from syncer.errors import NotAllowed, NotFound, RequestError, SyncerError, Unavailable
 from syncer.plan import ARCHIVE, CREATE, UPDATE, Change
 from syncer.sources import Record
-from syncer.sources.hubspot.batches import BATCH, BATCH_WITH_HISTORY, NOT_FOUND, Wanted, merged_ids, one, read
+from syncer.sources.hubspot import walking
+from syncer.sources.hubspot.batches import BATCH, BATCH_WITH_HISTORY, NOT_FOUND, Wanted, one, read
 from syncer.sources.hubspot.calls import Calls, a_list, an_object
 from syncer.sources.hubspot.kinds import MERGED_IDS, Kind
 from syncer.sources.hubspot.refusals import parsed, refusal
@@ -328,14 +331,8 @@ def _input(change: Change) -> dict[str, Any]:
 
 
 def _found(record: Record, *, is_archived: bool = False, moved_at: Mapping[str, str] | None = None) -> Found:
-    properties = record.get("properties")
-    return Found(
-        id=str(record.get("id")),
-        properties=properties if isinstance(properties, dict) else {},
-        is_archived=is_archived or record.get("archived") is True,
-        moved_at=moved_at or {},
-        merged=merged_ids(record),
-    )
+    as_told = walking.found(record)
+    return attrs.evolve(as_told, is_archived=is_archived or as_told.is_archived, moved_at=moved_at or {})
 
 
 def _texts(found: object) -> list[str]:

@@ -1,0 +1,283 @@
+"""
+`hubspot.fix_company_associations`: tickets whose company is a stand-in get the company that their number names.
+
+A shared mailbox makes one company the owner of everyone's tickets. That company is found by its domain and city; each
+of its tickets says in a property of its own whose it is, and the company with that number becomes the primary one. The
+stand-in goes when that reads back, and not before: at no moment is a ticket without a company. A ticket whose number
+names no company, or several, is left as it is, and told once as new.
+
+Not here: what becomes of one ticket (`standins.py`), sending and reading back (`apply.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+import attrs
+
+from syncer import declared, plan, sql, standins
+from syncer.declared import flag, text
+from syncer.errors import UsageError
+from syncer.journal import PUSHED, REJECTS
+from syncer.operations import Context, Looked
+from syncer.plans import PlanRow, Problem
+from syncer.standins import COMPANIES, TICKETS, Company, Ticket
+from syncer.target import EdgeType, Found, Shape
+
+NAME = "hubspot.fix_company_associations"
+SUMMARY = "give tickets whose company is a stand-in the company that their number names"
+KIND = TICKETS
+READS = ("tickets", "companies", "associations")
+SETTINGS = {
+    "stand_in_domain": text(meaning="the domain of the company that stands in, such as example.com"),
+    "stand_in_city": text(meaning="the city of the company that stands in"),
+    "ticket_property": text("nerds_customer_id", meaning="a property of tickets, such as nerds_customer_id"),
+    "company_property": text("client_id", meaning="a property of companies, such as client_id"),
+    "customer_email": text(meaning="an e-mail address: only tickets that have it"),
+    "email_property": text("nerds_customer_email", meaning="a property of tickets, such as nerds_customer_email"),
+    "strip_leading_zeros": flag(),
+}
+DOMAIN, CITY = "domain", "city"
+AT_ONCE = 1_000  # tickets that are read at once
+WIDEST = 10  # characters of a number with zeros in front of it that is looked for
+LONGEST = 100  # characters of what names a company: what is longer is a text
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+
+
+def looked(context: Context) -> Iterator[Looked]:
+    """Yield what becomes of each ticket of the stand-in. Raises UsageError: there is none, or a name is wrong."""
+    yield from _Fixing.of(context).looked()
+
+
+@attrs.define(kw_only=True)
+class _Fixing:
+    """Reads the tickets of the stand-in, some at a time, and plans each."""
+
+    context: Context
+    tickets: Shape
+    companies: Shape
+    primary: EdgeType
+    stand_in: Company
+    told: dict[
+        str, tuple[str, str | None]
+    ]  # tickets that an earlier run left, with reason and value, till they are met
+    again: int = 0  # tickets that are left just as an earlier run told
+    blank: int = 0
+
+    @classmethod
+    def of(cls, context: Context) -> _Fixing:
+        """Check the settings, and find the stand-in. Raises UsageError."""
+        tickets, companies = context.api.shape(TICKETS), context.api.shape(COMPANIES)
+        _check(context, tickets, companies)
+        primary = next((each for each in context.api.edge_types(TICKETS, COMPANIES) if each.is_primary), None)
+        if primary is None:
+            raise UsageError("Tickets have no primary company in this portal: there is nothing to put right.")
+        return cls(
+            context=context,
+            tickets=tickets,
+            companies=companies,
+            primary=primary,
+            stand_in=_found(context, companies),
+            told=_told(context),
+        )
+
+    def looked(self) -> Iterator[Looked]:
+        """Yield each ticket that names a company, with its changes, or why it is left."""
+        linked = self.context.api.edges(COMPANIES, [self.stand_in.id], TICKETS).get(self.stand_in.id, ())
+        ids = sorted((each.id for each in linked), key=lambda id: (len(id), id))
+        del linked
+        count = 0
+        for at in range(0, len(ids), AT_ONCE):
+            part = ids[at : at + AT_ONCE]
+            rows = list(self._planned(part))
+            yield from rows
+            count += len(rows)
+            self.context.passed(len(part) - len(rows))
+            self.context.moved(at + len(part), len(ids))
+        for id in sorted(self.told):  # what an earlier run told is so no more: a row that says nothing takes it back
+            yield Looked(PlanRow(key=id, id=id))
+        self._note(len(ids), has_rows=bool(count))
+
+    # Reading.
+
+    def _read(self, ids: Sequence[str]) -> list[Ticket]:
+        """Return those tickets that are to be looked at: live, with the right address, and with a number."""
+        ours, by = str(self.context.values["ticket_property"]), _title(self.tickets)
+        names = [ours, *([by] if by else []), *([self._address_by] if self._address else [])]
+        found = self.context.api.find(TICKETS, ids, by=None, properties=names)
+        due = {id: found[id] for id in ids if id in found and self._is_due(found[id], id)}
+        linked = self.context.api.edges(TICKETS, list(due), COMPANIES) if due else {}
+        return [
+            Ticket(
+                id=id,
+                title=each.properties.get(by) or "",
+                wanted=self._named(each.properties.get(ours)),
+                linked=linked.get(id, ()),
+            )
+            for id, each in due.items()
+        ]
+
+    def _is_due(self, found: Found, id: str) -> bool:
+        address = (found.properties.get(self._address_by) or "").strip().casefold()
+        if found.is_archived or found.id != id or (self._address and address != self._address):
+            return False
+        has_name = bool(self._named(found.properties.get(str(self.context.values["ticket_property"]))))
+        self.blank += not has_name
+        return has_name
+
+    def _look_up(self, wanted: Iterable[str]) -> dict[str, list[Company]]:
+        """Return the companies that names lead to, some hundred names in one request."""
+        strips = self._strips_zeros
+        names = {each for each in wanted if self._may_be(each)}
+        asked = sorted(
+            {each for name in names for each in standins.spellings(name, strips_zeros=strips, widest=WIDEST)}
+        )
+        found: dict[str, dict[str, Company]] = {}
+        for each in self._with(asked) if asked else ():
+            name = self._named(each.properties.get(self._by))
+            if name in names and not each.is_archived:
+                found.setdefault(name, {})[each.id] = _company(each, self.companies)
+        return {name: list(companies.values()) for name, companies in found.items()}
+
+    def _with(self, asked: Sequence[str]) -> Iterator[Found]:
+        """Yield the companies with certain values; of a unique property without the index, which lags."""
+        title = _title(self.companies)
+        names = [self._by, *([title] if title else [])]
+        if self.companies.properties[self._by].is_unique:
+            yield from self.context.api.find(COMPANIES, asked, by=self._by, properties=names).values()
+            return
+        for page in self.context.api.matching(COMPANIES, self._by, asked, names):
+            yield from page
+
+    def _may_be(self, name: str) -> bool:
+        """Tell whether a company can have this value: the API refuses a whole search for one that is no number."""
+        is_number = self.companies.properties[self._by].type == "number"
+        return len(name) <= LONGEST and (not is_number or _NUMBER.fullmatch(name) is not None)
+
+    # Planning.
+
+    def _planned(self, ids: Sequence[str]) -> Iterator[Looked]:
+        tickets = self._read(ids)
+        found = self._look_up({each.wanted for each in tickets})
+        for ticket in tickets:
+            decided = standins.decide(ticket, self.stand_in, found.get(ticket.wanted, ()), self.primary)
+            row = self._left(ticket, decided.why) if decided.why else PlanRow(key=ticket.id, id=ticket.id)
+            if row is not None and (decided.changes or decided.why):
+                self.told.pop(ticket.id, None)
+                yield Looked(row, decided.changes)
+
+    def _left(self, ticket: Ticket, why: str) -> PlanRow | None:
+        """Return the row of a ticket that is left; None: an earlier run told it, and it stands where that wrote it."""
+        ours = str(self.context.values["ticket_property"])
+        is_personal = self.tickets.properties[ours].is_personal
+        shown = "the value that it names" if is_personal else f"'{ticket.wanted[:LONGEST]}'"
+        reason = f"Left with the stand-in: {why} with {self._by} {shown}."
+        problem = Problem(kind=plan.REJECTED, field=ours, reason=reason, ours=ticket.wanted)
+        if self.told.get(ticket.id) == (reason, None if is_personal else ticket.wanted):
+            del self.told[ticket.id]
+            self.again += 1
+            return None
+        return PlanRow(key=ticket.id, id=ticket.id, outcome=plan.REJECTED, problems=[problem])
+
+    def _note(self, count: int, *, has_rows: bool) -> None:
+        note = self.context.note
+        if has_rows:
+            name = f" ({self.stand_in.name})" if self.stand_in.name else ""
+            note(f"the stand-in is company {self.stand_in.id}{name}, of {_tickets(count)}")
+        if self.again:
+            is_left = "is left" if self.again == 1 else "are left"
+            note(f"{_tickets(self.again)} {is_left} as an earlier run told: `syncer status` has what stands")
+        if self.blank:
+            has = "has" if self.blank == 1 else "have"
+            note(f"{_tickets(self.blank)} of the stand-in {has} no {self.context.values['ticket_property']}")
+
+    # Settings.
+
+    @property
+    def _by(self) -> str:
+        return str(self.context.values["company_property"])
+
+    @property
+    def _address_by(self) -> str:
+        return str(self.context.values["email_property"])
+
+    @property
+    def _address(self) -> str:
+        return str(self.context.values["customer_email"]).strip().casefold()
+
+    @property
+    def _strips_zeros(self) -> bool:
+        return bool(self.context.values["strip_leading_zeros"])
+
+    def _named(self, value: str | None) -> str:
+        return standins.named(value, strips_zeros=self._strips_zeros)
+
+
+def _check(context: Context, tickets: Shape, companies: Shape) -> None:
+    """Raise UsageError where a setting is missing, or names a property that is not there."""
+    values = context.values
+    if not str(values["stand_in_domain"]).strip():
+        raise UsageError(
+            f'stand_in_domain in ["{NAME}"] is not set: which company stands in is not known.',
+            hint="Set it to the domain of that company, and stand_in_city to its city.",
+        )
+    asked = [("ticket_property", tickets), ("company_property", companies)]
+    if values["customer_email"]:
+        asked.append(("email_property", tickets))
+    for key, shape in asked:
+        name = str(values[key])
+        if name not in shape.properties:
+            raise declared.refuse(NAME, key, name, noun=f"property of {shape.kind}", known=sorted(shape.properties))
+
+
+def _found(context: Context, companies: Shape) -> Company:
+    """Find the company that stands in. Raises UsageError: there is none, or there are several."""
+    domain, city = (str(context.values[key]).strip() for key in ("stand_in_domain", "stand_in_city"))
+    title = _title(companies)
+    found = {
+        each.id: each
+        for page in context.api.matching(COMPANIES, DOMAIN, [domain], [CITY, *([title] if title else [])])
+        for each in page
+        if not city or (each.properties.get(CITY) or "").strip().casefold() == city.casefold()
+    }
+    what = f"domain {domain}{f' and city {city}' if city else ''}"
+    if not found:
+        raise UsageError(
+            f"No company has {what}: nothing stands in, and no ticket was looked at.",
+            hint=f'["{NAME}"] in syncer.toml says which one it is; one that was made a minute ago is not found yet.',
+        )
+    if len(found) > 1:
+        ids = sorted(found, key=lambda id: (len(id), id))
+        raise UsageError(
+            f"{len(ids):,} companies have {what}: {', '.join(ids[: standins.NAMED])}. Which stands in is not known.",
+            hint=f'["{NAME}"] in syncer.toml has to name one only; or merge them in HubSpot.',
+        )
+    [one] = found.values()
+    return _company(one, companies)
+
+
+def _told(context: Context) -> dict[str, tuple[str, str | None]]:
+    """Return the tickets that earlier runs left, with reason and value, by id."""
+    query = (
+        f"SELECT key, reason, {sql.quoted('value')} FROM {sql.table_name(REJECTS)} WHERE mapping = ? "
+        f"AND environment = ? AND scope = '{PUSHED}'"
+    )
+    with context.warehouse.transaction() as t:
+        found = t.rows(sql.statement(query), [NAME, context.environment])
+    context.warehouse.rest(waiting=True)
+    return {str(key): (str(reason), value) for key, reason, value in found}
+
+
+def _tickets(count: int) -> str:
+    return f"{count:,} {'ticket' if count == 1 else 'tickets'}"
+
+
+def _title(shape: Shape) -> str:
+    """Return the property that people call a record by; empty where it is for nobody to see, or there is none."""
+    known = shape.properties.get(shape.title)
+    return "" if known is None or known.is_personal else shape.title
+
+
+def _company(found: Found, shape: Shape) -> Company:
+    return Company(id=found.id, name=(found.properties.get(_title(shape)) or "").strip())

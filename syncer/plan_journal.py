@@ -1,0 +1,138 @@
+"""
+The changes of a plan as its journal: which are open, what was intended, what became of it.
+
+An intent is the state `sending`, written before anything is sent. Not here: plans and changes as they are stored and
+read back (`plans.py`), carrying them out (`apply.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+
+from syncer import sql
+from syncer.plan import SENDING, Change
+from syncer.plans import CHANGES, READ_AT_ONCE, changes_where
+from syncer.values import BIGINT, TEXT
+from syncer.warehouses import Transaction
+
+
+def next_open(t: Transaction, plan: str, *, wave: int, action: str, after: int, limit: int) -> list[Change]:
+    """Return changes of one wave and action that nobody has begun, in the order of their numbers."""
+    where = "wave = ? AND action = ? AND number > ? AND state IN ('planned', 'pending')"
+    return changes_where(t, where, "number", [plan, wave, action, after], limit)
+
+
+def by_number(t: Transaction, plan: str, numbers: Iterable[int]) -> list[Change]:
+    """Return the changes of a plan with some numbers, some thousand at the most."""
+    wanted = sorted(set(numbers))
+    if not wanted:
+        return []
+    return changes_where(t, f"number IN ({', '.join('?' for _ in wanted)})", "number", [plan, *wanted], len(wanted))
+
+
+def creates_of(t: Transaction, plan: str, keys: Iterable[str]) -> dict[str, int]:
+    """Return the numbers of the creates of a plan, by key, of some thousand keys at the most."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return {}
+    query = (
+        f"SELECT key, number FROM {sql.table_name(CHANGES)} WHERE plan = ? AND action = 'create' "
+        f"AND key IN ({', '.join('?' for _ in wanted)})"
+    )
+    return {key: int(number) for key, number in t.rows(sql.statement(query), [plan, *wanted])}
+
+
+def steps(t: Transaction, plan: str) -> list[tuple[int, str]]:
+    """Return the waves of a plan, and the actions of each, with open changes."""
+    query = (
+        f"SELECT DISTINCT wave, action FROM {sql.table_name(CHANGES)} WHERE plan = ? "
+        "AND state IN ('planned', 'pending') ORDER BY wave, action"
+    )
+    return [(int(wave), action) for wave, action in t.rows(sql.statement(query), [plan])]
+
+
+def left_in_flight(t: Transaction, *, kind: str, environment: str) -> list[tuple[str, str]]:
+    """Return the plans and runs with changes to a kind whose intent was written and whose outcome is not known."""
+    query = (
+        f"SELECT DISTINCT plan, run FROM {sql.table_name(CHANGES)} WHERE kind = ? AND environment = ? "
+        f"AND state = '{SENDING}' ORDER BY plan, run"
+    )
+    return [(row[0], row[1]) for row in t.rows(sql.statement(query), [kind, environment])]
+
+
+def in_flight(t: Transaction, plan: str) -> list[Change]:
+    """Return the changes of a plan whose intent was written and whose outcome is not known."""
+    return changes_where(t, f"state = '{SENDING}'", "number", [plan], READ_AT_ONCE)
+
+
+def leave(t: Transaction, plan: str, *, states: Sequence[str], as_state: str, but: Iterable[int] = ()) -> None:
+    """Give the changes of a plan that are in one of *states* another one, all *but* those with these numbers."""
+    import pyarrow as pa
+
+    kept = sorted(set(but))
+    t.stage("numbers_now", pa.table({"number": pa.array(kept, pa.int64())}), {"number": BIGINT})
+    marks = ", ".join("?" for _ in states)
+    t.run(
+        sql.statement(
+            f"UPDATE {sql.table_name(CHANGES)} AS t SET state = ? WHERE t.plan = ? AND t.state IN ({marks}) "
+            "AND NOT EXISTS (SELECT 1 FROM numbers_now AS s WHERE s.number = t.number)"
+        ),
+        [as_state, plan, *states],
+    )
+
+
+def set_states(t: Transaction, plan: str, changed: Sequence[Change], *, run: str, now: dt.datetime) -> None:
+    """Write the state, reason and id that changes have now: an intent, or an outcome."""
+    import pyarrow as pa
+
+    if not changed:
+        return
+    bounds = [min(change.number for change in changed), max(change.number for change in changed)]
+    staged = pa.table(
+        {
+            "number": pa.array([change.number for change in changed], pa.int64()),
+            "state": pa.array([change.state for change in changed], pa.string()),
+            "reason": pa.array([change.reason for change in changed], pa.string()),
+            "result": pa.array([change.id for change in changed], pa.string()),
+            "sent_into": pa.array([change.into for change in changed], pa.string()),
+        }
+    )
+    types = {"number": BIGINT, "state": TEXT, "reason": TEXT, "result": TEXT, "sent_into": TEXT}
+    t.stage("states_now", staged, types)
+    moment = "sent_at" if all(change.state == SENDING for change in changed) else "ended_at"
+    t.run(
+        sql.statement(
+            f"UPDATE {sql.table_name(CHANGES)} AS t SET state = s.state, reason = s.reason, "
+            "result = s.result, sent_into = s.sent_into, run = ?, "
+            f"{moment} = ? FROM states_now AS s WHERE t.plan = ? AND t.number >= ? AND t.number <= ? "
+            "AND t.number = s.number"
+        ),
+        [run, now, plan, *bounds],  # by which only their part of the plan is looked through
+    )
+
+
+def ids_made(t: Transaction, plan: str, numbers: Iterable[int]) -> dict[int, tuple[str, str | None]]:
+    """Return the state and the record's id of changes, by number."""
+    wanted = sorted(set(numbers))
+    if not wanted:
+        return {}
+    marks = ", ".join("?" for _ in wanted)
+    made = "COALESCE(result, id)"
+    query = f"SELECT number, state, {made} FROM {sql.table_name(CHANGES)} WHERE plan = ? AND number IN ({marks})"
+    return {int(number): (state, id) for number, state, id in t.rows(sql.statement(query), [plan, *wanted])}
+
+
+def counts(t: Transaction, plan: str) -> dict[tuple[str, str], int]:
+    """Return how many changes there are of each action and state."""
+    query = f"SELECT action, state, COUNT(*) FROM {sql.table_name(CHANGES)} WHERE plan = ? GROUP BY action, state"
+    return {(action, state): int(count) for action, state, count in t.rows(sql.statement(query), [plan])}
+
+
+def is_left(t: Transaction, plan: str) -> bool:
+    """Tell whether a plan has changes that nobody has begun."""
+    query = (
+        f"SELECT COUNT(*) FROM {sql.table_name(CHANGES)} WHERE plan = ? "
+        "AND state IN ('planned', 'pending', 'left_out', 'sending')"
+    )
+    return int(t.rows(sql.statement(query), [plan])[0][0]) > 0
