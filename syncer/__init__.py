@@ -18,10 +18,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from syncer.api import PullFailed, forget, pull
+    from syncer.api import PullFailed, clean, forget, pull
     from syncer.errors import SyncerError, UsageError
     from syncer.handles import Plan
-    from syncer.inbound import Progress
     from syncer.journal import Pulled
     from syncer.mapping import EntityMapping, Field, Inbound, Outbound
     from syncer.outward import PushFailed, push, revert, run, verify
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "pull": "api",
     "forget": "api",
+    "clean": "api",
     "push": "outward",
     "run": "outward",
     "verify": "outward",
@@ -43,7 +43,6 @@ _HOMES = {
     "Outbound": "mapping",
     "SyncerError": "errors",
     "UsageError": "errors",
-    "Progress": "inbound",
     "Pulled": "journal",
     "EntityMapping": "mapping",
     "Field": "mapping",
@@ -57,7 +56,6 @@ __all__ = [
     "Inbound",
     "Outbound",
     "Plan",
-    "Progress",
     "PullFailed",
     "Pulled",
     "PushFailed",
@@ -66,6 +64,7 @@ __all__ = [
     "SyncerError",
     "Type",
     "UsageError",
+    "clean",
     "forget",
     "pull",
     "push",

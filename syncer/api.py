@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import overload
 
-from syncer import engine, forgetting, warehouses
+from syncer import cleaning, engine, forgetting, warehouses
 from syncer import settings as settings_module
+from syncer.cleaning import Cleaned, OnCleaning
 from syncer.clock import SystemClock
 from syncer.engine import CENSUS, FULL, INCREMENTAL, Request
 from syncer.errors import SyncerError, UsageError
@@ -156,3 +157,27 @@ def forget(
         )
     finally:
         warehouse.close()
+
+
+def clean(
+    *,
+    dry_run: bool = False,
+    rewrite: bool = False,
+    mapping: str | None = None,
+    environment: str | None = None,
+    settings: Settings | None = None,
+    on_progress: OnCleaning | None = None,
+) -> Cleaned:
+    """
+    Delete what the warehouse need not keep any more of what was written there; tell what goes, what stays, and why.
+
+    dry_run: tell what would go, and change nothing. rewrite: then write the warehouse anew, so that no byte of what
+    was deleted is left. mapping: also all that is kept of this one, which nobody configures any more.
+    environment, settings: as for `pull`.
+
+    Raises: UsageError: both *dry_run* and *rewrite*; the mapping is configured, or may still be put back.
+    WarehouseError: the warehouse refused.
+    """
+    check_given("", environment, settings)
+    found = settings or settings_module.load(environment=environment)
+    return cleaning.clean(settings=found, dry_run=dry_run, rewrite=rewrite, mapping=mapping, on_progress=on_progress)

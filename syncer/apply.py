@@ -13,6 +13,7 @@ means (`settling.py`), which plan (`pushing.py`).
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -83,6 +84,7 @@ class Applying:
     on_progress: OnProgress | None = None
     settled_ones: int = 0
     _stopped: SyncerError | None = None
+    _sent_at: dt.datetime | None = None  # when a killed run sent the last of what is settled now
 
     def carry_out(self) -> None:
         """
@@ -99,10 +101,12 @@ class Applying:
         while True:
             with self.warehouse.transaction() as t:
                 changes = plan_journal.in_flight(t, self.header.plan)
+                self._sent_at = plan_journal.last_sent(t, self.header.plan)
             self.warehouse.rest(waiting=True)
             if not changes:
                 break
             self._settle_in_flight(changes)
+        self._sent_at = None
         self._send_open(first_wave=1)  # what comes after something that was done: else it is not sent
         with self.warehouse.transaction() as t:
             plan_journal.leave(t, self.header.plan, states=[plan.PLANNED], as_state=plan.PENDING)
@@ -170,7 +174,10 @@ class Applying:
                 yield batch[at : at + most]
 
     def _patience(self) -> Patience:
-        return Patience(clock=self.clock, seconds=self.settle_s, since=self.header.made_at)
+        """How long what does not show is read again: of what a killed run sent, counted from then on."""
+        passed = 0.0 if self._sent_at is None else (self.clock.now() - self._sent_at).total_seconds()
+        seconds = min(self.settle_s, max(0.0, self.settle_s - passed))
+        return Patience(clock=self.clock, seconds=seconds, since=self.header.made_at)
 
     def _ahead(self, function: Callable[[T], R], items: Iterable[T], *, workers: int) -> Iterator[R]:
         """

@@ -96,7 +96,7 @@ def keep(t: Transaction, seen: Seen, *, now: dt.datetime) -> None:
         sql.statement(
             f"DELETE FROM {sql.table_name(REJECTS)} AS t WHERE t.scope = '{PUSHED}' AND {of_others} AND {looked_at}"
         ),
-        parameters,
+        parameters,  # a reject stands until its record is named: an operation may tell it once only
     )
 
 

@@ -169,8 +169,8 @@ def listed(warehouse: Warehouse, settings: Settings) -> list[Join]:
 def joins_of(words: Mapping[str, Any]) -> list[Join]:
     """Return the joins that a setting lists, in its order."""
     found = []
-    for text, keys in words.items():
-        fact = parse(text)
+    for name, keys in words.items():
+        fact = parse(name)
         pairs = keys.items() if isinstance(keys, dict) else [(key, "") for key in keys]
         found += [Join(fact, key, parse(dimension) if dimension else None) for key, dimension in pairs]
         found += [] if keys else [Join(fact)]
@@ -313,7 +313,7 @@ def _columns(place: Place, key: str | None) -> Iterator[tuple[str, str | None]]:
 
 
 def count(warehouse: Warehouse, place: Place, keys: Mapping[str, str | None] | None = None) -> Counted:
-    """Count the rows of a table, and of each of its keys those with 0 and with NULL; a key without a column has none."""
+    """Count the rows of a table, and of each key with a column those with 0 and those with NULL."""
     known = {key: column for key, column in (keys or {}).items() if column is not None}
     row = _asked(warehouse, zero_query(place, list(known.values())))
     if isinstance(row, str):
@@ -351,7 +351,7 @@ def flag_query(place: Place, keys: Sequence[str], flag: str) -> str:
         f"GROUP BY {sql.names(keys, of='r')}"
     )
     return (
-        "SELECT COALESCE(SUM(k.n), 0), COUNT(*), COUNT(CASE WHEN k.c > 2 THEN 1 END), "
+        "SELECT COALESCE(SUM(k.n), 0), COUNT(*), COUNT(CASE WHEN k.c > 1 THEN 1 END), "
         f"COUNT(CASE WHEN k.c = 0 THEN 1 END) FROM ({each}) AS k"
     )
 

@@ -130,6 +130,13 @@ def _follow_load_table(t: Transaction, mapping: EntityMapping, environment: str,
         ),
         [now],
     )
+    t.run(  # what was merged into one of these before stands behind the same one now
+        sql.statement(
+            f"UPDATE {name} AS t SET {MERGED_INTO} = s.new_id, {LOAD_DATE} = ? FROM {MOVED} AS s "
+            f"WHERE t.{MERGED_INTO} = s.old_id AND t.{RECORD_STATE} = '{MERGED}'"
+        ),
+        [now],
+    )
 
 
 def _type(name: str) -> str:

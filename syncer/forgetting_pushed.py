@@ -244,9 +244,9 @@ class Pushed:
             "changes_gone",
             sql.statement(
                 f"SELECT x.plan AS plan, x.number AS number, k.alias AS alias FROM {changes} AS x JOIN keys_now AS k "
-                f"ON {self._is_theirs('x.mapping', ('x.id', 'x.result'))} WHERE x.environment = ?"
+                f"ON {self._is_theirs('x.mapping', ('x.id', 'x.result'))} WHERE x.environment = ?{self._merged()}"
             ),
-            [self.environment],
+            [self.environment] * 2,
         )
         needles = [Needle(each.key, each.alias) for each in keys if each.is_whole]
         edges = Scrubbing(
@@ -280,6 +280,17 @@ class Pushed:
             Touched(table="syncer.plan_rows", rows=kept, what="blanked"),
             *others,
         ]
+
+    def _merged(self) -> str:
+        """Select merges into one of the records, too: what went is, or was planned to be, the same person."""
+        columns = self.t.columns(CHANGES)
+        into = [sql.quoted(name) for name in ("into", "sent_into") if name in columns]
+        is_theirs = " OR ".join(_IS_ID.format(f"x.{name}") for name in into)
+        return (
+            f" UNION SELECT x.plan, x.number, x.key FROM {sql.table_name(CHANGES)} AS x WHERE x.environment = ? "
+            f"AND x.action = '{plan.MERGE}' AND x.mapping IN ({self._names()}) AND ({is_theirs}) AND NOT EXISTS "
+            "(SELECT 1 FROM keys_now AS k WHERE k.mapping = x.mapping AND k.key = x.key)"
+        )
 
     def _whole(self, plan_id: str) -> Header | None:
         """Return the header of a plan whose checksum fits what is stored of it."""

@@ -66,6 +66,13 @@ def in_flight(t: Transaction, plan: str) -> list[Change]:
     return changes_where(t, f"state = '{SENDING}'", "number", [plan], READ_AT_ONCE)
 
 
+def last_sent(t: Transaction, plan: str) -> dt.datetime | None:
+    """Return when the last change of a plan was sent of which nobody knows what became of it; None: there is none."""
+    query = f"SELECT MAX(sent_at) FROM {sql.table_name(CHANGES)} WHERE plan = ? AND state = '{SENDING}'"
+    found: dt.datetime | None = t.rows(sql.statement(query), [plan])[0][0]
+    return found
+
+
 def leave(t: Transaction, plan: str, *, states: Sequence[str], as_state: str, but: Iterable[int] = ()) -> None:
     """Give the changes of a plan that are in one of *states* another one, all *but* those with these numbers."""
     import pyarrow as pa

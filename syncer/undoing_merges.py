@@ -127,7 +127,7 @@ class UndoingMerges:
         self, batch: Sequence[Done], made: Mapping[str, int], made_ends: Mapping[str, int], number: int
     ) -> Iterator[Change]:
         alive = self._alive([edge for done in batch for edge in done.edges])
-        seen: set[tuple[int, str, str, str, int]] = set()
+        seen: set[tuple[str, frozenset[int | str | None], str, int]] = set()
         for done in batch:
             create = made.get(done.was or "")
             if create is None:
@@ -138,9 +138,8 @@ class UndoingMerges:
                 back = self._back(edge, alive, made_ends)
                 if is_plain or back is None:
                     continue
-                end = back.id or str(back.made_by)
-                pair = sorted((end, done.was or "")) if edge.kind == self.kind else [end]
-                spec = (create, edge.kind, "/".join(pair), edge.category, edge.type_id)
+                ends = frozenset({create, back.id if back.made_by is None else back.made_by})
+                spec = (edge.kind, ends, edge.category, edge.type_id)  # of two that both come back, told by each
                 if spec in seen:
                     continue
                 seen.add(spec)
@@ -151,7 +150,7 @@ class UndoingMerges:
                     kind=self.kind,
                     key=done.was or "",
                     edge=back,
-                    after=tuple(sorted({create, *([back.made_by] if back.made_by is not None else [])})),
+                    after=(create, *([back.made_by] if back.made_by is not None else [])),  # its own record first
                     title=done.title,
                 )
 

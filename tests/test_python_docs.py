@@ -17,6 +17,7 @@ import pytest
 
 import syncer
 from syncer import errors
+from syncer.inbound import Progress
 from syncer.sandbox import Clock, JiraSite, Sandbox
 from syncer.sandbox.jira import EMAIL, TOKEN
 from tests.shop import Shop
@@ -32,6 +33,7 @@ VERBS = {
     "revert": syncer.revert,
     "run": syncer.run,
     "verify": syncer.verify,
+    "clean": syncer.clean,
 }
 ADDRESS = "https://example.atlassian.net"
 
@@ -105,7 +107,7 @@ def test_every_parameter_is_explained(verb: str) -> None:
     ("title", "kind"),
     [
         ("`Pulled`", syncer.Pulled),
-        ("`Progress`", syncer.Progress),
+        ("`Progress`", Progress),
         ("`Pushed`", syncer.Pushed),
         ("`Settings`", syncer.Settings),
     ],
@@ -167,7 +169,7 @@ def test_progress_is_told_in_the_thread_that_reads(jira: Sandbox, capsys: pytest
 def test_what_progress_raises_ends_the_pull(jira: Sandbox) -> None:
     """And comes out as it is, of a list too."""
 
-    def fails(progress: syncer.Progress) -> None:
+    def fails(progress: Progress) -> None:
         raise KeyError(progress.mapping)
 
     with pytest.raises(KeyError, match=r"jira\.projects"):

@@ -43,6 +43,7 @@ AT_ONCE = 1_000  # tickets that are read at once
 WIDEST = 10  # characters of a number with zeros in front of it that is looked for
 LONGEST = 100  # characters of what names a company: what is longer is a text
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+_Told = tuple[str, str | None]  # the reason, and the value; None: it is personal
 
 
 def looked(context: Context) -> Iterator[Looked]:
@@ -52,17 +53,15 @@ def looked(context: Context) -> Iterator[Looked]:
 
 @attrs.define(kw_only=True)
 class _Fixing:
-    """Reads the tickets of the stand-in, some at a time, and plans each."""
+    """Reads the tickets of the stand-in, some at a time, and plans each. blank: how many have no number."""
 
     context: Context
     tickets: Shape
     companies: Shape
     primary: EdgeType
     stand_in: Company
-    told: dict[
-        str, tuple[str, str | None]
-    ]  # tickets that an earlier run left, with reason and value, till they are met
-    again: int = 0  # tickets that are left just as an earlier run told
+    told: dict[str, _Told]  # tickets that an earlier run left, till they are met
+    again: int = 0  # those that are left just as it told
     blank: int = 0
 
     @classmethod
@@ -171,8 +170,8 @@ class _Fixing:
         """Return the row of a ticket that is left; None: an earlier run told it, and it stands where that wrote it."""
         ours = str(self.context.values["ticket_property"])
         is_personal = self.tickets.properties[ours].is_personal
-        shown = "the value that it names" if is_personal else f"'{ticket.wanted[:LONGEST]}'"
-        reason = f"Left with the stand-in: {why} with {self._by} {shown}."
+        what = f"the {self._by} that it names" if is_personal else f"{self._by} '{ticket.wanted[:LONGEST]}'"
+        reason = f"Left with the stand-in: {why} with {what}."
         problem = Problem(kind=plan.REJECTED, field=ours, reason=reason, ours=ticket.wanted)
         if self.told.get(ticket.id) == (reason, None if is_personal else ticket.wanted):
             del self.told[ticket.id]
@@ -257,8 +256,8 @@ def _found(context: Context, companies: Shape) -> Company:
     return _company(one, companies)
 
 
-def _told(context: Context) -> dict[str, tuple[str, str | None]]:
-    """Return the tickets that earlier runs left, with reason and value, by id."""
+def _told(context: Context) -> dict[str, _Told]:
+    """Return what earlier runs told of the tickets that they left, by id."""
     query = (
         f"SELECT key, reason, {sql.quoted('value')} FROM {sql.table_name(REJECTS)} WHERE mapping = ? "
         f"AND environment = ? AND scope = '{PUSHED}'"

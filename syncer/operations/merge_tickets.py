@@ -115,7 +115,7 @@ class _Merging:
             if rule == merging.UNION and not known.is_list:
                 why = "union goes with a property that takes several choices"
             if rule == merging.CONCATENATE and known.type != "string":
-                why = f"concatenate goes with a text, and it is a {known.type}"
+                why = f"concatenate goes with a text, and its type is {known.type}"
             if why:
                 raise UsageError(f'keep.{name} in ["{NAME}"]: {name} cannot be kept by {rule}: {why}.')
         if self.context.values["survivor"] == merging.OPEN_FIRST and self.kind not in PIPELINES:
@@ -230,10 +230,11 @@ class _Merging:
     def _member(self, found: Found, linked: Mapping[str, Sequence[Linked]], closed: frozenset[str]) -> Member:
         made = next((found.properties[name] for name in MADE if found.properties.get(name)), None)
         _, stage = PIPELINES.get(self.kind, ("", ""))
+        known = self.shape.properties  # an answer may have what the portal does not define
         return Member(
             id=found.id,
             made_at=values.timestamp(made) if made else None,
-            properties={name: value for name, value in found.properties.items() if value not in (None, "")},
+            properties={name: value for name, value in found.properties.items() if value and name in known},
             linked=linked,
             merged=found.merged,
             is_open=found.properties.get(stage) not in closed,

@@ -13,9 +13,11 @@ from tests.campaign import beds
 OF_PUSHES = tuple(
     f"push-{name}" for name in ("kills", "random-kills", "lost-answers", "interleavings", "days", "budget", "rejects")
 )
+OF_MERGES = ("merges", "merge-kills", "merge-lost-answers", "merge-reverts")
+OF_TICKETS = OF_MERGES[:2]
 OF_DAYS = ("portal", "push-days")
 # On what kind of warehouse is an option.
-ON_ANY = ("churn", "company-fix", "kills", "kills-random", "older", "portal", "verify", *OF_PUSHES)
+ON_ANY = ("churn", "company-fix", "kills", "kills-random", "older", "portal", "verify", *OF_PUSHES, *OF_MERGES)
 CAMPAIGNS = {
     "portal": "30 days of a HubSpot portal, 10 seeds, three forms: plain, a kill -9 in every pull, from an older copy",
     "kills": "kill -9 at every I/O call of a small pull of every stream, before and after each",
@@ -33,6 +35,10 @@ CAMPAIGNS = {
     "push-days": "30 random days of both sides being edited, push and pull in turn, 10 seeds",
     "push-budget": "four processes of four threads push to one portal: its limit is never passed, and used",
     "push-rejects": "bad rows that only the portal can tell, in each batch: what they cost",
+    "merges": "5,000 tickets, 400 groups of which become one each: nothing lost, nothing else touched, requests counted",
+    "merge-kills": "kill -9 at every I/O call of a small merge of tickets, and at 50 random moments of a large one",
+    "merge-lost-answers": "the answer of every write of a merge of tickets is lost, some merges take place late",
+    "merge-reverts": "some twenty merges put back, and what people did on the survivors since stands",
     "planner": "100,000 random cases planned by the product and by a naive second planner, applied and planned again",
     "requests": "GitLab with 500 projects: the requests of an incremental run of all streams, and REST's rows beside",
     "together": "two processes on one token and one file, never above the limit, and status answers meanwhile",
@@ -62,20 +68,23 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=0, help=f"how many seeds, of: {', '.join(OF_DAYS)}")
     parser.add_argument("--days", type=int, default=0, help=f"how many days, of: {', '.join(OF_DAYS)}")
     parser.add_argument(
-        "--seed", type=int, default=0, help=f"which seed, or the first one, of: {', '.join(OF_PUSHES)}"
+        "--seed", type=int, default=0, help=f"which seed, or the first one, of: {', '.join((*OF_PUSHES, *OF_MERGES))}"
     )
+    parser.add_argument("--tickets", type=int, default=0, help=f"how many tickets, of: {', '.join(OF_TICKETS)}")
     arguments = parser.parse_args()
     if arguments.warehouse != beds.DUCKDB and arguments.name not in ON_ANY:
         parser.error(f"--warehouse is for {', '.join(ON_ANY)}")
     if (arguments.seeds or arguments.days) and arguments.name not in OF_DAYS:
         parser.error(f"--seeds and --days are for {', '.join(OF_DAYS)}")
-    if arguments.seed and arguments.name not in OF_PUSHES:
-        parser.error(f"--seed is for {', '.join(OF_PUSHES)}")
+    if arguments.seed and arguments.name not in (*OF_PUSHES, *OF_MERGES):
+        parser.error(f"--seed is for {', '.join((*OF_PUSHES, *OF_MERGES))}")
+    if arguments.tickets and arguments.name not in OF_TICKETS:
+        parser.error(f"--tickets is for {', '.join(OF_TICKETS)}")
     beds.KIND.name = arguments.warehouse
     logger.remove()
     logger.add(sys.stderr, level="WARNING")
     module = importlib.import_module(f"tests.campaign.{arguments.name.replace('-', '_')}")
-    size = {key: value for key in ("seeds", "days", "seed") if (value := getattr(arguments, key))}
+    size = {key: value for key in ("seeds", "days", "seed", "tickets") if (value := getattr(arguments, key))}
     failed: int = module.campaign(is_short=arguments.short, **size)
     print(f"{arguments.name}: {'failed' if failed else 'passed'}")
     return 1 if failed else 0

@@ -1,4 +1,4 @@
-"""What a planted bug is. Those that there are: `planted.py`, `planted_sources.py`, `planted_push.py`."""
+"""What a planted bug is. Those that there are: `planted.py` and its neighbours `planted_*.py`."""
 
 from __future__ import annotations
 

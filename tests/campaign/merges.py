@@ -16,9 +16,9 @@ from tests.campaign import beds, merges_model
 from tests.campaign.merges_history import MergeHistory, kinds_of, wrong_in_warehouse
 from tests.campaign.merges_model import PRIMARY_SPEC, Model, State
 from tests.campaign.merges_portal import Sizes, portal_of, run
-from tests.operations import MERGE, OperationHome
+from tests.operations import OperationHome
 
-LARGE, SMALLER, SHORT = 5_000, 500, 60
+LARGE, SMALLER, SHORT = 5_000, 500, 100
 FORMS = (("new", "v3"), ("primary", "2026-09"), ("new", "2026-09"), ("primary", "v3"))  # the last two are smaller
 MUST_REACH = (
     "group across pipelines",
@@ -94,7 +94,10 @@ def wrong_again(home: OperationHome, history: MergeHistory) -> list[str]:
     again = run(home)
     planned = len(home.changes(again.plan)) if again.plan else 0
     found = [f"a second run: {again}"] if again.error or again.exit_code else []
-    return [*found, *([f"a second run plans {planned}, sends {len(history.asked)}"] if planned or history.asked else [])]
+    return [
+        *found,
+        *([f"a second run plans {planned}, sends {len(history.asked)}"] if planned or history.asked else []),
+    ]
 
 
 def reached(state: State, model: Model) -> Counter[str]:
@@ -150,6 +153,3 @@ def campaign(*, is_short: bool, seed: int = 1, tickets: int = 0) -> int:
         done = merged(beds.KIND.name, merge_mode=merge_mode, api=api, tickets=size, seed=seed)
         failed += told(done, done.wrong, done.reached, MUST_REACH if is_short else MUST_REACH + IN_FULL)
     return failed
-
-
-__all__ = ["MERGE", "campaign", "merged", "told", "wrong_again"]

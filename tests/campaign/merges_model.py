@@ -81,12 +81,16 @@ class State:
 
 @attrs.frozen(kw_only=True)
 class Expected:
-    """What one group becomes. ids: all that lead to it then. parts: what its content must say, in this order."""
+    """
+    What one group becomes. ids: all that lead to it then. own: the survivor's values before. parts: what its content
+    must say, in this order.
+    """
 
     name: str
     survivor: str
     members: tuple[str, ...]  # the oldest first
     ids: frozenset[str]
+    own: Mapping[str, str]
     values: Mapping[str, str]
     parts: tuple[str, ...]
     edges: Mapping[str, Ends]
@@ -141,6 +145,7 @@ def _group(name: str, ordered: Sequence[Record], state: State, token: Mapping[st
         survivor=ordered[0].id,
         members=tuple(each.id for each in ordered),
         ids=frozenset(id for each in ordered for id in (each.id, *each.merged)),
+        own={each: ordered[0].value(each) for each in names},
         values=values,
         parts=tuple(text for _, text in _parts("content", ordered)),
         edges=_edges(name, ordered, state, token),
@@ -285,7 +290,11 @@ def _wanted_edges(store: Store, model: Model, token: Mapping[str, str]) -> Itera
                 yield "tickets", group.name, kind, other, tuple(sorted(specs))
                 if kind == "tickets" and other.startswith("group "):
                     continue  # it is the other group's too
-                back = {(label.category, label.inverse) for spec in specs if (label := store.label_of("tickets", kind, spec))}
+                back = {
+                    (label.category, label.inverse)
+                    for spec in specs
+                    if (label := store.label_of("tickets", kind, spec))
+                }
                 yield kind, other, "tickets", group.name, tuple(sorted(back))
     for (start, end), there in model.before.edges.items():
         for id, ends_of in there.items():

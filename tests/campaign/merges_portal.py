@@ -31,9 +31,16 @@ from tests.operations import MERGE, SAME, OperationHome, define, operation_home
 
 TICKETS = "hubspot.tickets"
 STAGE_OF = {"0": "1", "1": "11"}
-KEEP = {"steps": "concatenate", "longest_note": "longest", "first_note": "first", "last_note": "last", "parts": "union"}
+KEEP = {
+    "steps": "concatenate",
+    "longest_note": "longest",
+    "first_note": "first",
+    "last_note": "last",
+    "parts": "union",
+}
 TEXTS = ("steps", "longest_note", "first_note", "last_note", "hs_resolution", "filled_note")
 CHOICES = ("a", "b", "c", "d")
+SETTLE_S = 0.2  # where time is real: what a portal did not do at once, it does not do here
 BLANK_LIKE = ("0", "n/a", "-")
 NEEDED: dict[str, Callable[[int], dict[str, str | None]]] = {
     "companies": lambda number: {"name": f"Company {number}"},
@@ -106,6 +113,7 @@ def set_clock(of: OperationHome, *, is_live: bool) -> None:
         clock = SystemClock()
         home.site.clock.advance(max(0.0, time.time() - home.site.clock.now().timestamp()))
         home.site.clock.unfreeze()
+        home.settings = attrs.evolve(home.settings, tables={**home.settings.tables, "push": {"settle_s": SETTLE_S}})
     home.clock = clock
     home.doors = attrs.evolve(home.doors, clock=clock, budget=Budget(home.settings.base / "cache", clock=clock))
 
@@ -162,7 +170,7 @@ class Filling:
             pipeline = "1" if is_across and member == size - 1 else "0"
             ticket = self._ticket(f"group{number}", near=near, pipeline=pipeline, group=number, member=member)
             if is_long:
-                words = f"{number}.{member} " + "long " * (40_000 // size)
+                words = f"{number}.{member} " + "long " * (20_000 // size)
                 self.home.site.store.update("tickets", ticket.id, {"content": words.strip()})
             made.append(ticket)
         if not is_chained:
@@ -206,11 +214,13 @@ class Filling:
         return ticket
 
     def _text(self, group: int, member: int) -> str:
-        """Make a text: every fifth one repeats what another of its group may say, some were joined before."""
+        """Make a text: every third one repeats what another of its group may say, some were joined before."""
         draw = self.random.random()
-        if draw < 0.2:
-            return self.random.choice((f"group {group}  says it", f" group {group} says\nit ", f"group {group} says it"))
-        if draw < 0.3:
+        if draw < 0.35:
+            return self.random.choice(
+                (f"group {group}  says it", f" group {group} says\nit ", f"group {group} says it")
+            )
+        if draw < 0.5:
             return (
                 f"--- ticket {1_000 + member}, 2026-02-01 10:00 UTC ---\nold {group}.{member}\n\n"
                 f"--- ticket {2_000 + member}, 2026-02-02 10:00 UTC ---\ngroup {group} says it"

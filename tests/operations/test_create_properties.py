@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import decimal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
+from syncer import mappings
+from syncer.operations import Context, create_properties
 from syncer.sandbox.faults import Fault
 from syncer.sandbox.hubspot import TOKEN
 from syncer.sandbox.hubspot.call import ALL_SCOPES
 from syncer.sandbox.hubspot.model import Definition
+from syncer.sources.hubspot import connect
 from tests.operations import MERGE, RESTORED_FROM, OperationHome
 from tests.outbound import at_home
 
@@ -268,8 +273,31 @@ def test_a_query_is_looked_at_as_a_table_is(home: OperationHome) -> None:
     assert types(home, "segment") == [("enumeration", "select")]
 
 
-def test_two_relations_of_a_kind_make_a_property_once(home: OperationHome) -> None:
-    """And what is asked does not grow with the columns."""
+def test_two_mappings_of_a_kind_make_a_property_once(home: OperationHome) -> None:
+    """A company may have a mapping of its own beside ours."""
+    home.home.relation([{**ROW, "a_text": "x"}])
+    settings = home.home.settings
+    ours = settings.applied_to(mappings.known()["hubspot.companies"])
+    source: Any = connect(settings.account("hubspot"), doors=home.home.doors, streams=())
+    warehouse = home.home.warehouse()
+    with contextlib.closing(source), contextlib.closing(warehouse):
+        context = Context(
+            name=NAME,
+            values={"columns": ("*",), "enumerations": (), "group": ""},
+            environment="default",
+            now=home.home.clock.now(),
+            settings=settings,
+            warehouse=warehouse,
+            source=source,
+            target=source.definitions(),
+            mappings=[ours, attrs.evolve(ours, name="hubspot.clients")],
+        )
+        keys = [each.row.key for each in create_properties.looked(context)]
+    assert sorted(keys) == ["companies.a_text", "companies.client_id"]
+
+
+def test_what_is_asked_does_not_grow_with_the_columns(home: OperationHome) -> None:
+    """One list of definitions for all of them."""
     home.home.relation([{**ROW, **{f"c{n}": "x" for n in range(20)}}])
     home.run(NAME, is_rehearsal=True)
     home.home.later()

@@ -230,9 +230,17 @@ def test_other_letters_find_a_table_unless_two_are_called_so(star: Star, backend
 def test_a_key_of_any_type_is_counted(star: Star, kind: str) -> None:
     """A key may be a text; comparing that with a number is refused by some warehouses."""
     star.table("dw.fact_call", f"a_key {kind}")
-    star.rows("INSERT INTO dw.fact_call VALUES ('0'), ('1'), (NULL)")
+    other = "x" if kind in ("TEXT", "CHAR(1)") else "1"
+    star.rows(f"INSERT INTO dw.fact_call VALUES ('0'), ('{other}'), (NULL)")
     report = star.words(JOINS, joins={"dw.fact_call": ["a_key"]}).run()
     assert cells(report) == [("dw.fact_call", "a_key", 3, 1)]
+
+
+def test_a_key_that_is_named_twice_is_counted_once(star: Star) -> None:
+    """Once by its name in other letters, once by a pattern; so is a fact."""
+    star.table("dw.fact_call", "a_key, b_key", (0, 1))
+    report = star.words(JOINS, joins={"dw.fact_call": ["A_KEY"], "dw.fact_*": ["*_key"], "dw.FACT_CALL": []}).run()
+    assert cells(report) == [("dw.fact_call", "A_KEY", 1, 1), ("dw.fact_call", "b_key", 1, 0)]
 
 
 def test_joins_are_read_from_a_table_of_the_warehouse(star: Star) -> None:
@@ -410,6 +418,26 @@ def test_the_queries_are_written_for_t_sql_too() -> None:
 
 class _Stream(io.StringIO):
     """No terminal."""
+
+
+def test_what_sqlglot_makes_of_the_queries_finds_the_same(star: Star, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parsed and written anew, each of them still means what it meant."""
+    star.table("dw.fact_call", "a_key, b_key TEXT", (0, "0"), (None, "1"))
+    star.table("dw.dim_who", "code, dss_current_flag CHAR(1)", (1, "Y"), (1, "Y"), (2, "N"))
+    star.table("dw.joins", "fact TEXT, key TEXT", ("dw.fact_call", "*_key"))
+    star.words(JOINS, joins_from="dw.joins").words(SIZES, tables=["dw.*"]).words(
+        FLAGS, dimensions={"dw.dim_*": "code"}
+    )
+    written = [cells(star.run(each, is_rehearsal=True)) for each in (JOINS, SIZES, FLAGS)]
+    used: list[str] = []
+
+    def always(self: sql.Statement, dialect: str) -> str:
+        used.append(self.text)
+        return sqlglot.parse_one(self.text, read="duckdb").sql(dialect=dialect).replace("%s", "?")
+
+    monkeypatch.setattr(sql.Statement, "sql", always)
+    assert [cells(star.run(each, is_rehearsal=True)) for each in (JOINS, SIZES, FLAGS)] == written
+    assert any("dss_current_flag" in each for each in used) and len(written[0]) == 2
 
 
 def test_a_report_of_many_lines_is_short_on_a_terminal(make_site: Callable[..., Site]) -> None:

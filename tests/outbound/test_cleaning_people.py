@@ -51,3 +51,20 @@ def test_no_byte_of_a_person_is_left_of_an_operation(people: PushHome) -> None:
     first, second, third = people.changes(header.plan)
     assert (first.state, second.state, third.state) == ("done", "rejected", "planned")
     assert (third.key, dict(third.fields)) == ("group 2", {"phone": Edit("1", "2")}), "Bob's stands"
+
+
+def test_what_was_to_be_merged_into_a_person_is_theirs_too(people: PushHome) -> None:
+    """Its before-image stands under another record's id, and what its place has then is the person's."""
+    lived(people)
+    ada, bob = id_of(people, EMAIL), id_of(people, BOB[0])
+    held = {"email": Edit("quirijn@old.example", EMAIL), "firstname": Edit("Quirijn", "Quirijn")}
+    merge = Change(number=1, action="merge", kind="contacts", key="999", id="999", into=ada, fields=held)
+    other = Change(
+        number=2, action="merge", kind="contacts", key="998", id="998", into=bob, fields={"phone": Edit("1", "2")}
+    )
+    header = stored(people, NAME, [merge, other], [PlanRow(key="999", id="999"), PlanRow(key="998", id="998")])
+    forget(people, ada)
+    assert texts_with(people, EMAIL, "Quirijn", "quirijn@old.example") == []
+    first, second = people.changes(header.plan)
+    assert (first.state, dict(first.fields)) == ("rejected", {})
+    assert (second.state, dict(second.fields)) == ("planned", {"phone": Edit("1", "2")})

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from syncer import executing, plan_journal, plans, reverting
+from syncer import executing, plan_journal, reverting
 from syncer.plan import Change
 from tests.outbound.edges_home import EdgesHome
 
@@ -21,10 +21,10 @@ def killed_before(edges: EdgesHome, monkeypatch: pytest.MonkeyPatch, action: str
             raise KeyboardInterrupt
         set_states(t, plan, changed, **more)
 
-    monkeypatch.setattr(plans, "set_states", end)
+    monkeypatch.setattr(plan_journal, "set_states", end)
     with pytest.raises(KeyboardInterrupt):
         edges.push()
-    monkeypatch.setattr(plans, "set_states", set_states)
+    monkeypatch.setattr(plan_journal, "set_states", set_states)
     edges.home.later()
     [(run,)] = edges.home.rows("SELECT run FROM syncer.runs WHERE status = 'running'")
     return str(run)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from syncer import executing, operating, plan_journal, plans, reverting
+from syncer import executing, operating, plan_journal, reverting
 from syncer.errors import UsageError
 from syncer.sandbox.faults import Fault
 from syncer.tally import Pushed
@@ -333,7 +333,7 @@ def killed_at(home: PushHome, monkeypatch: pytest.MonkeyPatch, number: int, act:
         whole(*args, **named)
 
     with monkeypatch.context() as patched:
-        patched.setattr(plans, "set_states", dying)
+        patched.setattr(plan_journal, "set_states", dying)
         with pytest.raises(Killed):
             act()
 
