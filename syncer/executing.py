@@ -416,11 +416,14 @@ class Executing:
         )
 
     def _follows(self, source: str, kind: str) -> list[EntityMapping]:
-        """Return the mappings of a kind, in or out: what is merged is merged for all of them."""
+        """
+        Return the mappings of a kind, in or out: what is merged is merged for all of them. One of the style `delta`
+        has no way in here: its load table is somebody else's to empty.
+        """
         settings = self.settings
         known = mappings.choose([f"{source}.*"], folders=settings.folders, objects=settings.objects())
         return [
-            each
+            attrs.evolve(each, inbound=None) if settings.for_mapping(each.name).get("style") == "delta" else each
             for each in known
             if (each.inbound is not None and each.inbound.stream == kind)
             or (each.outbound is not None and each.outbound.kind == kind)

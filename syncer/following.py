@@ -104,40 +104,39 @@ def _follow_aliases(t: Transaction, owner: marks.Owner) -> None:
 def _follow_load_table(t: Transaction, mapping: EntityMapping, environment: str, now: dt.datetime) -> None:
     table = Table(schema=LOAD, name=mapping.table(environment), columns=())
     there = t.columns(table)
-    if len(mapping.key) != 1 or RECORD_STATE not in there or mapping.key[0] not in there:
+    if mapping.inbound is None or len(mapping.key) != 1 or RECORD_STATE not in there or mapping.key[0] not in there:
         return
     key, name = sql.quoted(mapping.key[0]), sql.table_name(table)
-    at = f"CAST(t.{key} AS TEXT)"
+    kind = there[mapping.key[0]]
+    old, new = (
+        f"s.{each}" if kind is TEXT else f"CAST(s.{each} AS {kind.value.upper()})" for each in ("old_id", "new_id")
+    )
+    at = f"t.{key}"  # as it stands, so that a server finds it by its key
     # The survivor's row first: where its id is a new one, it has none yet, and one of the old ones becomes it.
     kept = "MAX(CASE WHEN s.is_kept = 1 THEN s.old_id END)"
     first = (
         f"SELECT s.new_id AS new_id, COALESCE({kept}, MIN(s.old_id)) AS old_id FROM {MOVED} AS s WHERE EXISTS "
-        f"(SELECT 1 FROM {name} AS t WHERE {at} = s.old_id AND t.{RECORD_STATE} = '{LIVE}') AND NOT EXISTS "
-        f"(SELECT 1 FROM {name} AS t WHERE {at} = s.new_id) GROUP BY s.new_id"
+        f"(SELECT 1 FROM {name} AS t WHERE {at} = {old} AND t.{RECORD_STATE} = '{LIVE}') AND NOT EXISTS "
+        f"(SELECT 1 FROM {name} AS t WHERE {at} = {new}) GROUP BY s.new_id"
     )
     t.derive("renamed_now", sql.statement(first))
-    to = "s.new_id" if there[mapping.key[0]] is TEXT else f"CAST(s.new_id AS {_type(there[mapping.key[0]].value)})"
     t.run(
         sql.statement(
-            f"UPDATE {name} AS t SET {key} = {to}, {LOAD_DATE} = ? FROM renamed_now AS s WHERE {at} = s.old_id"
+            f"UPDATE {name} AS t SET {key} = {new}, {LOAD_DATE} = ? FROM renamed_now AS s WHERE {at} = {old}"
         ),
         [now],
     )
+    # All that stands behind a survivor by now, also what was merged into one of these before.
+    behind = (
+        f"SELECT a.old_id AS old_id, a.new_id AS new_id FROM {sql.table_name(ALIASES)} AS a WHERE a.mapping = ? AND "
+        f"a.environment = ? AND EXISTS (SELECT 1 FROM {MOVED} AS s WHERE s.new_id = a.new_id)"
+    )
+    t.derive("behind_now", sql.statement(behind), [mapping.name, environment])
     t.run(
         sql.statement(
             f"UPDATE {name} AS t SET {RECORD_STATE} = '{MERGED}', {MERGED_INTO} = s.new_id, {LOAD_DATE} = ? "
-            f"FROM {MOVED} AS s WHERE {at} = s.old_id AND t.{RECORD_STATE} = '{LIVE}'"
+            f"FROM behind_now AS s WHERE {at} = {old} AND (t.{RECORD_STATE} = '{LIVE}' OR "
+            f"(t.{RECORD_STATE} = '{MERGED}' AND t.{MERGED_INTO} <> s.new_id))"
         ),
         [now],
     )
-    t.run(  # what was merged into one of these before stands behind the same one now
-        sql.statement(
-            f"UPDATE {name} AS t SET {MERGED_INTO} = s.new_id, {LOAD_DATE} = ? FROM {MOVED} AS s "
-            f"WHERE t.{MERGED_INTO} = s.old_id AND t.{RECORD_STATE} = '{MERGED}'"
-        ),
-        [now],
-    )
-
-
-def _type(name: str) -> str:
-    return name.upper()

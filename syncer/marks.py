@@ -80,6 +80,7 @@ ALIASES = Table(
         Column("first_seen", TIMESTAMP),
     ),
     key=("mapping", "environment", "old_id"),
+    indexes=(("new_id", "mapping", "environment"),),
 )
 TABLES = (MARKS, SEEN, WALKS, ACCOUNTS, ALIASES)
 

@@ -35,7 +35,7 @@ CAMPAIGNS = {
     "push-days": "30 random days of both sides being edited, push and pull in turn, 10 seeds",
     "push-budget": "four processes of four threads push to one portal: its limit is never passed, and used",
     "push-rejects": "bad rows that only the portal can tell, in each batch: what they cost",
-    "merges": "5,000 tickets, 400 groups of which become one each: nothing lost, nothing else touched, requests counted",
+    "merges": "5,000 tickets, 400 groups of which become one each: nothing lost or touched, requests counted",
     "merge-kills": "kill -9 at every I/O call of a small merge of tickets, and at 50 random moments of a large one",
     "merge-lost-answers": "the answer of every write of a merge of tickets is lost, some merges take place late",
     "merge-reverts": "some twenty merges put back, and what people did on the survivors since stands",

@@ -1,9 +1,9 @@
 """
-kill -9 of `hubspot.merge_tickets`: at every I/O call of a small one, before and after each, and at 50 random moments of
-a large one.
+kill -9 of `hubspot.merge_tickets`: at every I/O call of a small one, before and after each, and at 50 random moments
+of a large one.
 
-It runs again until it is done. Then the portal must be what an unbroken run makes of it (`merges_model.py`), every pair
-was merged once, no merge was refused, and every write that arrived had its intent in the journal before.
+It runs again until it is done. Then the portal must be what an unbroken run makes of it (`merges_model.py`), every
+pair was merged once, no merge was refused, and every write that arrived had its intent in the journal before.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from tests.campaign.push_kills import Call
 from tests.campaign.push_random_kills import KILL, Aim, End
 from tests.operations import MERGE, OperationHome
 
-SMALL = Sizes(tickets=12, groups=4, large=0, most=3)
+SMALL = {False: Sizes(tickets=12, groups=4, large=0, most=3), True: Sizes(tickets=6, groups=2, large=0, most=3)}
 LARGE, KILLS = 1_500, 50
-EVERY = {False: 1, True: 35}  # I/O calls
+EVERY = {False: 1, True: 40}  # I/O calls
 TRIES, DRAWS = 4, 3
 TELL_EVERY = 20  # trials
 LEFT, TAKEN_OVER = "left in flight", "lease taken over"
@@ -163,10 +163,10 @@ class _Killed:
         lab.done.twice += sum(count - 1 for count in lost.values())
 
 
-def everywhere(backend: str, *, merge_mode: str, every: int, seed: int) -> Kills:
+def everywhere(backend: str, *, merge_mode: str, seed: int, is_short: bool = False, every: int = 1) -> Kills:
     """Kill a small one at each I/O call (or each *every*-th), before and after it; tell how far it is."""
     began = time.monotonic()
-    with lab_of(backend, SMALL, merge_mode=merge_mode, seed=seed) as lab:
+    with lab_of(backend, SMALL[is_short], merge_mode=merge_mode, seed=seed) as lab:
         done = lab.done
         done.calls = int(whole(lab)["end"]["calls"])
         for number in range(1, done.calls + 1, every):
@@ -205,7 +205,7 @@ def campaign(*, is_short: bool, seed: int = 1, tickets: int = 0) -> int:
     """Run it; print the figures; return how many things were wrong, or how many situations were never reached."""
     failed, backend = 0, beds.KIND.name
     for merge_mode in ("new",) if is_short else ("new", "primary"):
-        done = everywhere(backend, merge_mode=merge_mode, every=EVERY[is_short], seed=seed)
+        done = everywhere(backend, merge_mode=merge_mode, seed=seed, is_short=is_short, every=EVERY[is_short])
         failed += merges.told(done, done.wrong, done.reached, (TAKEN_OVER,) if is_short else MUST_REACH)
     if is_short:
         return failed

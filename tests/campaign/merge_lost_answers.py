@@ -2,8 +2,8 @@
 `hubspot.merge_tickets` while answers are lost: of each single write, in each way, and of all of them; with merges that
 take place late; in a portal that answers old ids, and in one that does not.
 
-The end must be that of an unharmed run (`merges_model.py`): by the same run, or, where each answer of a change was lost
-three times, by the next ones. Nothing is merged twice, and no merge is sent again that was not read first.
+The end must be that of an unharmed run (`merges_model.py`): by the same run, or, where each answer of a change was
+lost three times, by the next ones. Nothing is merged twice, and no merge is sent again that was not read first.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.campaign.merges_portal import Sizes, portal_of, run
 from tests.campaign.push_beds import Moment
 from tests.operations import OperationHome
 
-SMALL = Sizes(tickets=12, groups=4, large=0, most=3)
+SMALL = {False: Sizes(tickets=12, groups=4, large=0, most=3), True: Sizes(tickets=6, groups=2, large=0, most=3)}
 RUNS, LATE_S, LATEST_S = 3, 20.0, 600.0
 MERGES = r"/merge$"
 DONE, NOT_DONE, LATE = "lost answer settled as done", "lost answer settled as not done", "merge that was done late"
@@ -84,9 +84,9 @@ class Lab:
 
 
 @contextmanager
-def lab_of(backend: str, *, merge_mode: str, answers_old_ids: bool, seed: int) -> Iterator[Lab]:
+def lab_of(backend: str, *, merge_mode: str, answers_old_ids: bool, is_short: bool, seed: int) -> Iterator[Lab]:
     """Serve a small portal."""
-    with portal_of(backend, SMALL, merge_mode=merge_mode, seed=seed) as home:
+    with portal_of(backend, SMALL[is_short], merge_mode=merge_mode, seed=seed) as home:
         home.site.answers_old_ids = answers_old_ids
         model = merges_model.model(State.of(home.site.store))
         history = MergeHistory.of(home)
@@ -146,7 +146,8 @@ def _note(lab: Lab, runs: list[Any], losses: int) -> None:
 def lose(backend: str, *, merge_mode: str, answers_old_ids: bool, seed: int, is_short: bool = False) -> Lost:
     """Lose answers of one portal in all ways, or in some."""
     began = time.monotonic()
-    with lab_of(backend, merge_mode=merge_mode, answers_old_ids=answers_old_ids, seed=seed) as lab:
+    words = {"merge_mode": merge_mode, "answers_old_ids": answers_old_ids, "is_short": is_short}
+    with lab_of(backend, seed=seed, **words) as lab:  # type: ignore[arg-type]
         writes = trial(lab, "nothing lost")
         lab.done.reached.clear()
         for which, fault in _few() if is_short else _all(writes):

@@ -3,8 +3,8 @@ Some twenty merges put back. Records that went are there again, under other ids,
 that they had; the survivors have their own again; and what people changed on a survivor since stands.
 
 The portal must be like the one before the merges, record by record and edge by edge, where each new ticket stands for
-the one that it says it was, and with what people did in between. A second revert makes nothing, and the next run of the
-operation leaves what was put back alone.
+the one that it says it was, and with what people did in between. A second revert makes nothing, and the next run of
+the operation leaves what was put back alone.
 """
 
 from __future__ import annotations
@@ -46,8 +46,10 @@ class Reverts:
     def __str__(self) -> str:
         reached = ", ".join(f"{what} {count}" for what, count in sorted(self.reached.items()) if count)
         return (
-            f"{self.what}: {self.merges} merges put back: {self.records} tickets and {self.edges} associations made, "
-            f"{self.conflicts} conflicts told, {self.requests} requests, {self.seconds:.0f} s; {len(self.wrong)} wrong; "
+            f"{self.what}: {self.merges} merges put back: {self.records} tickets and {self.edges} associations "
+            "made, "
+            f"{self.conflicts} conflicts told, {self.requests} requests, {self.seconds:.0f} s; "
+            f"{len(self.wrong)} wrong; "
             f"{reached}"
         )
 

@@ -55,9 +55,9 @@ class Counts:
         requests = ", ".join(f"{count:,} {what}" for what, count in self.requests.most_common())
         reached = ", ".join(f"{what} {count:,}" for what, count in sorted(self.reached.items()))
         return (
-            f"{self.what}: {self.tickets:,} tickets, {self.groups} groups of 2 to 6 became one each by {self.merges:,} "
-            f"merges, {self.left} left alone; {self.parts:,} texts and {self.edges:,} associations are there; "
-            f"{self.requests.total():,} requests ({requests}); {self.seconds:.0f} s; {len(self.wrong)} wrong\n"
+            f"{self.what}: {self.tickets:,} tickets, {self.groups} groups of 2 to 6 became one each by "
+            f"{self.merges:,} merges, {self.left} left alone; {self.parts:,} texts and {self.edges:,} associations "
+            f"are there; {self.requests.total():,} requests ({requests}); {self.seconds:.0f} s; {len(self.wrong)} wrong\n"
             f"  {reached}"
         )
 

@@ -231,10 +231,7 @@ def _wrong_values(group: Expected, record: Record) -> list[str]:
         wanted, has = group.values.get(name, ""), record.value(name)
         if name == "parts":
             wanted, has = ";".join(sorted(wanted.split(";"))), ";".join(sorted(has.split(";")))
-        if len(wanted) > LONGEST:
-            is_right = _is_cut_of(has, wanted)
-        else:
-            is_right = wanted == has
+        is_right = _is_cut_of(has, wanted) if len(wanted) > LONGEST else wanted == has
         if not is_right:
             found.append(f"{group.name}: {name} is {_short(has)}, must be {_short(wanted)}")
     at = 0

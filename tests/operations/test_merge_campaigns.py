@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from syncer.sandbox import Fault
 from tests.campaign import beds, merge_kills, merge_lost_answers, merge_reverts, merges
-from tests.campaign.merges_history import MergeHistory
-from tests.campaign.merges_portal import Sizes, portal_of, run
+from tests.operations import CONTACT, OperationHome
 
 
 @pytest.fixture(autouse=True)
@@ -36,14 +34,12 @@ def test_merges_put_back_are_as_they_were(capsys: pytest.CaptureFixture[str]) ->
     assert merge_reverts.campaign(is_short=True) == 0, capsys.readouterr().out
 
 
-def test_a_group_whose_associations_are_refused_is_not_merged(backend: str) -> None:
+def test_a_ticket_whose_association_is_refused_is_not_merged(home: OperationHome) -> None:
     """What could not be copied would be lost with the record that goes."""
-    with portal_of(backend, Sizes(tickets=6, groups=2, large=0, most=3), merge_mode="new") as home:
-        history, live = MergeHistory.of(home), len(home.live())
-        home.home.sandbox.faults.add(
-            Fault(kind="status", status=400, body="{}", times=None, match="/associations/.*/batch/(create|associate)")
-        )
-        done = run(home)
-        home.home.sandbox.faults.clear()
-        assert (history.took, history.sent, len(home.live())) == ([], [], live)
-        assert (done.counts.merged, done.exit_code) == (0, 3)
+    one, two = home.ticket("7"), home.ticket("7")
+    contact = home.other("contacts", email="a@example.com")
+    home.link(two, "contacts", contact, CONTACT)
+    shown = home.run(is_rehearsal=True)
+    home.site.store.archive("contacts", contact.id)
+    done = home.run(plan=shown.plan)
+    assert (done.counts.merged, {each.id for each in home.live()}) == (0, {one.id, two.id})
