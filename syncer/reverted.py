@@ -248,6 +248,29 @@ def _with_ends(t: Transaction, reverted: Reverted, edges: Mapping[int, Edge]) ->
     }
 
 
+def moved_on(t: Transaction, reverted: Reverted, of_plan: str, keys: Iterable[str]) -> dict[tuple[str, str], set[int]]:
+    """
+    Return what a plan associates with new records that it makes of those that were merged into some: by kind and id of
+    the other end, the numbers of its changes. *keys*: of the records that others were merged into.
+    """
+    wanted = sorted(set(keys))
+    if not wanted or not reverted.did.get(plan.MERGE):
+        return {}
+    marks = ", ".join("?" for _ in wanted)
+    query = (
+        f"SELECT c.number, c.edge FROM {sql.table_name(CHANGES)} AS c WHERE c.plan = ? "
+        f"AND c.action = '{plan.ASSOCIATE}' AND EXISTS (SELECT 1 FROM {sql.table_name(CHANGES)} AS m "
+        "WHERE m.plan = ? AND m.run = ? "
+        f"AND m.action = '{plan.MERGE}' AND m.{sql.quoted('into')} IN ({marks}) AND m.id = c.key)"
+    )
+    found: dict[tuple[str, str], set[int]] = {}
+    for number, edge in t.rows(sql.statement(query), [of_plan, reverted.header.plan, reverted.run, *wanted]):
+        made = Edge(**orjson.loads(edge))
+        if made.id is not None:
+            found.setdefault((made.kind, made.id), set()).add(int(number))
+    return found
+
+
 def has_since(t: Transaction, reverted: Reverted) -> bool:
     """Tell whether other runs wrote records of the kind since the run began."""
     changes = sql.table_name(CHANGES)

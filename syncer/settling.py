@@ -111,7 +111,38 @@ def _as_sent(change: Change) -> Change:
 
 
 def _settled_edges(target: Target, kind: str, changes: Sequence[Change]) -> list[Change]:
-    return _by_edges(changes, _linked(target, kind, changes))
+    """Settle edges; one whose other end was merged away since is there under the id of what survives it."""
+    there = _linked(target, kind, changes)
+    settled = _by_edges(changes, there)
+    left = [each for each in settled if each.action == ASSOCIATE and each.state == plan.PLANNED]
+    live = _alive(target, left)
+    moved = [each for each in left if live.get(_end_of(each), _end_of(each)[1]) != _end_of(each)[1]]
+    if not moved:
+        return settled
+    followed = [
+        attrs.evolve(each, edge=attrs.evolve(each.edge, id=live[_end_of(each)]) if each.edge else None)
+        for each in moved
+    ]
+    done = {each.number for each in _by_edges(followed, there) if each.state == plan.DONE}
+    return [attrs.evolve(each, state=plan.DONE) if each.number in done else each for each in settled]
+
+
+def _end_of(change: Change) -> tuple[str, str]:
+    """Name the other end of an edge: its kind and id."""
+    assert change.edge is not None
+    return change.edge.kind, change.edge.id or ""
+
+
+def _alive(target: Target, changes: Sequence[Change]) -> dict[tuple[str, str], str]:
+    """Return the records behind the other ends of edges, by kind and id."""
+    found: dict[tuple[str, str], str] = {}
+    ends = dict.fromkeys(_end_of(each) for each in changes if _end_of(each)[1])
+    for kind in dict.fromkeys(kind for kind, _ in ends):
+        ids = [id for of, id in ends if of == kind]
+        for at in range(0, len(ids), BATCH):
+            records = target.find(kind, ids[at : at + BATCH], by=None, properties=())
+            found |= {(kind, id): each.id for id, each in records.items() if not each.is_archived}
+    return found
 
 
 def _by_edges(changes: Sequence[Change], there: Mapping[_Type, Container[str | None]]) -> list[Change]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -56,6 +56,7 @@ class Undoing:
     on_progress: Callable[[int, int], None] | None = None
     _checksum: Checksum = attrs.field(factory=Checksum, init=False)
     _number: int = attrs.field(default=0, init=False)
+    _rows: int = attrs.field(default=0, init=False)
     _several: frozenset[str] = attrs.field(default=frozenset(), init=False)
     _has_since: bool = attrs.field(default=True, init=False)
     _merges: UndoingMerges = attrs.field(init=False)
@@ -92,35 +93,38 @@ class Undoing:
         )
         edges = UndoingEdges(reverted=self.reverted, kind=self._kind, target=self.target, warehouse=self.warehouse)
         read_at = self.clock.now()
-        for done in self._journal():
-            moment = self.clock.now()
-            of_edges = done[0].action in plan.OF_EDGES
-            undone = list(edges.undo(header.plan, self._keyed(done)) if of_edges else self._records(done))
-            changes = [each.change for each in undone if each.change is not None]
-            self._checksum.add(change.digest(header.mapping, header.environment) for change in changes)
-            with self.warehouse.transaction() as t:
-                plans.add(t, header, changes=changes, rows=[each.row for each in undone], read_at=moment)
-            self.warehouse.rest(waiting=True)
-            if self.on_progress is not None:
-                self.on_progress(self._number, sum(self.reverted.did.values()))
-        rows = self._number
-        for changes in self._merges.edges(header.plan, number=rows) if self.reverted.did.get(MERGE) else ():
-            self._checksum.add(change.digest(header.mapping, header.environment) for change in changes)
-            with self.warehouse.transaction() as t:
-                plans.add(t, header, changes=changes, rows=(), read_at=self.clock.now())
-            self.warehouse.rest(waiting=True)
+        for done in self._did_to_records():
+            self._store(header, self._records(done))
+        if self.reverted.did.get(MERGE):
+            for changes in self._merges.edges(header.plan, number=self._number):
+                self._number += len(changes)
+                self._store(header, (), changes)
+        for done in self._did_to_edges():  # what the new records have by then is taken off the survivor
+            self._store(header, edges.undo(header.plan, self._keyed(done)))
         header = attrs.evolve(
             header,
             state=plans.PLANNED,
             read_at=read_at,
-            relation_rows=rows,
-            found_rows=rows,
+            relation_rows=self._rows,
+            found_rows=self._rows,
             changes=self._checksum.count,
             checksum=str(self._checksum),
         )
         with self.warehouse.transaction() as t:
             plans.update(t, header)
         return header
+
+    def _store(self, header: Header, undone: Iterable[Undone], more: Sequence[Change] = ()) -> None:
+        moment = self.clock.now()
+        given = list(undone)
+        changes = [*(each.change for each in given if each.change is not None), *more]
+        self._checksum.add(change.digest(header.mapping, header.environment) for change in changes)
+        with self.warehouse.transaction() as t:
+            plans.add(t, header, changes=changes, rows=[each.row for each in given], read_at=moment)
+        self.warehouse.rest(waiting=True)
+        self._rows += len(given)
+        if self.on_progress is not None:
+            self.on_progress(self._rows, sum(self.reverted.did.values()))
 
     def _notes(self) -> list[str]:
         notes = [STAYS] if self.reverted.did.get(MERGE) else []
@@ -132,17 +136,21 @@ class Undoing:
             "revert finds out first what became of them; a dry run does not.",
         ]
 
-    def _journal(self) -> Iterator[list[Done]]:
-        """Yield what the run did, a batch at a time: to records in its order, then to edges, the last one first."""
-        after, before = 0, 2**62
+    def _did_to_records(self) -> Iterator[list[Done]]:
+        """Yield what the run did to records, in its order, a batch at a time."""
+        after = 0
         while True:
             with self.warehouse.transaction() as t:
                 done = reverted.records(t, self.reverted, after=after, limit=BATCH)
             self.warehouse.rest(waiting=True)
             if not done:
-                break
+                return
             after = done[-1].number
             yield done
+
+    def _did_to_edges(self) -> Iterator[list[Done]]:
+        """Yield what the run did to edges, the last one first, a batch at a time."""
+        before = 2**62
         while True:
             with self.warehouse.transaction() as t:
                 done = reverted.edges(t, self.reverted, before=before, limit=BATCH)

@@ -30,6 +30,7 @@ class _There:
     """
     The edges of a batch as they are now. records, ends: the live record behind each id of the journal, ends by kind.
 
+    moved_on: what new records of merged ones are associated with by then, by kind and id: changes of the plan.
     going: records of the own kind that this plan archives. partners: edges that the plan made, by number. batch: what
     is undone.
     """
@@ -40,6 +41,7 @@ class _There:
     going: frozenset[str]
     partners: Mapping[int, Edge]
     batch: Sequence[Done]
+    moved_on: Mapping[tuple[str, str], set[int]]
 
     def one(self, done: Done) -> str | None:
         """Return the record's live id; None: there is none."""
@@ -116,8 +118,11 @@ class UndoingEdges:
         linked = {to: self.target.edges(self.kind, live, to) if live else {} for to in kinds}
         with self.warehouse.transaction() as t:
             going = _archived(t, plan_id, [*live, *ends.get(self.kind, {}).values()])
+            moved_on = reverted.moved_on(t, self.reverted, plan_id, (each.key for each in batch))
         self.warehouse.rest(waiting=True)
-        return _There(records=records, ends=ends, linked=linked, going=going, partners=partners, batch=batch)
+        return _There(
+            records=records, ends=ends, linked=linked, going=going, partners=partners, batch=batch, moved_on=moved_on
+        )
 
     def _alive(self, kind: str, ids: Sequence[str | None]) -> dict[str, str]:
         """Return the live records behind ids, those that were merged away followed."""
@@ -152,7 +157,8 @@ class UndoingEdges:
             return left(done, key, reason, field=edge.kind, theirs=other)
         gone = attrs.evolve(edge, id=other, made_by=None, is_whole=edge.is_whole and not labels)
         change = self._change(keyed, DISASSOCIATE, one, gone)
-        return Undone(PlanRow(key=key, id=one), attrs.evolve(change, after=(after,) if after else ()))
+        before = {*([after] if after else []), *there.moved_on.get((edge.kind, other or ""), ())}
+        return Undone(PlanRow(key=key, id=one), attrs.evolve(change, after=tuple(sorted(before))))
 
     def _taken(self, keyed: Keyed, edge: Edge, there: _There) -> Undone:
         """Put an edge back that the run took away, unless something else took its place since."""

@@ -57,7 +57,8 @@ class Counts:
         return (
             f"{self.what}: {self.tickets:,} tickets, {self.groups} groups of 2 to 6 became one each by "
             f"{self.merges:,} merges, {self.left} left alone; {self.parts:,} texts and {self.edges:,} associations "
-            f"are there; {self.requests.total():,} requests ({requests}); {self.seconds:.0f} s; {len(self.wrong)} wrong\n"
+            f"are there; {self.requests.total():,} requests ({requests}); {self.seconds:.0f} s; "
+            f"{len(self.wrong)} wrong\n"
             f"  {reached}"
         )
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+from syncer import apply
+from syncer.plan import MERGE as MERGED
 from syncer.sandbox.hubspot.model import USER_DEFINED
 from tests.operations import COMPANY, CONTACT, NOTE, PRIMARY, SAME, OperationHome
 
@@ -67,6 +71,21 @@ def test_associations_of_all_end_up_on_the_survivor_with_their_labels(home: Oper
     }
     assert set(home.linked(survivor, "contacts")) == {contact.id}
     assert set(home.linked(survivor, "notes")) == {note.id}
+
+
+def test_an_edge_to_a_ticket_that_another_group_took_away_meanwhile_reads_back(
+    home: OperationHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands there under the id of what survived: what comes after it is sent."""
+    monkeypatch.setattr(apply, "READ", {**apply.READ, MERGED: 1})  # as with more merges than one request reads
+    _, taken = home.ticket("a"), home.ticket("a")
+    pairs = [(home.ticket(f"b{number}"), home.ticket(f"b{number}")) for number in range(5)]
+    for _, lost in pairs:
+        home.site.store.associate("tickets", lost.id, "tickets", taken.id, ())
+    done = home.run()
+    assert (done.error, done.counts.failed, done.counts.merged, len(home.live())) == (None, 0, 6, 6)
+    survivor = home.only("a").id
+    assert len(home.linked(survivor, "tickets")) == 5 and home.home.clock.slept == []
 
 
 def test_nothing_is_merged_until_a_site_sets_how_many(home: OperationHome) -> None:

@@ -40,6 +40,20 @@ def test_what_people_changed_on_the_survivor_since_stands(home: OperationHome) -
     assert home.site.store.records["tickets"][survivor.id].properties["content"] == "mine"
 
 
+def test_edges_stay_on_the_survivor_where_their_record_cannot_be_made(home: OperationHome) -> None:
+    """Taken off before the new one has them, they would be nowhere."""
+    acme = home.other("companies", name="Acme")
+    home.ticket("7")
+    home.link(home.ticket("7", hs_ticket_priority="HIGH"), "companies", acme, COMPANY)
+    done = home.run()
+    definition = home.site.store.definitions["tickets"]["hs_ticket_priority"]
+    definition.options[:] = [each for each in definition.options if each["value"] != "HIGH"]
+    home.home.later()
+    put = home.revert(done.run or "")
+    assert (put.counts.created, put.counts.rejected, put.exit_code) == (0, 1, 1)
+    assert set(home.linked(home.only("7").id, "companies")) == {acme.id}
+
+
 def test_a_second_revert_makes_nothing(home: OperationHome) -> None:
     """What is there again is not made twice."""
     home.ticket("7")
