@@ -96,9 +96,7 @@ def test_rejects_are_told_as_counts_without_what_was_rejected(
     syncer: Syncer, shop: Shop, notify: Notify, hook: Hook
 ) -> None:
     """The value, its key and what stands beside it may be a person's."""
-    shop.records["items"].append(
-        {"id": 987654321, "name": f"{PERSON}\0\ud83d", "price": f"{PERSON} \0 \ud83d owes"}
-    )
+    shop.records["items"].append({"id": 987654321, "name": f"{PERSON}\0\ud83d", "price": f"{PERSON} \0 \ud83d owes"})
     notify(webhook=hook.url)
     assert syncer("pull", "shop.items").code == 3
     [run] = hook.only["runs"]
