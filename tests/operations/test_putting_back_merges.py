@@ -60,6 +60,8 @@ def test_a_second_revert_makes_nothing(home: OperationHome) -> None:
     home.ticket("7")
     done = home.run()
     home.revert(done.run or "")
+    shown = home.revert(done.run or "", is_rehearsal=True)
+    assert (shown.counts.created, len(home.changes(shown.plan))) == (0, 0)
     again = home.revert(done.run or "")
     assert (again.counts.created, len(home.live())) == (0, 2)
 
