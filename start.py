@@ -31,6 +31,7 @@ NEEDED = (
     ("unixodbc", "unixODBC", lambda: os.name == "nt" or has_program("odbcinst")),
     ("odbc-postgresql", "PostgreSQL's ODBC driver, by the name PostgreSQL Unicode", lambda: has_driver(POSTGRESQL)),
     ("libsqliteodbc", "the SQLite ODBC driver, by the name SQLite3", lambda: has_driver("SQLite3")),
+    ("tdsodbc", "the FreeTDS ODBC driver, by the name FreeTDS", lambda: has_driver("FreeTDS")),
     ("pgbouncer", "PgBouncer", lambda: has_program("pgbouncer", "/usr/sbin")),
     ("chromium", "Chromium, in which the tests look at reports", lambda: any(map(has_program, BROWSERS))),
     ("iproute2", "the program ip", lambda: sys.platform != "linux" or has_program("ip", "/sbin", "/usr/sbin")),

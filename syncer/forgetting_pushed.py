@@ -121,7 +121,7 @@ class Pushed:
         stored = self._rows(query, [forgotten.kind_of(self.mapping), self.environment])
         names = {each.name for each in self._alike()}
         names |= {name for (name,) in stored if name.partition(".")[0] == self.mapping.source}
-        return ", ".join("'" + name.replace("'", "''") + "'" for name in sorted(names))
+        return ", ".join(sql.literal(name) for name in sorted(names))
 
     def _named_by_id(self) -> set[tuple[str, str, str]]:
         """Find all that names one of the ids: mapping, key, id."""

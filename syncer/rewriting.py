@@ -59,7 +59,6 @@ class File(Protocol):
     name: str
     _gate: Gate
     _clock: Clock
-    _connection: Any
 
     def _opened(self) -> Any: ...
 
@@ -67,7 +66,7 @@ class File(Protocol):
 
     def grow(self) -> bool: ...
 
-    def close(self) -> None: ...
+    def end_instance(self) -> None: ...
 
 
 def rewrite(warehouse: File) -> Rewritten:
@@ -93,16 +92,15 @@ def _rewrite(warehouse: File) -> Rewritten:
         _check_room(warehouse)
         with warehouse.transaction() as t:
             _copy(t, new, warehouse.name)
-        connection.close()  # not the gate: nobody may write to a file that is about to be replaced
-        warehouse._connection = None
+        connection.close()
+        warehouse.end_instance()  # not the gate: nobody may write to a file that is about to be replaced
         with _locked(file):
             _take_place(warehouse, new)
         left = LEFT_BY_FILE if names <= 1 else (LEFT_BY_OTHER_NAME, *LEFT_BY_FILE)
         return Rewritten(bytes_before=before, bytes_after=_size(file), left=left)
     finally:
         with contextlib.suppress(OSError):
-            if warehouse._connection is not None:
-                warehouse.close()
+            warehouse.end_instance()
             _clear(new)
         warehouse._gate.leave()
 

@@ -65,6 +65,11 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def literal(text: str) -> str:
+    """Write a text as SQL's."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def names(columns: Iterable[str], *, of: str = "") -> str:
     """List quoted columns, of an alias where one is given."""
     prefix = f"{of}." if of else ""

@@ -218,7 +218,7 @@ def count(t: Transaction, header: Header, run: str | None) -> Counts:
 
     run: None: as if every change that is still open were done.
     """
-    done = _OPEN if run is None else f"state = '{plan.DONE}' AND run = {_literal(run)}"
+    done = _OPEN if run is None else f"state = '{plan.DONE}' AND run = {sql.literal(run)}"
     left = "FALSE" if run is None else _OPEN
 
     marks = {
@@ -268,10 +268,6 @@ def count(t: Transaction, header: Header, run: str | None) -> Counts:
     return Counts(**found)
 
 
-def _literal(run: str) -> str:
-    return "'" + run.replace("'", "''") + "'"
-
-
 def _changed(header: Header, marked: str) -> str:
     """Select what the changes of each row come to; a row of a revert is one change, whatever else its key has."""
     changes = sql.table_name(CHANGES)
@@ -304,7 +300,7 @@ def size(counts: Counts, counted: Mapping[tuple[str, str], int], header: Header)
 
 def edges(t: Transaction, header: Header, run: str | None) -> tuple[int, int]:
     """Return how many edges a run made and took away; None: how many would be."""
-    done = _OPEN if run is None else f"state = '{plan.DONE}' AND run = {_literal(run)}"
+    done = _OPEN if run is None else f"state = '{plan.DONE}' AND run = {sql.literal(run)}"
     query = f"SELECT action, COUNT(*) FROM {sql.table_name(CHANGES)} WHERE plan = ? AND {done} GROUP BY action"
     found = {action: int(number) for action, number in t.rows(sql.statement(query), [header.plan])}
     return found.get(plan.ASSOCIATE, 0), found.get(plan.DISASSOCIATE, 0)

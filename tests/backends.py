@@ -8,17 +8,21 @@ What comes back compares: times aware and in UTC, exact numbers as Decimal, JSON
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import attrs
 
+from syncer import sql
 from syncer.values import BIGINT, BOOLEAN, DATE, DECIMAL, DOUBLE, JSON, TEXT, TIMESTAMP, Type
 from tests.servers import postgresql
 
 Rows = list[tuple[Any, ...]]
+ASKED = threading.Lock()  # one file at a time
 
 TYPES: dict[str, Type] = {
     "VARCHAR": TEXT,
@@ -206,12 +210,24 @@ def plain(value: Any) -> Any:
 
 
 def query_file(file: Path, query: str, parameters: Sequence[Any] = ()) -> Rows:
-    """Ask a DuckDB file."""
+    """Ask a DuckDB file, through one instance: making one for each question took a fifth of the tests' time."""
+    instance = _instance()
+    with ASKED:
+        instance.execute(f"ATTACH {sql.literal(str(file))} AS asked_file")
+        try:
+            with instance.cursor() as connection:
+                connection.execute("USE asked_file")
+                connection.execute("SET TimeZone = 'UTC'")
+                return connection.execute(query, list(parameters)).fetchall()
+        finally:
+            instance.execute("DETACH asked_file")
+
+
+@functools.cache
+def _instance() -> Any:
     import duckdb
 
-    with duckdb.connect(str(file)) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        return connection.execute(query, list(parameters)).fetchall()
+    return duckdb.connect(":memory:")
 
 
 def asked(where: Path | Database, query: str, parameters: Sequence[Any] = ()) -> Rows:

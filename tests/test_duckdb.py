@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from syncer.clock import SystemClock
@@ -17,8 +18,9 @@ from syncer.errors import LeaseHeld, OutOfMemory, UsageError, WarehouseBusy, War
 from syncer.settings import Settings
 from syncer.sql import statement
 from syncer.tables import Column, Table
-from syncer.values import BIGINT, DECIMAL
+from syncer.values import BIGINT, DECIMAL, TEXT
 from syncer.warehouses import Transaction, find
+from syncer.warehouses.duckdb import SPARE
 
 SCHEMAS = ("information_schema", "pg_catalog")
 HOLDER = "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print('open', flush=True); time.sleep(60)"
@@ -91,6 +93,7 @@ from syncer.clock import SystemClock
 from syncer.errors import WarehouseError
 from syncer.settings import Settings
 from syncer.warehouses import Transaction, find
+from syncer.warehouses.duckdb import SPARE
 import signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
@@ -117,6 +120,7 @@ from syncer.clock import SystemClock
 from syncer.settings import Settings
 from syncer.sql import statement
 from syncer.warehouses import Transaction, find
+from syncer.warehouses.duckdb import SPARE
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a worker of pytest-xdist ignores it, and so do its children
 warehouse = find(Settings(warehouse="duckdb:w.duckdb", base=Path(sys.argv[1])), clock=SystemClock())
 rows = statement("SELECT i, md5(CAST(i AS TEXT)) AS m FROM range(60000) AS r(i)")
@@ -142,8 +146,11 @@ def test_ctrl_c_while_duckdb_works_is_an_interruption(tmp_path: Path) -> None:
 class Pressed:
     """A connection on which the first statement that begins with *word* is interrupted, as DuckDB tells it."""
 
-    def __init__(self, connection: Any, word: str, error: Exception) -> None:
-        self._connection, self._word, self._error = connection, word, error
+    def __init__(self, connection: Any, words: list[str], error: Exception) -> None:
+        self._connection, self._words, self._error = connection, words, error
+
+    def cursor(self) -> Pressed:
+        return Pressed(self._connection.cursor(), self._words, self._error)
 
     def execute(self, text: str, *rest: Any) -> Any:
         self._interrupt(text)
@@ -154,20 +161,23 @@ class Pressed:
         self._interrupt("close")
 
     def _interrupt(self, text: str) -> None:
-        if self._word and text.startswith(self._word):
-            self._word = ""
+        if self._words and text.startswith(self._words[0]):
+            self._words.clear()
             raise self._error
 
 
 @pytest.mark.parametrize("error", [RuntimeError("Query interrupted"), duckdb.InterruptException("Interrupted!")])
-@pytest.mark.parametrize("word", ["SET", "BEGIN", "COMMIT", "ROLLBACK", "close"])
+@pytest.mark.parametrize(
+    "word", ["SET memory", "SET Time", "ATTACH", "BEGIN", "COMMIT", "ROLLBACK", "close", "DETACH"]
+)
 def test_ctrl_c_at_any_statement_is_an_interruption(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, error: Exception
 ) -> None:
     """Otherwise the engine would go on with the next mapping; and the file can be opened again afterwards."""
     warehouse = find(Settings(warehouse="duckdb:w.duckdb", base=tmp_path), clock=SystemClock())
     real = duckdb.connect
-    monkeypatch.setattr(duckdb, "connect", lambda *given, **named: Pressed(real(*given, **named), word, error))
+    monkeypatch.setattr(duckdb, "connect", lambda *given, **named: Pressed(real(*given, **named), [word], error))
+    SPARE.close()
     with pytest.raises(KeyboardInterrupt):
         with warehouse.transaction():
             if word == "ROLLBACK":
@@ -177,6 +187,51 @@ def test_ctrl_c_at_any_statement_is_an_interruption(
     with warehouse.transaction() as t:
         assert t.rows(statement("SELECT 1")) == [(1,)]
     warehouse.close()
+
+
+def test_the_next_file_gets_the_instance_of_the_one_before_and_nothing_else_of_it(tmp_path: Path) -> None:
+    """Making one takes ten times as long as attaching a file; one file's limit or rows must not be the next one's."""
+    SPARE.close()
+    first = find(Settings(warehouse="duckdb:a.duckdb", base=tmp_path, memory_limit="50MB"), clock=SystemClock())
+    with first.transaction() as t:
+        t.stage("mine", pa.table({"a": ["Ada"]}), {"a": TEXT})
+        t.run(statement("CREATE TABLE a AS SELECT 1 AS b"))
+    first.close()
+    [instance] = SPARE._waiting.values()
+    second = find(Settings(warehouse="duckdb:b.duckdb", base=tmp_path), clock=SystemClock())
+    with second.transaction() as t:
+        assert SPARE.take() is None
+        views = "SELECT view_name FROM duckdb_views() WHERE NOT internal"
+        assert t.rows(statement(f"SELECT table_name FROM duckdb_tables() UNION ALL {views}")) == []
+        [[limit, folder]] = t.rows(
+            statement("SELECT current_setting('memory_limit'), current_setting('temp_directory')")
+        )
+        assert limit.startswith("91.5") and folder.endswith("b.duckdb.tmp")  # 96 MB, in MiB
+    second.close()
+    assert SPARE.take() is instance
+    instance.close()
+
+
+def test_an_instance_that_had_to_spill_does_not_wait(tmp_path: Path) -> None:
+    """Its folder goes with it, and it takes no other."""
+    SPARE.close()
+    warehouse = find(Settings(warehouse="duckdb:a.duckdb", base=tmp_path, memory_limit="60MB"), clock=SystemClock())
+    with warehouse.transaction() as t:
+        rows = "SELECT i, md5(CAST(i AS TEXT)) AS m FROM range(2000000) AS r(i) ORDER BY m"
+        t.run(statement(f"CREATE TABLE a AS {rows}"))
+    assert (tmp_path / "a.duckdb.tmp").exists()
+    warehouse.close()
+    assert SPARE.take() is None and not (tmp_path / "a.duckdb.tmp").exists()
+
+
+def test_a_forked_process_leaves_its_parents_instance_alone(tmp_path: Path) -> None:
+    """It lacks its parent's threads: a statement on that instance would wait for ever."""
+    open_it(tmp_path / "a.duckdb", wait_s=0)
+    assert SPARE._waiting
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if SPARE.take() is None else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize("place", ["block", "a Conflicting lock is held folder"])
@@ -221,6 +276,7 @@ def test_who_holds_the_file_is_read_off_each_systems_words(
         raise duckdb.IOException(words.format(file=tmp_path / "w.duckdb"))
 
     monkeypatch.setattr(duckdb, "connect", refuse)
+    SPARE.close()
     with pytest.raises(WarehouseBusy, match="held by process 71"):
         open_it(tmp_path / "w.duckdb", wait_s=0)
 

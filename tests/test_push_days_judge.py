@@ -11,7 +11,7 @@ import pytest
 from syncer import colliding, compare, conflicts, plan, sql
 from syncer.compare import NEVER, SAME, WRITE, Verdict
 from syncer.deciding import Decided, Deciding
-from syncer.sources.hubspot import writing
+from syncer.sources.hubspot import walking
 from tests.campaign import beds, push_days
 
 DAYS = 30
@@ -126,7 +126,7 @@ BUGS: dict[str, tuple[Callable[[Patch], None], str]] = {
         "shares its record, and nothing says so",
     ),
     "what was merged into a record is not asked for": (
-        lambda patch: patch.setattr(writing, "merged_ids", lambda record: []),
+        lambda patch: patch.setattr(walking, "merged_ids", lambda record: []),
         "shares its record, and nothing says so",
     ),
     "an archived record is made anew": (

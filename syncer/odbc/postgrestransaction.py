@@ -12,7 +12,7 @@ from syncer.errors import WarehouseError
 from syncer.odbc import arrays, connecting, faults
 from syncer.odbc import postgrestypes as pg
 from syncer.odbc.transaction import Transaction, lock_key
-from syncer.sql import Statement, bare, quoted, table_name
+from syncer.sql import Statement, bare, literal, quoted, table_name
 from syncer.tables import Column, Table
 from syncer.values import Type
 
@@ -248,7 +248,7 @@ class PostgreSQLTransaction(Transaction):
 
     def comment(self, table: Table, column: Column) -> None:
         """Give a column its comment."""
-        text = "'" + str(self.given(column.comment)).replace("'", "''") + "'" if column.comment else "NULL"
+        text = literal(str(self.given(column.comment))) if column.comment else "NULL"
         self.execute(f"COMMENT ON COLUMN {table_name(table)}.{quoted(column.name)} IS {text}")
 
     def catalogued(self, table: Table) -> dict[str, str]:

@@ -13,18 +13,20 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from syncer import duckdberrors, duckdbhash, leases, queried, rewriting
+from syncer import duckdberrors, duckdbfiles, duckdbhash, leases, queried, rewriting
 from syncer.clock import Clock
+from syncer.duckdbinstances import Spare
+from syncer.duckdblimits import A_ROW, LARGER, MEMORY_LIMIT, megabytes, most_mb
 from syncer.duckdbtypes import ROOMY, TYPE_NAMES, arrived, as_type, type_of
 from syncer.errors import OutOfMemory, UsageError, WarehouseBusy, WarehouseError
 from syncer.sql import Statement
+from syncer.sql import literal as _literal
 from syncer.sql import quoted as _quote
 from syncer.sql import table_name as _name
 from syncer.tables import Column, Table
@@ -44,39 +46,20 @@ POLL_S = 0.02
 # Each checkpoint writes the last, unfinished row group again, so at DuckDB's own 16 MB most of a long load's time is
 # spent in checkpoints (measured, 300,000 rows of 1.2 KB: 3.4 s of CPU in COMMIT against 0.9 s).
 CHECKPOINT_THRESHOLD = "64MB"
-MEMORY_LIMIT = "96MB"
-LARGER = ("256MB", "1GB", "4GB")  # taken where nobody set another limit and a group does not fit
-A_ROW = 500  # bytes that a join needs for a row of a snapshot (measured: a million with 384 MB spill, with 500 not)
+CONFIG: dict[str, Any] = {"preserve_insertion_order": False, "checkpoint_threshold": CHECKPOINT_THRESHOLD}
 # Each checkpoint also writes the last row group again, and joins small ones to one: of DuckDB's own 122,880 rows, that
 # was most of a push's memory (measured, docs/bench.md).
 ROW_GROUP = 12_288
 # Names that a file attached beside `:memory:` cannot have, and those of schemas that each database has.
 RESERVED = ("memory", "temp", "system", "main", "information_schema", "pg_catalog")
 INTERRUPTED = "Query interrupted"
+ATTACHED = "SELECT database_name FROM duckdb_databases() WHERE NOT internal"
+SPARE: Spare[duckdb.DuckDBPyConnection] = Spare()
 
 
 def connect(path: str, *, settings: Settings, clock: Clock) -> DuckDBWarehouse:
-    """
-    Make the warehouse in the file *path*, relative to the settings' folder.
-
-    Links are followed: a file with two names must have one set of leases, and one write-ahead log.
-    """
-    named = settings.base / path
-    try:
-        file = named.resolve()
-        is_folder, has_parent = file.is_dir(), file.parent.is_dir()
-    except (OSError, RuntimeError, ValueError) as error:  # a name too long, links in a ring, a NUL
-        why = getattr(error, "strerror", None) or type(error).__name__
-        raise UsageError(f"SYNCER_WAREHOUSE names {str(named)[:200]!r}, which cannot be a file ({why}).") from error
-    if is_folder:
-        raise UsageError(
-            f"SYNCER_WAREHOUSE names {file}, which is a folder.", hint="Name a file, such as duckdb:warehouse.duckdb."
-        )
-    if not has_parent:
-        raise UsageError(
-            f"SYNCER_WAREHOUSE names {file}, but there is no folder {file.parent}.",
-            hint="Make the folder, or name another.",
-        )
+    """Make the warehouse in the file *path*, relative to the settings' folder."""
+    file = duckdbfiles.named(path, base=settings.base)
     return DuckDBWarehouse(file, wait_s=settings.wait_s, memory_limit=settings.memory_limit, clock=clock)
 
 
@@ -239,7 +222,7 @@ class DuckDBTransaction:
 
     def comment(self, table: Table, column: Column) -> None:
         """Give a column its comment."""
-        text = "'" + column.comment.replace("'", "''") + "'" if column.comment else "NULL"
+        text = _literal(column.comment) if column.comment else "NULL"
         self._connection.execute(f"COMMENT ON COLUMN {_name(table)}.{_quote(column.name)} IS {text}")
 
     def drop_temporary(self) -> None:
@@ -265,6 +248,8 @@ class DuckDBWarehouse:
         self._is_chosen = memory_limit != MEMORY_LIMIT
         self._room_mb = 0  # what the last transaction that asked for it had in place of the limit
         self._clock = clock
+        self._instance: duckdb.DuckDBPyConnection | None = None  # to which the file is attached …
+        self._attached = ""  # … by this name
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._gate = leases.Gate(self._lease_folder())
         self._held_since = 0.0
@@ -297,8 +282,8 @@ class DuckDBWarehouse:
 
     def _make_room(self, rows: int) -> None:
         """Raise the limit for a join of so many rows; the usual one holds again when the file is opened anew."""
-        wanted = min(rows * A_ROW // 1_000_000, _most_mb())
-        if not self._is_chosen and wanted > _megabytes(self._memory_limit):
+        wanted = min(rows * A_ROW // 1_000_000, most_mb())
+        if not self._is_chosen and wanted > megabytes(self._memory_limit):
             self._opened().execute(f"SET memory_limit = '{wanted}MB'")
             self._room_mb = wanted
 
@@ -318,7 +303,7 @@ class DuckDBWarehouse:
         return self._has_grown()
 
     def _has_grown(self) -> bool:
-        self._larger = [each for each in self._larger if _megabytes(each) > self._room_mb]
+        self._larger = [each for each in self._larger if megabytes(each) > self._room_mb]
         if not self._larger:
             return False
         self._memory_limit = self._larger.pop(0)
@@ -340,10 +325,38 @@ class DuckDBWarehouse:
         try:
             with _interruptible():
                 connection.close()
+                self._let_go()
         except duckdb.Error as error:
             raise self._refused(error) from error
         finally:
+            self.end_instance()
             self._gate.leave()
+
+    def _let_go(self) -> None:
+        """Take the file from its instance, which may wait for the next one if nothing of this file stays with it."""
+        instance = self._instance
+        if instance is None or self._room_mb or self._spilled().exists():
+            return
+        try:
+            instance.execute(f"DETACH {_quote(self._attached)}")
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error:  # it ends with its instance, and its write-ahead log has what was committed
+            return
+        if instance.execute(ATTACHED).fetchall() == [("memory",)]:
+            self._instance = None
+            SPARE.keep(instance)
+
+    def end_instance(self) -> None:
+        """Close the file and all that its connections attached beside it; who comes here leaves the gate later."""
+        self._connection = None
+        instance, self._instance = self._instance, None
+        if instance is not None:
+            instance.close()
+
+    def _spilled(self) -> Path:
+        """Return the folder of what does not fit into memory."""
+        return self.file.with_name(self.file.name + ".tmp")
 
     def _lease_folder(self) -> Path:
         return self.file.with_name(self.file.name + ".leases")
@@ -367,17 +380,14 @@ class DuckDBWarehouse:
             raise
 
     def _open_behind_gate(self, began: float) -> duckdb.DuckDBPyConnection:
-        config: dict[str, Any] = {"memory_limit": self._memory_limit, "preserve_insertion_order": False}
-        config |= {"checkpoint_threshold": CHECKPOINT_THRESHOLD, "temp_directory": f"{self.file}.tmp"}
         while True:
             try:
                 with _interruptible():
-                    connection = self._connect(config)
+                    connection = self._connect()
                 self._waited_s = None
                 return connection
             except duckdb.Error as error:
                 if isinstance(self._refused(error), OutOfMemory) and self._has_grown():
-                    config["memory_limit"] = self._memory_limit
                     continue
                 text = self._text_of(error)
                 if not duckdberrors.is_held(text):
@@ -389,29 +399,33 @@ class DuckDBWarehouse:
                     raise self._busy(duckdberrors.holder(text)) from error
             self._clock.sleep(POLL_S)
 
-    def _connect(self, config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
+    def _connect(self) -> duckdb.DuckDBPyConnection:
         """Attach the file to an instance of its own: only so are the sizes of its row groups ours to choose."""
-        connection = duckdb.connect(":memory:", config=config)
+        self._instance = SPARE.take() or duckdb.connect(":memory:", config=CONFIG)
         try:
+            self._instance.execute(f"SET memory_limit = {_literal(self._memory_limit)}")
+            self._instance.execute(f"SET temp_directory = {_literal(str(self._spilled()))}")
+            connection = self._instance.cursor()
             connection.execute("SET TimeZone = 'UTC'")
-            self._attach(connection, self.file.stem)
+            self._attached = self._attach(connection, self.file.stem)
         except BaseException:
-            connection.close()
+            self.end_instance()
             raise
         return connection
 
-    def _attach(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
-        """Attach it by *name*, as DuckDB itself would, or another, where a schema has that one too."""
+    def _attach(self, connection: duckdb.DuckDBPyConnection, name: str) -> str:
+        """Attach it by *name*, as DuckDB itself would, or another, where a schema has that one too; return it."""
         if name.lower() in RESERVED:
             name += "_db"
-        quoted, path = _quote(name), str(self.file).replace("'", "''")
-        connection.execute(f"ATTACH '{path}' AS {quoted} (TYPE DUCKDB, ROW_GROUP_SIZE {ROW_GROUP})")
+        quoted, path = _quote(name), _literal(str(self.file))
+        connection.execute(f"ATTACH {path} AS {quoted} (TYPE DUCKDB, ROW_GROUP_SIZE {ROW_GROUP})")
         connection.execute(f"USE {quoted}")
         also = "SELECT 1 FROM duckdb_schemas() WHERE LOWER(schema_name) = LOWER(?) AND database_name = ?"
         if connection.execute(also, [name, name]).fetchall():
             connection.execute("USE memory")
             connection.execute(f"DETACH {quoted}")
-            self._attach(connection, f"{name}_db")
+            return self._attach(connection, f"{name}_db")
+        return name
 
     def _busy(self, who: str) -> WarehouseBusy:
         return WarehouseBusy(
@@ -464,17 +478,6 @@ def _interruptible() -> Iterator[None]:
         if INTERRUPTED not in str(error):
             raise
         raise KeyboardInterrupt from error
-
-
-def _megabytes(limit: str) -> int:
-    """Read a limit as it is written here: 96MB, 1GB."""
-    return int(limit[:-2]) * (1_000 if limit.endswith("GB") else 1)
-
-
-def _most_mb() -> int:
-    """Return what may be taken at most: of the machine's memory, where it tells, a quarter."""
-    told = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 16_000_000_000
-    return min(told // 4_000_000, 4_000)
 
 
 def _text(statement: Statement) -> str:
