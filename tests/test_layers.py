@@ -61,6 +61,7 @@ LAYERS = (
     ("odbc",),
     ("rewriting",),
     (
+        "duckdbcatalogue",
         "duckdberrors",
         "duckdbfiles",
         "duckdbhash",

@@ -21,6 +21,7 @@ import duckdb
 
 from syncer import duckdberrors, duckdbfiles, duckdbhash, leases, queried, rewriting
 from syncer.clock import Clock
+from syncer.duckdbcatalogue import Catalogue
 from syncer.duckdbinstances import Spare
 from syncer.duckdblimits import A_ROW, LARGER, MEMORY_LIMIT, megabytes, most_mb
 from syncer.duckdbtypes import ROOMY, TYPE_NAMES, arrived, as_type, type_of
@@ -70,10 +71,13 @@ class DuckDBTransaction:
         self._connection = connection
         self.make_room = make_room
         self._temporary: dict[str, None] = {}
+        self._catalogue = Catalogue(lambda text, given: connection.execute(text, given).fetchall())
 
     def run(self, statement: Statement, parameters: Sequence[Any] = ()) -> int:
         """Execute; return how many rows were written."""
-        found = self._connection.execute(_text(statement), list(parameters)).fetchone()
+        text = _text(statement)
+        self._catalogue.meet(text)
+        found = self._connection.execute(text, list(parameters)).fetchone()
         return int(found[0]) if found and isinstance(found[0], int) else 0
 
     def rows(self, statement: Statement, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -109,6 +113,7 @@ class DuckDBTransaction:
 
     def save(self, table: Table, query: Statement, parameters: Sequence[Any] = ()) -> int:
         """Make the rows of *query* a lasting table."""
+        self._catalogue.forget()
         self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quote(table.schema)}")
         found = self._connection.execute(
             f"CREATE OR REPLACE TABLE {_name(table)} AS {_text(query)}", list(parameters)
@@ -117,6 +122,7 @@ class DuckDBTransaction:
 
     def drop(self, table: Table) -> None:
         """Drop a table."""
+        self._catalogue.forget()
         self._connection.execute(f"DROP TABLE IF EXISTS {_name(table)}")
 
     def keep(self, name: str, key: Column) -> bool:
@@ -143,31 +149,24 @@ class DuckDBTransaction:
 
     def columns(self, table: Table) -> dict[str, Type]:
         """Return the columns that the table has now."""
-        return {name: type_of(data_type) for name, data_type in self._catalogued(table, "data_type").items()}
+        return {name: type_of(data_type) for name, data_type in self._catalogue.types(table).items()}
 
     def foreign(self, table: Table) -> dict[str, str]:
         """Return the columns of types that hold less than ours, or other things."""
-        return {name: kind for name, kind in self._catalogued(table, "data_type").items() if kind not in ROOMY}
+        return {name: kind for name, kind in self._catalogue.types(table).items() if kind not in ROOMY}
 
     def holds(self, table: Table, column: str, to: Type) -> bool:
         """Cast there and back: no value may change."""
-        name, now = _quote(column), self._catalogued(table, "data_type")[column]
+        name, now = _quote(column), self._catalogue.types(table)[column]
         query = (
             f"SELECT COUNT(*) FROM {_name(table)} WHERE {name} IS NOT NULL "
             f"AND TRY_CAST(TRY_CAST({name} AS {TYPE_NAMES[to]}) AS {now}) IS DISTINCT FROM {name}"
         )
         return self._connection.execute(query).fetchall() == [(0,)]
 
-    def _catalogued(self, table: Table, what: str) -> dict[str, str]:
-        """Return what the catalogue says of each column, by names in small letters: DuckDB takes `A` for `a`."""
-        query = (
-            f"SELECT LOWER(column_name), {what} FROM duckdb_columns() WHERE database_name = current_database() "
-            f"AND schema_name = ? AND table_name = ? AND {what} IS NOT NULL ORDER BY column_index"
-        )
-        return dict(self._connection.execute(query, [table.schema, table.name]).fetchall())
-
     def create(self, table: Table) -> None:
         """Create the table, and its schema where it is missing."""
+        self._catalogue.forget()
         self._refuse_name(table.schema)
         columns = [f"{_quote(column.name)} {TYPE_NAMES[column.type]}" for column in table.columns]
         if table.key:
@@ -189,6 +188,7 @@ class DuckDBTransaction:
 
     def add_column(self, table: Table, column: Column) -> None:
         """Add an empty column."""
+        self._catalogue.forget()
         self._connection.execute(
             f"ALTER TABLE {_name(table)} ADD COLUMN IF NOT EXISTS {_quote(column.name)} {TYPE_NAMES[column.type]}"
         )
@@ -197,7 +197,8 @@ class DuckDBTransaction:
 
     def widen(self, table: Table, column: str, to: Type) -> None:
         """Give a column a type that holds every value it has."""
-        now = self._catalogued(table, "data_type")[column]
+        now = self._catalogue.types(table)[column]
+        self._catalogue.forget()
         found = self._connection.execute(
             "SELECT index_name FROM duckdb_indexes() WHERE database_name = current_database() "
             "AND schema_name = ? AND table_name = ? ORDER BY index_name",
@@ -218,10 +219,11 @@ class DuckDBTransaction:
 
     def comments(self, table: Table) -> dict[str, str]:
         """Return the comments that the table's columns have."""
-        return self._catalogued(table, "comment")
+        return self._catalogue.comments(table)
 
     def comment(self, table: Table, column: Column) -> None:
         """Give a column its comment."""
+        self._catalogue.forget()
         text = _literal(column.comment) if column.comment else "NULL"
         self._connection.execute(f"COMMENT ON COLUMN {_name(table)}.{_quote(column.name)} IS {text}")
 
