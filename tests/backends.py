@@ -7,11 +7,12 @@ What comes back compares: times aware and in UTC, exact numbers as Decimal, JSON
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -22,6 +23,7 @@ from syncer.values import BIGINT, BOOLEAN, DATE, DECIMAL, DOUBLE, JSON, TEXT, TI
 from tests.servers import postgresql
 
 Rows = list[tuple[Any, ...]]
+Told = tuple[str, Sequence[Any]]  # a statement, and its parameters
 ASKED = threading.Lock()  # one file at a time
 
 TYPES: dict[str, Type] = {
@@ -52,6 +54,9 @@ class Database(Protocol):
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> Rows:
         """Ask it, or tell it something: what has no rows returns none."""
+
+    def tell(self, *statements: Told) -> None:
+        """Tell it several things, each committed, through one connection."""
 
     def comments(self, table: str) -> dict[str, str | None]:
         """Return the comment of each column of a load table."""
@@ -87,6 +92,12 @@ class DuckDBFile:
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> Rows:
         """Open the file, ask, and close it."""
         return query_file(self.file, query, parameters)
+
+    def tell(self, *statements: Told) -> None:
+        """Open the file, and close it behind the last one."""
+        with opened_file(self.file) as connection:
+            for query, parameters in statements:
+                connection.execute(query, list(parameters))
 
     def comments(self, table: str) -> dict[str, str | None]:
         """Ask the catalogue."""
@@ -133,6 +144,12 @@ class PostgreSQLDatabase:
             cursor = connection.execute(query, *parameters)
             found = cursor.fetchall() if cursor.description else []
             return [tuple(plain(value) for value in row) for row in found]
+
+    def tell(self, *statements: Told) -> None:
+        """Connect, and hang up behind the last one."""
+        with postgresql.shared().connection(self.name) as connection:
+            for query, parameters in statements:
+                connection.execute(query, *parameters)
 
     def comments(self, table: str) -> dict[str, str | None]:
         """Ask the catalogue."""
@@ -210,7 +227,14 @@ def plain(value: Any) -> Any:
 
 
 def query_file(file: Path, query: str, parameters: Sequence[Any] = ()) -> Rows:
-    """Ask a DuckDB file, through one instance: making one for each question took a fifth of the tests' time."""
+    """Ask a DuckDB file."""
+    with opened_file(file) as connection:
+        return list(connection.execute(query, list(parameters)).fetchall())
+
+
+@contextlib.contextmanager
+def opened_file(file: Path) -> Iterator[Any]:
+    """Open a DuckDB file, with one instance for all: making one each time took a fifth of the tests' time."""
     instance = _instance()
     with ASKED:
         instance.execute(f"ATTACH {sql.literal(str(file))} AS asked_file")
@@ -218,7 +242,7 @@ def query_file(file: Path, query: str, parameters: Sequence[Any] = ()) -> Rows:
             with instance.cursor() as connection:
                 connection.execute("USE asked_file")
                 connection.execute("SET TimeZone = 'UTC'")
-                return connection.execute(query, list(parameters)).fetchall()
+                yield connection
         finally:
             instance.execute("DETACH asked_file")
 

@@ -86,15 +86,12 @@ class PushHome:
     def relation(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Make the relation hold just these rows; columns are those of the first one, and texts unless said."""
         given = list(rows)
-        self.rows("CREATE SCHEMA IF NOT EXISTS stage")
-        self.rows("DROP TABLE IF EXISTS stage.companies")
-        columns = given[0]
-        types = ", ".join(f'"{name}" {_type(value)}' for name, value in columns.items())
-        self.rows(f"CREATE TABLE stage.companies ({types})")
-        for row in given:
-            marks = ", ".join("?" for _ in row)
-            names = ", ".join(f'"{name}"' for name in row)
-            self.rows(f"INSERT INTO stage.companies ({names}) VALUES ({marks})", list(row.values()))
+        types = ", ".join(f'"{name}" {_type(value)}' for name, value in given[0].items())
+        table = "CREATE SCHEMA IF NOT EXISTS stage", "DROP TABLE IF EXISTS stage.companies"
+        self.database.tell(
+            *((each, ()) for each in (*table, f"CREATE TABLE stage.companies ({types})")),
+            *(_insertion("stage.companies", row) for row in given),
+        )
 
     def change(self, key: str, **values: Any) -> None:
         """Change a row of the relation."""
@@ -216,6 +213,11 @@ def at_home(folder: Path, backend: str, *, site: HubSpotSite | None = None) -> I
         if home.rows("SELECT 1 FROM information_schema.columns WHERE table_name = 'runs' AND column_name = 'counts'"):
             assert counted.sums_wrong(home) == []
     database.close()
+
+
+def _insertion(table: str, row: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    names, marks = ", ".join(f'"{name}"' for name in row), ", ".join("?" for _ in row)
+    return f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values())
 
 
 def _type(value: Any) -> str:

@@ -49,13 +49,13 @@ class EdgesHome:
         for row in rows:
             named = {key: row["key"], NAMES[kind]: row.get("name", row["key"]), **NEEDED.get(kind, {})}
             given.append({**named, **{name: value for name, value in row.items() if name not in ("key", "name")}})
-        self.home.rows("CREATE SCHEMA IF NOT EXISTS stage")
-        self.home.rows(f"DROP TABLE IF EXISTS stage.{kind}")
         types = ", ".join(f'"{name}" {"BIGINT" if isinstance(v, int) else "TEXT"}' for name, v in given[0].items())
-        self.home.rows(f"CREATE TABLE stage.{kind} ({types})")
+        table = "CREATE SCHEMA IF NOT EXISTS stage", f"DROP TABLE IF EXISTS stage.{kind}"
         marks = ", ".join("?" for _ in given[0])
-        for row in given:
-            self.home.rows(f"INSERT INTO stage.{kind} VALUES ({marks})", list(row.values()))
+        self.home.database.tell(
+            *((each, ()) for each in (*table, f"CREATE TABLE stage.{kind} ({types})")),
+            *((f"INSERT INTO stage.{kind} VALUES ({marks})", list(row.values())) for row in given),
+        )
 
     def set(self, kind: str, row_key: str, **values: Any) -> None:
         """Change a row of a relation."""
