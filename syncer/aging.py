@@ -100,8 +100,7 @@ class Reason:
 
 def plan_stays(oldest: dt.datetime) -> tuple[Reason, ...]:
     """Return why the changes and rows of a plan `p` stay that is not aged yet; *oldest*: what is older may go."""
-    runs, table = sql.table_name(RUNS), sql.table_name(PLANS)
-    named = f'EXISTS (SELECT 1 FROM {runs} AS r WHERE r."plan" = p.plan AND {{}})'
+    named = f'EXISTS (SELECT 1 FROM {sql.table_name(RUNS)} AS r WHERE r."plan" = p.plan AND {{}})'
     return (
         Reason(
             "younger", f"(p.made_at >= ? OR {named.format('(r.updated_at >= ? OR r.finished_at >= ?)')})", [oldest] * 3
@@ -112,12 +111,27 @@ def plan_stays(oldest: dt.datetime) -> tuple[Reason, ...]:
             f"AND c.state = '{plan.SENDING}')",
         ),
         Reason("its run was broken off: the next one settles it", named.format(f"r.status = '{RUNNING}'")),
-        Reason(
-            "it is being put back",
-            f'EXISTS (SELECT 1 FROM {table} AS q JOIN {runs} AS r ON r.run = q.reverts WHERE r."plan" = p.plan '
-            f"AND q.state = '{plans.PLANNING}')",
-        ),
+        Reason("it is being put back", *_is_put_back("p", oldest)),
         Reason("a run has begun that may take it up", *may_take_up("p", oldest)),
+    )
+
+
+def _is_put_back(of: str, oldest: dt.datetime) -> tuple[str, Sequence[Any]]:
+    """
+    Say, in SQL, that a revert of a run of a plan is not over: its own plan is being made, has a change in flight or a
+    run that was broken off, or can still be applied.
+    """
+    runs, changes = sql.table_name(RUNS), sql.table_name(CHANGES)
+    run_of = f'EXISTS (SELECT 1 FROM {runs} AS v WHERE v."plan" = q.plan AND {{}})'
+    has = f"EXISTS (SELECT 1 FROM {changes} AS d WHERE d.plan = q.plan AND d.state IN ({{}}))"
+    open_ones = has.format(f"'{plan.PLANNED}', '{plan.PENDING}', '{plan.LEFT_OUT}'")
+    is_young = f"(q.made_at >= ? OR {run_of.format('(v.updated_at >= ? OR v.finished_at >= ?)')})"
+    sending, broken_off = has.format(f"'{plan.SENDING}'"), run_of.format(f"v.status = '{RUNNING}'")
+    return (
+        f"EXISTS (SELECT 1 FROM {sql.table_name(PLANS)} AS q JOIN {runs} AS r ON r.run = q.reverts WHERE "
+        f"r.\"plan\" = {of}.plan AND q.state <> '{AGED}' AND (q.state = '{plans.PLANNING}' OR {sending} "
+        f"OR {broken_off} OR ({is_young} AND {open_ones})))",
+        [oldest] * 3,
     )
 
 

@@ -40,6 +40,8 @@ PATIENCE_S = 0.05  # how long an answer is waited for before the warehouse is le
 TRIES = 3  # of a batch whose answer was lost, and that reading back showed not to be done
 READ = {MERGE: BATCH // 2, DISASSOCIATE: 10 * BATCH}  # changes whose records one request reads, before it sends less
 TAKING = frozenset({DISASSOCIATE, MERGE, ARCHIVE})  # they wait until what they come after reads back
+GIVING = frozenset({UPDATE, ASSOCIATE})  # in a plan with merges: what stays gets what the others hold
+GOING = 10 * BATCH  # records that are looked at before one that stays gets what they hold
 ORDER = (CREATE, UPDATE, ASSOCIATE, DISASSOCIATE, MERGE, ARCHIVE)
 OnProgress = Callable[[int, int], None]  # changes that are settled, of how many
 T = TypeVar("T")
@@ -52,11 +54,13 @@ class _Batch:
     Changes of one action that may be sent; of edges, what other columns of their rows are linked to, by number.
 
     needed: what was done before, and is to read back first; merges tell their outcome themselves, and are none of it.
+    going: merges and archives that leave these records, which get what those hold.
     """
 
     changes: list[Change]
     beside: Mapping[int, set[str]]
     needed: list[Change] = attrs.field(factory=list)
+    going: list[Change] = attrs.field(factory=list)
 
 
 @attrs.frozen
@@ -83,6 +87,7 @@ class Applying:
     follows: Sequence[EntityMapping] = ()  # mappings of the kind: they follow what is merged
     on_progress: OnProgress | None = None
     settled_ones: int = 0
+    _has_going: bool = False
     _stopped: SyncerError | None = None
     _sent_at: dt.datetime | None = None  # when a killed run sent the last of what is settled now
 
@@ -126,6 +131,7 @@ class Applying:
     def _send_open(self, *, first_wave: int) -> None:
         with self.warehouse.transaction() as t:
             steps = [step for step in plan_journal.steps(t, self.header.plan) if step[0] >= first_wave]
+            self._has_going = plan_journal.has_going(t, self.header.plan)
         for wave, action in sorted(steps, key=lambda step: (step[0], ORDER.index(step[1]))):
             self._step(wave, action)
         self.warehouse.rest(waiting=True)
@@ -222,6 +228,8 @@ class Applying:
                 made = plan_journal.ids_made(t, self.header.plan, (each for change in found for each in change.after))
                 beside = linking.beside(t, self.header.plan, found) if has_beside else {}
                 needed = self._needed(t, found) if wave and action in TAKING else []
+                ids = [each.id for each in found if each.id and action in GIVING and self._has_going]
+                going = plan_journal.going(t, self.header.plan, ids, limit=GOING)
             self.warehouse.rest(waiting=False)
             if not found:
                 return
@@ -229,7 +237,7 @@ class Applying:
             resolved = [self._resolved(change, made) for change in found]
             ready = [change for change in resolved if change.state != plan.LEFT_OUT]
             if ready:
-                yield _Batch(ready, beside, needed)
+                yield _Batch(ready, beside, needed, going)
 
     def _needed(self, t: Transaction, changes: Sequence[Change]) -> list[Change]:
         """Return what changes come after and was done, with the ids that it was written to; no merges."""
@@ -258,14 +266,17 @@ class Applying:
         batch = self._confirmed(drawn) if drawn.needed else drawn.changes
         read_at = self.header.read_at
         is_fresh = read_at is not None and (self.clock.now() - read_at).total_seconds() <= self.fresh_s
+        if drawn.going and not is_fresh:
+            batch = settling_merges.as_given(self.target, self.shape, batch, drawn.going)
         open_ones = [change for change in batch if change.state in plan.OPEN_STATES]
         edges = [change for change in open_ones if change.action in plan.OF_EDGES]
         if edges and not is_fresh:
             now = settling.edges_as_planned(self.target, self.shape.kind, edges, beside=drawn.beside)
             return _replaced(batch, now)
-        merges = [change for change in open_ones if change.action == MERGE]
-        if merges:  # it cannot be undone: each is looked at, however new its plan is
-            return _replaced(batch, settling_merges.as_planned(self.target, self.shape, merges))
+        taking = [each for each in open_ones if each.action == MERGE or each.into]
+        if taking:  # it cannot be undone: each is looked at, however new its plan is
+            batch = _replaced(batch, settling_merges.as_planned(self.target, self.shape, taking))
+            open_ones = [each for each in open_ones if each.action != MERGE and not each.into]
         looked_at = (UPDATE, ARCHIVE) if self.match_on is None else (UPDATE, ARCHIVE, CREATE)
         asked = [change for change in open_ones if change.action in looked_at]
         if is_fresh or not asked:
@@ -279,7 +290,12 @@ class Applying:
     def _confirmed(self, drawn: _Batch) -> list[Change]:
         """Return a batch in which what comes after something that does not read back has failed."""
         unlike = settling.unlike(
-            self.target, self.shape, drawn.needed, match_on=self.match_on, patience=self._patience()
+            self.target,
+            self.shape,
+            drawn.needed,
+            behind=drawn.changes,
+            match_on=self.match_on,
+            patience=self._patience(),
         )
         checked = []
         for change in drawn.changes:

@@ -11,6 +11,7 @@ Own files are programs that others wrote: whatever is raised while one is loaded
 
 from __future__ import annotations
 
+import difflib
 import functools
 import importlib
 import importlib.util
@@ -54,6 +55,11 @@ def names(kind: str, *, folders: Sequence[Path] = ()) -> set[str]:
     homes = [Path(__file__).parent / kind, *(folder / kind for folder in folders)]
     found = {file.stem for home in homes for file in home.glob("[!_]*.py")}
     return found | {entry.name for entry in _entries(f"syncer.{kind}", *sys.path)}
+
+
+def nearest(name: str, names: Iterable[str]) -> list[str]:
+    """Return the one that *name* is, or is meant to be: `merge_ticket` is 0.96 alike, another operation 0.7."""
+    return difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.9)
 
 
 def carried_out(module: ModuleType, make: Callable[[], Iterable[T]]) -> Iterator[T]:

@@ -273,10 +273,13 @@ class Checker:
                     self._account((top, name, source), inner)
 
     def _is_operation(self, name: str, tables: Mapping[str, Any]) -> bool:
-        """Tell whether a table is an operation's: a file of that name is there, ours or a company's."""
+        """
+        Tell whether a table is an operation's: a file of that name is there, ours or a company's. One that is nearly
+        called so is meant to be one: its name is refused (`Settings.check_names`), not its keys.
+        """
         named = tables.get("syncer", {}).get("folders", ()) if isinstance(tables.get("syncer"), dict) else ()
         folders = [self.file.parent / each for each in named if _is_text(each)] if isinstance(named, list) else []
-        return name.partition(".")[2] in catalog.names("operations", folders=folders)
+        return bool(catalog.nearest(name.partition(".")[2], catalog.names("operations", folders=folders)))
 
     def _operation(self, name: str, table: Mapping[str, Any]) -> None:
         """Check what is the same for all operations; their own settings each declares itself (`declared.py`)."""

@@ -92,11 +92,28 @@ def keep(t: Transaction, seen: Seen, *, now: dt.datetime) -> None:
         ),
         [now, *parameters, *moment],
     )
+    if seen.header.verb == OPERATION:
+        _see_again(t, seen, now)
     t.run(
         sql.statement(
             f"DELETE FROM {sql.table_name(REJECTS)} AS t WHERE t.scope = '{PUSHED}' AND {of_others} AND {looked_at}"
         ),
         parameters,  # a reject stands until its record is named: an operation may tell it once only
+    )
+
+
+def _see_again(t: Transaction, seen: Seen, now: dt.datetime) -> None:
+    """Note that rejects still stand that an operation told once: its rows say so, unchanged, and by their hash."""
+    told = (
+        f"SELECT 1 FROM {sql.table_name(PLAN_ROWS)} AS p WHERE p.plan = ? AND p.key = t.key "
+        f"AND p.outcome = '{plan.UNCHANGED}' AND p.row_hash <> '' AND p.row_hash = t.row_hash"
+    )
+    t.run(
+        sql.statement(
+            f"UPDATE {sql.table_name(REJECTS)} AS t SET last_seen = ?, run = ? "
+            f"WHERE t.scope = '{PUSHED}' AND t.mapping = ? AND t.environment = ? AND EXISTS ({told})"
+        ),
+        [now, seen.run, *seen.whose, seen.header.plan],
     )
 
 

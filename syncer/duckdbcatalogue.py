@@ -18,11 +18,11 @@ import attrs
 from syncer.tables import STATE, Table
 
 ASKED = (
-    "SELECT table_name, LOWER(column_name), data_type, comment FROM duckdb_columns() "
+    "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() "
     "WHERE database_name = current_database() AND schema_name = ? AND (table_name = ? OR schema_name = ?) "
     "ORDER BY column_index"
 )
-_CHANGES = re.compile(r"\s*(CREATE|ALTER|DROP|COMMENT|ATTACH|DETACH|USE|COPY|IMPORT)\b", re.IGNORECASE)
+_LEAVES = re.compile(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b", re.IGNORECASE)  # all tables' shapes as they are
 
 
 @attrs.define
@@ -43,7 +43,7 @@ class Catalogue:
 
     def meet(self, text: str) -> None:
         """Forget what was asked where a statement may have changed it."""
-        if _CHANGES.match(text):
+        if not _LEAVES.match(text):
             self.forget()
 
     def forget(self) -> None:
@@ -55,7 +55,12 @@ class Catalogue:
         name = table.schema, table.name
         if name not in self._known and not (table.schema == STATE and self._has_state):
             for of, column, kind, comment in self.ask(ASKED, [*name, STATE]):
-                self._known.setdefault((table.schema, str(of)), {})[column] = kind, comment
+                self._known.setdefault((table.schema, str(of)), {})[_folded(column)] = kind, comment
             self._has_state |= table.schema == STATE
             self._known.setdefault(name, {})
         return self._known.get(name, {})
+
+
+def _folded(name: str) -> str:
+    """Write a name as DuckDB compares it: `É` is not `é`."""
+    return name.lower() if name.isascii() else "".join(each.lower() if each.isascii() else each for each in name)

@@ -8,6 +8,7 @@ first, also those that the load table and older plans tell. A key that another r
 - Plans: changes and rows stay, without key, values and reasons, so that a plan's counts stay what they were; what was
   not sent yet is rejected. The plan's checksum is made anew in the same transaction, unless it did not fit before: a
   plan that somebody changed stays one that is refused. What else the plan holds may be applied.
+- What a merge gives to others of a group has their values: the group is blanked as a whole (`forgetting_groups.py`).
 - Edges that lead to the person from other rows lose the key that they named it by (`forgetting_edges.py`).
 - A plan that is not whole is dropped, with the copy of its rows.
 
@@ -22,7 +23,7 @@ from typing import Any
 
 import attrs
 
-from syncer import colliding, forgetting_edges, forgotten, mappings, plan, plans, relation, sql
+from syncer import colliding, forgetting_edges, forgetting_groups, forgotten, mappings, plan, plans, relation, sql
 from syncer.conflicts import CONFLICTS
 from syncer.errors import UsageError
 from syncer.forgetting_edges import Needle, Scrubbing
@@ -241,13 +242,14 @@ class Pushed:
             [self.environment],
         )
         self.t.derive(
-            "changes_gone",
+            "changes_theirs",
             sql.statement(
                 f"SELECT x.plan AS plan, x.number AS number, k.alias AS alias FROM {changes} AS x JOIN keys_now AS k "
                 f"ON {self._is_theirs('x.mapping', ('x.id', 'x.result'))} WHERE x.environment = ?{self._merged()}"
             ),
             [self.environment] * 2,
         )
+        forgetting_groups.spread(self.t, "changes_theirs", "changes_gone")
         needles = [Needle(each.key, each.alias) for each in keys if each.is_whole]
         edges = Scrubbing(
             t=self.t, needles=needles, mapping=self.mapping, mappings=self.mappings, environment=self.environment

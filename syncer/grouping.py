@@ -1,9 +1,10 @@
 """
 Which records share a value: found in one walk over all of them, in memory that does not grow with their number.
 
-What is remembered is a digest of each value and the record's id, in a database that SQLite keeps in a file without a
-name: only this process can open it, and it is gone with the process. Whether two values are the same is asked again
-when their records are read. Not here: what is done about them (`operations/`).
+What is remembered is a digest of each value and the record's id, and which record stands for one that is to go, in a
+database that SQLite keeps in a file without a name: only this process can open it, and it is gone with the process.
+Whether two values are the same is asked again when their records are read. Not here: what is done about them
+(`operations/`).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Groups:
         self._file.execute("PRAGMA temp_store = FILE")
         self._file.execute("PRAGMA journal_mode = OFF")
         self._file.execute("CREATE TABLE met (value BLOB, id TEXT, PRIMARY KEY (value, id)) WITHOUT ROWID")
+        self._file.execute("CREATE TABLE gone (id TEXT PRIMARY KEY, survivor TEXT) WITHOUT ROWID")
 
     def add(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Remember values and the ids of their records; one that was met before counts once."""
@@ -53,6 +55,16 @@ class Groups:
         for value, size in self._file.execute(query):
             own = "SELECT id FROM met WHERE value = ? ORDER BY LENGTH(id), id LIMIT ?"
             yield Group(int(size), tuple(id for (id,) in self._file.execute(own, (value, most))))
+
+    def decided(self, survivor: str, gone: Iterable[str]) -> None:
+        """Remember which record stands for others that are to go."""
+        self._file.executemany("INSERT OR REPLACE INTO gone VALUES (?, ?)", [(id, survivor) for id in gone])
+
+    def stands_for(self, ids: Iterable[str]) -> dict[str, str]:
+        """Return which record stands for each of these, as far as that was decided."""
+        query = "SELECT survivor FROM gone WHERE id = ?"
+        found = ((id, self._file.execute(query, (id,)).fetchone()) for id in ids)
+        return {id: str(row[0]) for id, row in found if row is not None}
 
     def close(self) -> None:
         """Forget everything."""

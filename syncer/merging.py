@@ -4,7 +4,8 @@ them. Decided without I/O, from what was read.
 
     survivor    by rule: the oldest, the newest, the one with the most associations, an open one before a closed one
     values      by rule, property by property: else the survivor's own, and where that is blank the next oldest's
-    edges       all of the others', with their labels; one primary company, by rule
+    edges       all of the others', with their labels; one primary company, by rule. A company stays the primary one of
+                all that had it
 
 Not here: which records are one (`grouping.py`), reading them, and the changes of a plan (`operations/`).
 """
@@ -12,11 +13,12 @@ Not here: which records are one (`grouping.py`), reading them, and the changes o
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
 from syncer import joining
+from syncer.blanks import is_blank
 from syncer.joining import Part
 from syncer.plan import Edge, Edit
 from syncer.target import Linked, Property, Shape
@@ -25,6 +27,7 @@ OLDEST, NEWEST, MOST_ASSOCIATIONS, OPEN_FIRST = SURVIVORS = ("oldest", "newest",
 FILL, FIRST, LAST, LONGEST, CONCATENATE, UNION = KEEPS = ("fill", "first", "last", "longest", "concatenate", "union")
 SURVIVORS_OWN = "survivor"
 PRIMARIES = (SURVIVORS_OWN, FIRST, LAST)
+COMPANIES = "companies"
 NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
@@ -96,6 +99,7 @@ class Merged:
             name
             for name, value in sorted(member.properties.items())
             if value
+            and not is_blank(value)
             and (known := shape.properties.get(name)) is not None
             and not known.why_not
             and known.theirs(value) != known.theirs(self.after.get(name))
@@ -104,16 +108,21 @@ class Merged:
 
 
 def _is_within(value: str, after: str | None, known: Property) -> bool:
-    """Tell whether a value is part of what stands there then: joined, or among the choices."""
+    """Tell whether a value is part of what stands there then: of what was joined, or among the choices."""
     if after is None:
         return False
     if known.is_list:
         return set(_choices(value)) <= set(_choices(after))
-    return " ".join(value.split()) in " ".join(after.split()) if known.type == "string" else False
+    return known.type == "string" and joining.is_within(value, after)
 
 
-def decide(members: Sequence[Member], shape: Shape, rules: Rules) -> Merged:
-    """Decide what becomes of records that are one, two at least."""
+def decide(
+    members: Sequence[Member], shape: Shape, rules: Rules, *, instead: Mapping[tuple[str, str], str] | None = None
+) -> Merged:
+    """
+    Decide what becomes of records that are one, two at least. instead: by kind and id, which record stands for one
+    that is to go as well: who was associated with that gets this one.
+    """
     ordered = sorted(members, key=lambda member: member.age)
     survivor = _survivor(ordered, rules.survivor)
     others = [member for member in ordered if member is not survivor]
@@ -134,7 +143,7 @@ def decide(members: Sequence[Member], shape: Shape, rules: Rules) -> Merged:
         survivor=survivor,
         others=others,
         edits=edits,
-        edges=_edges(survivor, others, ordered, rules.primary),
+        edges=_edges(survivor, others, ordered, rules.primary, instead or {}),
         after=after,
         cut=cut,
     )
@@ -155,7 +164,7 @@ def _value(
 ) -> tuple[str | None, int]:
     """Return what the survivor has then, and how many characters of it did not fit."""
     own = survivor.properties.get(name)
-    filled = [(member, value) for member in ordered if known.theirs(value := member.properties.get(name)) is not None]
+    filled = [(member, value) for member in ordered if _is_filled(value := member.properties.get(name), known)]
     values = [value for _, value in filled if value is not None]
     if not values:
         return own, 0
@@ -168,38 +177,49 @@ def _value(
         return max(values, key=len), 0
     if rule == CONCATENATE:
         parts = [Part(noun=rules.noun, id=member.id, at=member.made_at, text=value or "") for member, value in filled]
-        made = joining.joined(parts)
+        made = joining.joined(parts, ids={id for member in ordered for id in member.merged})
         return made.text, made.left
     if rule == UNION:
         return ";".join(dict.fromkeys(choice for value in values for choice in _choices(value))), 0
-    return (own if known.theirs(own) is not None else values[0]), 0
+    return (own if _is_filled(own, known) else values[0]), 0
+
+
+def _is_filled(value: str | None, known: Property) -> bool:
+    return known.theirs(value) is not None and not is_blank(value)
 
 
 def _choices(value: str) -> list[str]:
     return [choice for each in value.split(";") if (choice := each.strip())]
 
 
-def _edges(survivor: Member, others: Sequence[Member], ordered: Sequence[Member], primary: str) -> list[Edge]:
+def _edges(
+    survivor: Member,
+    others: Sequence[Member],
+    ordered: Sequence[Member],
+    primary: str,
+    instead: Mapping[tuple[str, str], str],
+) -> list[Edge]:
     """Return the associations that the survivor lacks: those of the others, but for those among themselves."""
     group = {member.id for member in ordered} | {id for member in ordered for id in member.merged}
     has = {(edge.kind, edge.id, edge.category, edge.type_id) for edge in survivor.edges()}
     pairs = {(edge.kind, edge.id) for edge in survivor.edges()}
     wanted: dict[tuple[str, str | None, str, int], Edge] = {}
     is_primary = _primaries(ordered)
-    chosen = _primary(survivor, ordered, primary)
-    labels = [
-        edge for member in others for edge in member.edges()
-        if edge.label and (edge.category, edge.type_id, edge.kind) not in is_primary
-    ]  # fmt: skip
+    chosen = _primary(survivor, ordered, primary, is_primary)
+    theirs = [
+        attrs.evolve(edge, id=instead.get((edge.kind, edge.id or ""), edge.id))
+        for member in others
+        for edge in member.edges()
+    ]
+    labels = [edge for edge in theirs if edge.label and (edge.category, edge.type_id, edge.kind) not in is_primary]
     labelled = {(edge.kind, edge.id) for edge in (*labels, *chosen)}
-    for member in others:
-        for edge in member.edges():
-            spec = edge.kind, edge.id, edge.category, edge.type_id
-            if edge.id in group or spec in has or (edge.category, edge.type_id, edge.kind) in is_primary:
-                continue
-            if not edge.label and (edge.kind, edge.id) in pairs | labelled:  # a label brings it along
-                continue
-            wanted.setdefault(spec, attrs.evolve(edge, is_whole=(edge.kind, edge.id) not in pairs))
+    for edge in theirs:
+        spec = edge.kind, edge.id, edge.category, edge.type_id
+        if edge.id in group or spec in has or (edge.category, edge.type_id, edge.kind) in is_primary:
+            continue
+        if not edge.label and (edge.kind, edge.id) in pairs | labelled:  # a label brings it along
+            continue
+        wanted.setdefault(spec, attrs.evolve(edge, is_whole=(edge.kind, edge.id) not in pairs))
     for edge in chosen:
         spec = edge.kind, edge.id, edge.category, edge.type_id
         if spec not in has:
@@ -218,14 +238,18 @@ def _primaries(members: Sequence[Member]) -> set[tuple[str, int, str]]:
     }
 
 
-def _primary(survivor: Member, ordered: Sequence[Member], rule: str) -> list[Edge]:
-    """Return the primary association of each kind that the survivor has then."""
-    kinds = _primaries(ordered)
+def _primary(
+    survivor: Member, ordered: Sequence[Member], rule: str, is_primary: Collection[tuple[str, int, str]]
+) -> list[Edge]:
+    """
+    Return the primary associations that the survivor has then: one to a company; where it is the company itself, those
+    of all records whose primary one it is, since each has one of its own.
+    """
     first = [survivor, *(each for each in ordered if each is not survivor)]
     asked = {FIRST: list(ordered), LAST: list(reversed(ordered))}.get(rule, first)
-    found: dict[str, Edge] = {}
+    found: dict[tuple[str, str], Edge] = {}
     for member in asked:
         for edge in member.edges():
-            if (edge.category, edge.type_id, edge.kind) in kinds:
-                found.setdefault(edge.kind, edge)
+            if (edge.category, edge.type_id, edge.kind) in is_primary:
+                found.setdefault((edge.kind, "" if edge.kind == COMPANIES else edge.id or ""), edge)
     return list(found.values())

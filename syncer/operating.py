@@ -31,6 +31,7 @@ from syncer.pushing import executing
 from syncer.settings import Settings
 from syncer.sources import Source
 from syncer.tally import Pushed
+from syncer.target import Found, Target
 from syncer.transport import Doors
 
 RUN = "run"
@@ -135,6 +136,7 @@ class _Making:
         )
 
     def _make(self, run: Executing, on_progress: Callable[[int, int], None] | None) -> Header:
+        searching = _Searching(run.target)
         context = Context(
             name=self.operation.NAME,
             values=self.values,
@@ -143,12 +145,32 @@ class _Making:
             settings=run.settings,
             warehouse=run.warehouse,
             source=self.source,
-            target=run.target,
+            target=cast(Target, searching),
             mappings=self.mappings,
             on_progress=on_progress,
         )
-        storing = _Storing(run=run, operation=self.operation, work=self.work(), context=context)
+        storing = _Storing(
+            run=run, operation=self.operation, work=self.work(), context=context, searched=searching.kinds
+        )
         return storing.store(operations.looked_at(self.operation, context))
+
+
+@attrs.define
+class _Searching:
+    """A target that remembers of which kinds records were found by search."""
+
+    target: Target
+    kinds: set[str] = attrs.field(factory=set)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.target, name)
+
+    def matching(
+        self, kind: str, property: str, wanted: Sequence[str], properties: Sequence[str]
+    ) -> Iterator[Sequence[Found]]:
+        """Search, and remember it."""
+        self.kinds.add(kind)
+        return self.target.matching(kind, property, wanted, properties)
 
 
 @attrs.define(kw_only=True)
@@ -159,6 +181,7 @@ class _Storing:
     operation: Operation
     work: Work
     context: Context
+    searched: set[str]  # what a search answers may be old: it is read again before it is written
     _checksum: Checksum = attrs.field(factory=Checksum)
     _number: int = 0
     _rows: int = 0
@@ -201,7 +224,7 @@ class _Storing:
             warehouse.rest(waiting=True)
         ended: dict[str, Any] = {
             "state": plans.PLANNED,
-            "read_at": read_at,
+            "read_at": None if self.work.outbound.kind in self.searched else read_at,
             "relation_rows": self._rows + self.context.unchanged,
             "unchanged_rows": self.context.unchanged,
             "found_rows": self._rows + self.context.unchanged,

@@ -15,6 +15,8 @@ from typing import Any
 import attrs
 import orjson
 
+from syncer import joining
+
 CREATE, UPDATE, ARCHIVE, MERGE = "create", "update", "archive", "merge"
 ASSOCIATE, DISASSOCIATE = "associate", "disassociate"
 ACTIONS = (CREATE, UPDATE, ARCHIVE, MERGE, ASSOCIATE, DISASSOCIATE)
@@ -91,8 +93,9 @@ class Change:
     key: the row's; id: the record's, None for a create and for what comes after one. title: what people call the
     record; empty where nobody may see that.
     fields: what is written, by property; of a merge and an archive what the record held, and what its place has then.
-    edge: of an associate or disassociate. into: what survives a merge, as the plan knows it; into_by: the number of
-    the merge before it, which alone tells the id by then. edges: of a merge or an archive, those that the record had.
+    edge: of an associate or disassociate. into: what survives a merge, as the plan knows it, or stays in the place of
+    what is archived, and must be there; into_by: the number of the merge before it, which alone tells the id by then.
+    edges: of a merge or an archive, those that the record had.
     row_hash: of the row as the plan read it; empty for a change that no row stands behind.
     agreed: what both sides agree on once this is done, by field, in normal form.
     """
@@ -148,16 +151,15 @@ class Checksum:
 def shown_fields(change: Change) -> Mapping[str, Edit]:
     """
     Return the fields of a change that a person should see: what it writes; of a record that goes, what is lost with
-    it: not what its place holds then as well, as it is or within a longer text.
+    it: not what its place holds then as well, as it is or as a part of a text that was joined.
     """
     if change.action not in (MERGE, ARCHIVE):
         return change.fields
-    return {name: edit for name, edit in change.fields.items() if not _is_kept(edit)}
-
-
-def _is_kept(edit: Edit) -> bool:
-    before, after = " ".join((edit.before or "").split()), " ".join((edit.after or "").split())
-    return before == after or f" {before} " in f" {after} "
+    return {
+        name: edit
+        for name, edit in change.fields.items()
+        if not joining.is_within(edit.before or "", edit.after or "")
+    }
 
 
 def json_of(change: Change) -> dict[str, Any]:

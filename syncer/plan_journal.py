@@ -43,6 +43,20 @@ def creates_of(t: Transaction, plan: str, keys: Iterable[str]) -> dict[str, int]
     return {key: int(number) for key, number in t.rows(sql.statement(query), [plan, *wanted])}
 
 
+def has_going(t: Transaction, plan: str) -> bool:
+    """Tell whether a plan has records that go into others: merges, or archives with a survivor."""
+    return bool(changes_where(t, f"{sql.quoted('into')} IS NOT NULL", "number", [plan], 1))
+
+
+def going(t: Transaction, plan: str, ids: Iterable[str], *, limit: int) -> list[Change]:
+    """Return the open merges and archives of a plan that leave one of these records, which are some hundred."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return []
+    where = f"{sql.quoted('into')} IN ({', '.join('?' for _ in wanted)}) AND state IN ('planned', 'pending')"
+    return changes_where(t, where, "number", [plan, *wanted], limit)
+
+
 def steps(t: Transaction, plan: str) -> list[tuple[int, str]]:
     """Return the waves of a plan, and the actions of each, with open changes."""
     query = (

@@ -8,7 +8,7 @@ neither was moved by somebody else: a conflict. Not here: who asks (`apply.py`, 
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
 import attrs
 
@@ -18,19 +18,28 @@ from syncer.settling_merges import Patience
 from syncer.target import BATCH, Found, Shape, Target
 
 _Type = tuple[str, str, str, int]  # a record's id, the kind at the other end, category and type id
+_Pair = tuple[str, str, str]  # a record's id, the kind at the other end, and the id there
 _WHOLE = ("", 0)  # in place of category and type id: any of them
 
 
 def settled(
-    target: Target, shape: Shape, changes: Sequence[Change], *, match_on: str | None, patience: Patience
+    target: Target,
+    shape: Shape,
+    changes: Sequence[Change],
+    *,
+    match_on: str | None,
+    patience: Patience,
+    going: Collection[_Pair] = (),
 ) -> list[Change]:
     """
     Return *changes*, of one action, with the state that reading back shows: done, moved, or planned (not done).
 
+    going: pairs that are about to be taken away: none of them is what an edge has become.
+
     Raises: what the target raises; then nothing is known.
     """
     if changes[0].action in plan.OF_EDGES:
-        return _settled_edges(target, shape.kind, changes)
+        return _settled_edges(target, shape.kind, changes, going)
     if changes[0].action == MERGE:
         return settling_merges.settled(target, changes, patience)
     found = read_back(target, shape, changes, match_on=match_on)
@@ -38,13 +47,24 @@ def settled(
 
 
 def unlike(
-    target: Target, shape: Shape, done: Sequence[Change], *, match_on: str | None, patience: Patience
+    target: Target,
+    shape: Shape,
+    done: Sequence[Change],
+    *,
+    behind: Sequence[Change],
+    match_on: str | None,
+    patience: Patience,
 ) -> set[int]:
     """
     Return the numbers of those changes, which were done, that do not read back as they were written, also not after
-    some patience: what was written just now may not show at once.
+    some patience: what was written just now may not show at once. behind: what is to be sent if they do.
     """
     left = list(done)
+    going = {
+        (each.id or "", each.edge.kind, each.edge.id or "")
+        for each in behind
+        if each.action == DISASSOCIATE and each.edge is not None
+    }
     waits = patience.waits()
     while True:
         by_action: dict[str, list[Change]] = {}
@@ -55,7 +75,7 @@ def unlike(
             for of_action in by_action.values()
             for at in range(0, len(of_action), BATCH * 10)
             for each in settled(
-                target, shape, of_action[at : at + BATCH * 10], match_on=match_on, patience=patience.none
+                target, shape, of_action[at : at + BATCH * 10], match_on=match_on, patience=patience.none, going=going
             )
         ]
         shown = {change.number for change in known if change.state == plan.DONE}
@@ -110,13 +130,20 @@ def _as_sent(change: Change) -> Change:
     return attrs.evolve(change, state=plan.SAME) if change.state == plan.DONE else change
 
 
-def _settled_edges(target: Target, kind: str, changes: Sequence[Change]) -> list[Change]:
-    """Settle edges; one whose other end was merged away since is there under the id of what survives it."""
+def _settled_edges(target: Target, kind: str, changes: Sequence[Change], going: Collection[_Pair]) -> list[Change]:
+    """
+    Settle edges; one whose other end was merged away since is there under the id of what survives it. But where that
+    is the very record that is to be taken away (*going*), it is not there for long.
+    """
     there = _linked(target, kind, changes)
     settled = _by_edges(changes, there)
     left = [each for each in settled if each.action == ASSOCIATE and each.state == plan.PLANNED]
-    live = _alive(target, left)
+    live = _alive(target, map(_end_of, left))
     moved = [each for each in left if live.get(_end_of(each), _end_of(each)[1]) != _end_of(each)[1]]
+    if moved and going:
+        ends = _alive(target, [(of, id) for _, of, id in going])
+        taken = {(record, of, ends.get((of, id), id)) for record, of, id in going}
+        moved = [each for each in moved if (each.id or "", _end_of(each)[0], live[_end_of(each)]) not in taken]
     if not moved:
         return settled
     followed = [
@@ -133,10 +160,10 @@ def _end_of(change: Change) -> tuple[str, str]:
     return change.edge.kind, change.edge.id or ""
 
 
-def _alive(target: Target, changes: Sequence[Change]) -> dict[tuple[str, str], str]:
-    """Return the records behind the other ends of edges, by kind and id."""
+def _alive(target: Target, named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Return the live records behind kinds and ids."""
     found: dict[tuple[str, str], str] = {}
-    ends = dict.fromkeys(_end_of(each) for each in changes if _end_of(each)[1])
+    ends = dict.fromkeys(each for each in named if each[1])
     for kind in dict.fromkeys(kind for kind, _ in ends):
         ids = [id for of, id in ends if of == kind]
         for at in range(0, len(ids), BATCH):

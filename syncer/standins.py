@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
-from syncer import plan
+from syncer import grounds, plan
+from syncer.grounds import Ground
 from syncer.plan import Change, Edge, Edit
 from syncer.target import EdgeType, Linked
 
@@ -25,20 +26,27 @@ NAMED = 5  # companies that a reason names
 
 @attrs.frozen(kw_only=True)
 class Company:
-    """A company, and what people know it by; empty where that is for nobody to see."""
+    """
+    A company, and what people know it by; empty where that is for nobody to see. grounds: what makes it the right one.
+    """
 
     id: str
     name: str = ""
+    grounds: Sequence[Ground] = ()
 
 
 @attrs.frozen(kw_only=True)
 class Ticket:
-    """A ticket of the stand-in. wanted: what names its company, as `named` gives it. linked: its companies."""
+    """
+    A ticket of the stand-in. wanted: what names its company, as `named` gives it. linked: its companies. grounds: what
+    makes it one to put right.
+    """
 
     id: str
     title: str = ""
     wanted: str
     linked: Sequence[Linked]
+    grounds: Sequence[Ground] = ()
 
 
 @attrs.frozen
@@ -110,6 +118,7 @@ def _numbered(edges: Iterator[Edge], ticket: Ticket, right: Company, primary: Ed
             title=ticket.title,
             edge=edge,
             after=after,
+            agreed=grounds.carried([*ticket.grounds, *right.grounds]),
         )
         if number == 1 and right.id in held:
             change = attrs.evolve(change, state=plan.SAME)

@@ -30,10 +30,12 @@ from syncer.tally import BEHIND_KEY
 from syncer.target import BATCH, Found, Shape, Target
 from syncer.undoing_edges import UndoingEdges
 from syncer.undoing_merges import STAYS, UndoingMerges
+from syncer.undoing_survivors import Behind, UndoingSurvivors
 from syncer.undone import ERASED, Undone, conflict, left, nothing
 from syncer.warehouses import Warehouse
 
 REVERT = "revert"
+BUT_MERGES = tuple(action for action in reverted.OF_RECORDS if action != MERGE)
 _Later = Mapping[str, Written]  # what other runs wrote since to a record, by field
 
 
@@ -60,6 +62,7 @@ class Undoing:
     _several: frozenset[str] = attrs.field(default=frozenset(), init=False)
     _has_since: bool = attrs.field(default=True, init=False)
     _merges: UndoingMerges = attrs.field(init=False)
+    _survivors: UndoingSurvivors = attrs.field(init=False)
 
     @property
     def _kind(self) -> str:
@@ -91,10 +94,26 @@ class Undoing:
         self._merges = UndoingMerges(
             reverted=self.reverted, kind=self._kind, shape=self._shape, target=self.target, warehouse=self.warehouse
         )
-        edges = UndoingEdges(reverted=self.reverted, kind=self._kind, target=self.target, warehouse=self.warehouse)
+        self._survivors = UndoingSurvivors(
+            reverted=self.reverted,
+            kind=self._kind,
+            target=self.target,
+            warehouse=self.warehouse,
+            merges=self._merges,
+        )
+        edges = UndoingEdges(
+            reverted=self.reverted,
+            kind=self._kind,
+            target=self.target,
+            warehouse=self.warehouse,
+            survivors=self._survivors,
+        )
         read_at = self.clock.now()
-        for done in self._did_to_records():
-            self._store(header, self._records(done))
+        if self.reverted.did.get(MERGE):
+            for done in self._did_to_records((MERGE,)):  # first: what their survivors got goes once they are back
+                self._store(header, self._merges.records(list(self._keyed(done))))
+        for done in self._did_to_records(BUT_MERGES):
+            self._store(header, self._records(header.plan, done))
         if self.reverted.did.get(MERGE):
             for changes in self._merges.edges(header.plan, number=self._number):
                 self._number += len(changes)
@@ -136,12 +155,12 @@ class Undoing:
             "revert finds out first what became of them; a dry run does not.",
         ]
 
-    def _did_to_records(self) -> Iterator[list[Done]]:
-        """Yield what the run did to records, in its order, a batch at a time."""
+    def _did_to_records(self, actions: Sequence[str]) -> Iterator[list[Done]]:
+        """Yield what the run did to records by some actions, in its order, a batch at a time."""
         after = 0
         while True:
             with self.warehouse.transaction() as t:
-                done = reverted.records(t, self.reverted, after=after, limit=BATCH)
+                done = reverted.records(t, self.reverted, after=after, limit=BATCH, actions=actions)
             self.warehouse.rest(waiting=True)
             if not done:
                 return
@@ -172,12 +191,7 @@ class Undoing:
 
     # Records.
 
-    def _records(self, batch: Sequence[Done]) -> Iterator[Undone]:
-        merges = list(self._keyed([each for each in batch if each.action == MERGE]))
-        yield from self._merges.records(merges) if merges else ()
-        batch = [each for each in batch if each.action != MERGE]
-        if not batch:
-            return
+    def _records(self, plan_id: str, batch: Sequence[Done]) -> Iterator[Undone]:
         ids = list(dict.fromkeys(each.id for each in batch if each.id is not None))
         names = {name for each in batch for name in each.fields if name in self._shape.properties}
         found = self.target.find(self._kind, ids, by=None, properties=sorted(names))
@@ -185,12 +199,13 @@ class Undoing:
         with self.warehouse.transaction() as t:
             since = reverted.since(t, self.reverted, batch, asked) if self._has_since else {}
         self.warehouse.rest(waiting=True)
+        behind = self._survivors.behind(plan_id, batch)
         for done in batch:
             now = found.get(done.id or "")
             later = {**since.get(done.id or "", {}), **(since.get(now.id, {}) if now is not None else {})}
-            yield self._record(done, now, later)
+            yield self._record(done, now, later, behind.get(done.number, Behind()))
 
-    def _record(self, done: Done, found: Found | None, later: _Later) -> Undone:
+    def _record(self, done: Done, found: Found | None, later: _Later, behind: Behind) -> Undone:
         key = self._key(done)
         if done.action == ARCHIVE:
             if found is not None and not found.is_archived:
@@ -200,10 +215,11 @@ class Undoing:
             return left(done, key, ERASED)
         if done.action == CREATE:
             return self._created(done, key, found, later)
-        return self._updated(done, key, found, later)
+        return self._updated((done, key, behind), found, later)
 
-    def _updated(self, done: Done, key: str, found: Found | None, later: _Later) -> Undone:
-        """Put old values back, each where it still reads as the run wrote it."""
+    def _updated(self, keyed: tuple[Done, str, Behind], found: Found | None, later: _Later) -> Undone:
+        """Put old values back, each where it still reads as the run wrote it, and nothing else is lost with it."""
+        done, key, behind = keyed
         if found is None or found.is_archived:
             gone = "was archived" if found is not None else "is there no more"
             return left(done, key, f"Its record {gone} on their side: nothing of it is put back.")
@@ -216,13 +232,16 @@ class Undoing:
             reason = self._moved(name, edit, now, later.get(name))
             if not reason and known is not None and known.why_not:
                 reason = f"It takes no value from us: {known.why_not}."
+            reason = reason or behind.why
             if reason:
                 problems.append(conflict(name, edit.before, edit.after, now, reason))
             else:
                 edits[name] = Edit(now, edit.before)
         outcome = plan.CONFLICT if problems else "" if edits else plan.UNCHANGED
         row = PlanRow(key=key, id=found.id, outcome=outcome, problems=problems)
-        return Undone(row, self._change(done, UPDATE, found.id, fields=edits) if edits else None)
+        if not edits:
+            return Undone(row)
+        return Undone(row, attrs.evolve(self._change(done, UPDATE, found.id, fields=edits), after=behind.after))
 
     def _created(self, done: Done, key: str, found: Found | None, later: _Later) -> Undone:
         """Archive what the run made, where everything that it wrote still reads so."""

@@ -17,6 +17,7 @@ from syncer.plan import ARCHIVE, ASSOCIATE, DISASSOCIATE, Change, Edge
 from syncer.plans import CHANGES, PlanRow
 from syncer.reverted import Done, Reverted
 from syncer.target import BATCH, EdgeType, Linked, Target
+from syncer.undoing_survivors import Behind, UndoingSurvivors
 from syncer.undone import ERASED, Undone, left, nothing
 from syncer.values import TEXT
 from syncer.warehouses import Transaction, Warehouse
@@ -32,7 +33,7 @@ class _There:
 
     moved_on: what new records of merged ones are associated with by then, by kind and id: changes of the plan.
     going: records of the own kind that this plan archives. partners: edges that the plan made, by number. batch: what
-    is undone.
+    is undone. behind: what the undoing of changes waits for, by number.
     """
 
     records: Mapping[str, str]
@@ -42,6 +43,7 @@ class _There:
     partners: Mapping[int, Edge]
     batch: Sequence[Done]
     moved_on: Mapping[tuple[str, str], set[int]]
+    behind: Mapping[int, Behind]
 
     def one(self, done: Done) -> str | None:
         """Return the record's live id; None: there is none."""
@@ -87,6 +89,7 @@ class UndoingEdges:
     kind: str
     target: Target
     warehouse: Warehouse
+    survivors: UndoingSurvivors
     _replaced: dict[int, tuple[int, bool]] = attrs.field(factory=dict, init=False)
 
     def undo(self, plan_id: str, keyed: Iterable[Keyed]) -> Iterator[Undone]:
@@ -121,7 +124,14 @@ class UndoingEdges:
             moved_on = reverted.moved_on(t, self.reverted, plan_id, (each.key for each in batch))
         self.warehouse.rest(waiting=True)
         return _There(
-            records=records, ends=ends, linked=linked, going=going, partners=partners, batch=batch, moved_on=moved_on
+            records=records,
+            ends=ends,
+            linked=linked,
+            going=going,
+            partners=partners,
+            batch=batch,
+            moved_on=moved_on,
+            behind=self.survivors.behind(plan_id, batch),
         )
 
     def _alive(self, kind: str, ids: Sequence[str | None]) -> dict[str, str]:
@@ -147,6 +157,9 @@ class UndoingEdges:
             return left(
                 done, key, "What it took the place of cannot be put back: it stays.", field=edge.kind, theirs=other
             )
+        behind = there.behind.get(done.number, Behind())
+        if behind.why:
+            return left(done, key, behind.why, field=edge.kind, theirs=other)
         ours = there.undone_types(done, edge)
         labels = sorted(
             type.label for spec, type in types.items() if type.label and not type.is_primary and spec not in ours
@@ -157,7 +170,7 @@ class UndoingEdges:
             return left(done, key, reason, field=edge.kind, theirs=other)
         gone = attrs.evolve(edge, id=other, made_by=None, is_whole=edge.is_whole and not labels)
         change = self._change(keyed, DISASSOCIATE, one, gone)
-        before = {*([after] if after else []), *there.moved_on.get((edge.kind, other or ""), ())}
+        before = {*([after] if after else []), *behind.after, *there.moved_on.get((edge.kind, other or ""), ())}
         return Undone(PlanRow(key=key, id=one), attrs.evolve(change, after=tuple(sorted(before))))
 
     def _taken(self, keyed: Keyed, edge: Edge, there: _There) -> Undone:

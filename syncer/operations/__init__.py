@@ -186,7 +186,7 @@ def find(name: str, *, folders: Sequence[Path] = ()) -> Operation:
 
 
 def named_in(settings: Settings) -> list[str]:
-    """Return the names of the operations that `syncer.toml` has a table of; no other one is loaded."""
+    """Return the names of the operations that `syncer.toml` has a table of, or means; no other one is loaded."""
     return [each.NAME for each in _named_in(settings)]
 
 
@@ -198,10 +198,12 @@ def check_all(settings: Settings) -> None:
 
 def _named_in(settings: Settings) -> list[Operation]:
     stems = {name.partition(".")[2] for name in settings.tables if "." in name}
-    if not stems & catalog.names("operations", folders=settings.folders):
+    names = catalog.names("operations", folders=settings.folders)
+    meant = {name for stem in stems for name in catalog.nearest(stem, names)}
+    if not meant:
         return []
     files = catalog.modules("operations", folders=settings.folders)
-    return [_checked(file, files[file]()) for file in sorted(stems & set(files))]
+    return [_checked(file, files[file]()) for file in sorted(meant & set(files))]
 
 
 def is_report(operation: Operation) -> bool:

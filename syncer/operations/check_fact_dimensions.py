@@ -18,7 +18,7 @@ from syncer.findings import Line
 from syncer.operations import Context
 
 NAME = counting.LIST
-SUMMARY = "count the rows of facts, and those without a row of a dimension"
+SUMMARY = "count the rows of facts, and those whose key of a dimension is 0"
 SETTINGS = counting.JOINS
 TABLE, ATTRIBUTE, ROWS, ZEROS, NULLS = (
     "table",

@@ -11,19 +11,23 @@ Not here: what becomes of one ticket (`standins.py`), sending and reading back (
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+from typing import cast
 
 import attrs
 
-from syncer import declared, plan, sql, standins
+from syncer import declared, grounds, plan, sql, standins
 from syncer.declared import flag, text
 from syncer.errors import UsageError
+from syncer.grounds import Ground
 from syncer.journal import PUSHED, REJECTS
 from syncer.operations import Context, Looked
 from syncer.plans import PlanRow, Problem
+from syncer.sources import Source
 from syncer.standins import COMPANIES, TICKETS, Company, Ticket
-from syncer.target import EdgeType, Found, Shape
+from syncer.target import EdgeType, Found, Shape, Target
 
 NAME = "hubspot.fix_company_associations"
 SUMMARY = "give tickets whose company is a stand-in the company that their number names"
@@ -46,8 +50,14 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _Told = tuple[str, str | None]  # the reason, and the value; None: it is personal
 
 
+def target(source: Source) -> Target:
+    """Return what the changes are sent to: only while number, address and company are those of the plan."""
+    return grounds.on(cast(Target, source))
+
+
 def looked(context: Context) -> Iterator[Looked]:
     """Yield what becomes of each ticket of the stand-in. Raises UsageError: there is none, or a name is wrong."""
+    grounds.read(context.api, fresh_s=context.settings.fresh_s)
     yield from _Fixing.of(context).looked()
 
 
@@ -91,7 +101,7 @@ class _Fixing:
             part = ids[at : at + AT_ONCE]
             rows = list(self._planned(part))
             yield from rows
-            count += len(rows)
+            count += sum(each.row.outcome != plan.UNCHANGED for each in rows)
             self.context.passed(len(part) - len(rows))
             self.context.moved(at + len(part), len(ids))
         for id in sorted(self.told):  # what an earlier run told is so no more: a row that says nothing takes it back
@@ -113,6 +123,7 @@ class _Fixing:
                 title=each.properties.get(by) or "",
                 wanted=self._named(each.properties.get(ours)),
                 linked=linked.get(id, ()),
+                grounds=_grounds(TICKETS, each, [ours, *([self._address_by] if self._address else [])]),
             )
             for id, each in due.items()
         ]
@@ -126,18 +137,29 @@ class _Fixing:
         return has_name
 
     def _look_up(self, wanted: Iterable[str]) -> dict[str, list[Company]]:
-        """Return the companies that names lead to, some hundred names in one request."""
-        strips = self._strips_zeros
+        """
+        Return the companies that names lead to, some hundred names in one request. A name that leads to none is
+        looked for with a blank beside it as well: a look-up finds just what it is asked for.
+        """
         names = {each for each in wanted if self._may_be(each)}
-        asked = sorted(
-            {each for name in names for each in standins.spellings(name, strips_zeros=strips, widest=WIDEST)}
-        )
+        found = self._look_for(names, self._spelt(names))
+        if not self._is_number:
+            missed = names - found.keys()
+            found |= self._look_for(missed, {at for each in missed for at in (each, f"{each} ", f" {each}")})
+        return {name: list(companies.values()) for name, companies in found.items()}
+
+    def _spelt(self, names: Iterable[str]) -> set[str]:
+        strips = self._strips_zeros
+        return {each for name in names for each in standins.spellings(name, strips_zeros=strips, widest=WIDEST)}
+
+    def _look_for(self, names: Container[str], asked: Collection[str]) -> dict[str, dict[str, Company]]:
+        """Return the companies that have one of the values *asked*, by name and id."""
         found: dict[str, dict[str, Company]] = {}
-        for each in self._with(asked) if asked else ():
+        for each in self._with(sorted(asked)) if asked else ():
             name = self._named(each.properties.get(self._by))
             if name in names and not each.is_archived:
-                found.setdefault(name, {})[each.id] = _company(each, self.companies)
-        return {name: list(companies.values()) for name, companies in found.items()}
+                found.setdefault(name, {})[each.id] = _company(each, self.companies, by=self._by)
+        return found
 
     def _with(self, asked: Sequence[str]) -> Iterator[Found]:
         """Yield the companies with certain values; of a unique property without the index, which lags."""
@@ -151,8 +173,11 @@ class _Fixing:
 
     def _may_be(self, name: str) -> bool:
         """Tell whether a company can have this value: the API refuses a whole search for one that is no number."""
-        is_number = self.companies.properties[self._by].type == "number"
-        return len(name) <= LONGEST and (not is_number or _NUMBER.fullmatch(name) is not None)
+        return len(name) <= LONGEST and (not self._is_number or _NUMBER.fullmatch(name) is not None)
+
+    @property
+    def _is_number(self) -> bool:
+        return self.companies.properties[self._by].type == "number"
 
     # Planning.
 
@@ -162,22 +187,23 @@ class _Fixing:
         for ticket in tickets:
             decided = standins.decide(ticket, self.stand_in, found.get(ticket.wanted, ()), self.primary)
             row = self._left(ticket, decided.why) if decided.why else PlanRow(key=ticket.id, id=ticket.id)
-            if row is not None and (decided.changes or decided.why):
+            if decided.changes or decided.why:
                 self.told.pop(ticket.id, None)
                 yield Looked(row, decided.changes)
 
-    def _left(self, ticket: Ticket, why: str) -> PlanRow | None:
-        """Return the row of a ticket that is left; None: an earlier run told it, and it stands where that wrote it."""
+    def _left(self, ticket: Ticket, why: str) -> PlanRow:
+        """Return the row of a ticket that is left; of one that an earlier run told, that its reject still stands."""
         ours = str(self.context.values["ticket_property"])
         is_personal = self.tickets.properties[ours].is_personal
         what = f"the {self._by} that it names" if is_personal else f"{self._by} '{ticket.wanted[:LONGEST]}'"
         reason = f"Left with the stand-in: {why} with {what}."
-        problem = Problem(kind=plan.REJECTED, field=ours, reason=reason, ours=ticket.wanted)
-        if self.told.get(ticket.id) == (reason, None if is_personal else ticket.wanted):
-            del self.told[ticket.id]
+        told = reason, None if is_personal else ticket.wanted
+        row = PlanRow(key=ticket.id, id=ticket.id, row_hash=_hash(told))
+        if self.told.get(ticket.id) == told:
             self.again += 1
-            return None
-        return PlanRow(key=ticket.id, id=ticket.id, outcome=plan.REJECTED, problems=[problem])
+            return attrs.evolve(row, outcome=plan.UNCHANGED)
+        problem = Problem(kind=plan.REJECTED, field=ours, reason=reason, ours=ticket.wanted)
+        return attrs.evolve(row, outcome=plan.REJECTED, problems=[problem])
 
     def _note(self, count: int, *, has_rows: bool) -> None:
         note = self.context.note
@@ -268,6 +294,11 @@ def _told(context: Context) -> dict[str, _Told]:
     return {str(key): (str(reason), value) for key, reason, value in found}
 
 
+def _hash(told: _Told) -> str:
+    """Return what tells one reject of a ticket from another one."""
+    return hashlib.blake2b("\0".join(each or "" for each in told).encode(), digest_size=16).hexdigest()
+
+
 def _tickets(count: int) -> str:
     return f"{count:,} {'ticket' if count == 1 else 'tickets'}"
 
@@ -278,5 +309,14 @@ def _title(shape: Shape) -> str:
     return "" if known is None or known.is_personal else shape.title
 
 
-def _company(found: Found, shape: Shape) -> Company:
-    return Company(id=found.id, name=(found.properties.get(_title(shape)) or "").strip())
+def _company(found: Found, shape: Shape, *, by: str = "") -> Company:
+    """Return a company; *by*: the property that it was found by, empty where it is only named."""
+    name = (found.properties.get(_title(shape)) or "").strip()
+    return Company(id=found.id, name=name, grounds=_grounds(shape.kind, found, [by] if by else []))
+
+
+def _grounds(kind: str, found: Found, properties: Sequence[str]) -> list[Ground]:
+    return [
+        Ground(kind=kind, id=found.id, property=name, value=(found.properties.get(name) or "").strip())
+        for name in properties
+    ]

@@ -19,6 +19,7 @@ from typing import Any
 import attrs
 
 from syncer import merging, plan, values
+from syncer.blanks import is_blank
 from syncer.declared import count, flag, one_of, table, text
 from syncer.errors import NotAllowed, UnknownName, UsageError
 from syncer.grouping import Groups
@@ -89,6 +90,7 @@ class _Merging:
     groups: int = 0
     lost: dict[str, int] = attrs.field(factory=dict)  # by property, records whose value goes with them
     cut: int = 0
+    met: Groups = attrs.field(init=False)
 
     @property
     def kind(self) -> str:
@@ -129,6 +131,7 @@ class _Merging:
         """Yield what becomes of each group, some hundred records in memory at once."""
         kinds, closed = self._kinds(), self._closed()
         with Groups() as groups:
+            self.met = groups
             met = self._walk(groups)
             looked_at = 0
             for found in self._batched(groups):
@@ -149,7 +152,8 @@ class _Merging:
         return met
 
     def _value(self, found: Found) -> str | None:
-        return self.shape.properties[self.same].theirs(found.properties.get(self.same))
+        value = self.shape.properties[self.same].theirs(found.properties.get(self.same))
+        return None if is_blank(value) else value
 
     def _batched(self, groups: Groups) -> Iterator[list[tuple[str, ...]] | Looked]:
         """Yield the ids of groups that are small enough, some at a time; of a larger one a row that says so."""
@@ -253,9 +257,15 @@ class _Merging:
         if self.is_merge and behind > IDENTITIES:
             return self._too_many(members, behind)
         self.groups += 1
-        merged = merging.decide(members, self.shape, self._rules())
+        merged = merging.decide(members, self.shape, self._rules(), instead=self._instead(members))
+        self.met.decided(merged.survivor.id, (member.id for member in merged.others))
         self.cut += sum(merged.cut.values())
         return self._looked(merged)
+
+    def _instead(self, members: Sequence[Member]) -> Mapping[tuple[str, str], str]:
+        """Return what stands for records of other groups that are to go; HubSpot's merge follows by itself."""
+        ids = [] if self.is_merge else [each.id for member in members for each in member.linked.get(self.kind, ())]
+        return {(self.kind, id): survivor for id, survivor in self.met.stands_for(ids).items()}
 
     def _check_group(self, value: str, members: Sequence[Member]) -> None:
         """Raise _Left where a group is left alone."""
@@ -313,7 +323,8 @@ class _Merging:
                 changes.append(self._change(member, plan.MERGE, number, **gone))
                 last = number
             else:
-                changes.append(self._change(member, plan.ARCHIVE, number, after=before, **gone))
+                gone |= {"into": survivor.id, "after": before}
+                changes.append(self._change(member, plan.ARCHIVE, number, **gone))
         rows = [PlanRow(key=member.id, id=member.id) for member in (survivor, *merged.others)]
         return Looked(rows[0], changes, also=rows[1:])
 

@@ -92,7 +92,9 @@ def _limits(shown: Shown) -> Iterator[str]:
     yield from (f"- {escaped(trip)}" for trip in shown.pushed.trips)
     look, force = plan_shown.ways_on(shown.header, program="syncer")
     forced = f", or apply it none the less: {value(force)}" if shown.pushed.is_too_large else ""
-    yield from ("", f"Look at all of it: {value(look)}{forced}")
+    where = plan_shown.where_set(shown.pushed, shown.header)
+    always = f"; or let more through, always: {value(where)}" if where else ""
+    yield from ("", f"Look at all of it: {value(look)}{forced}{always}")
 
 
 def _left(shown: Shown) -> Iterator[str]:

@@ -178,6 +178,14 @@ def ways_on(header: Header, *, program: str) -> tuple[str, str]:
     return f"{base} --dry-run --report plan.html", f"{base} --force"
 
 
+def where_set(pushed: Pushed, header: Header) -> str:
+    """Say where the limits that refuse a plan are set; a revert has the site's own, and none of a mapping."""
+    names = [trip.partition(":")[0] for trip in pushed.trips if trip.startswith("max_")]
+    if not names or header.reverts is not None:
+        return ""
+    return f'{", ".join(names)} in ["{header.mapping}"] of syncer.toml'
+
+
 def apply_command(header: Header, *, program: str) -> str:
     """Return the command that applies just this plan; *program* is how syncer is called where it is read."""
     environment = "" if header.environment == "default" else f" --environment {commands.argument(header.environment)}"

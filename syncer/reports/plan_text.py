@@ -191,3 +191,5 @@ def _limits(shown: Shown, stream: TextIO) -> Iterator[str]:
     yield f"  Look at all of it:   {look}"
     if shown.pushed.is_too_large:
         yield f"  Apply it none the less:  {force}"
+    if where := plan_shown.where_set(shown.pushed, shown.header):
+        yield f"  Let more through, always: {where}"

@@ -117,6 +117,8 @@ class _Teller:
 
     def planned(self, found: Told) -> None:
         """Tell a run that has a plan: the plan itself where nothing of it was written."""
+        from syncer.operating import RUN
+
         session = self.session
         session.has_runs = True
         shown = Shown(
@@ -134,6 +136,8 @@ class _Teller:
         elif found.pushed.is_rehearsal or found.pushed.trips:
             for line in plan_text.lines(shown, sys.stdout):
                 session.show(line)
+        elif found.header.verb == RUN:  # an operation tells what it left alone, and what it doubts
+            self.told(attrs.evolve(found.pushed, notes=(*found.header.notes, *found.pushed.notes)))
         else:
             self.told(found.pushed)
 

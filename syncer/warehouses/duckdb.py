@@ -82,7 +82,9 @@ class DuckDBTransaction:
 
     def rows(self, statement: Statement, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Execute; return the rows."""
-        found = self._connection.execute(_text(statement), list(parameters)).fetchall()
+        text = _text(statement)
+        self._catalogue.meet(text)
+        found = self._connection.execute(text, list(parameters)).fetchall()
         return [tuple(_in_utc(value) for value in row) for row in found]
 
     def stage(self, name: str, rows: pa.Table, types: Mapping[str, Type]) -> None:

@@ -167,8 +167,10 @@ def _value(name: str, ordered: Sequence[Record]) -> str:
 
 
 def _parts(name: str, ordered: Sequence[Record]) -> list[tuple[str, str]]:
-    """Return the line above each part and what it says, what repeats once."""
+    """Return the line above each part and what it says: what repeats once, but under a line that may be a person's."""
+    known = {id for record in ordered for id in (record.id, *record.merged)}
     found: dict[str, tuple[str, str]] = {}
+    said: set[str] = set()
     for record in ordered:
         made = dt.datetime.fromisoformat(record.value("createdate")).astimezone(dt.UTC)
         head = f"--- ticket {record.id}, {made:%Y-%m-%d %H:%M} UTC ---"
@@ -178,8 +180,11 @@ def _parts(name: str, ordered: Sequence[Record]) -> list[tuple[str, str]]:
                 lines.append(line)
                 continue
             text = "\n".join(lines).strip()
-            if text:
-                found.setdefault(" ".join(text.split()), (head, text))
+            same = " ".join(text.split())
+            is_ours = head.split()[2].rstrip(",") in known
+            if text and not (is_ours and same in said):
+                said.add(same)
+                found.setdefault(same if is_ours else f"{head}\n{same}", (head, text))
             head, lines = line or "", []
     return list(found.values())
 

@@ -138,6 +138,15 @@ def test_a_blank_is_filled_from_the_next_oldest_that_has_one() -> None:
     assert merged.edits["notes"].after == "c"
 
 
+@pytest.mark.parametrize("unseen", ["\u00a0", "\u200b", " \t\n", "\ufeff", "\u2060\u200d", "\u3164\ufe0f"])
+def test_what_nobody_can_see_is_a_blank(unseen: str) -> None:
+    """It is filled, it is never what a rule picks, and nothing is lost with it."""
+    merged = decided(member(1, notes=unseen), member(2, notes="b"), member(3, notes=unseen))
+    assert merged.after["notes"] == "b" and merged.lost(merged.others[1], KIND) == []
+    last = decided(member(1, notes="a"), member(2, notes=unseen), keep={"notes": merging.LAST})
+    assert last.edits == {} and decided(member(1, notes=unseen), member(2)).edits == {}
+
+
 def test_choices_are_united_once_each_in_the_order_of_age() -> None:
     """The survivor's order stays, so that one that has them all is not written."""
     union = {"tags": merging.UNION}
@@ -161,6 +170,23 @@ def test_lost_is_what_differs_then_and_is_not_part_of_what_stands_there() -> Non
     assert merged.lost(merged.others[0], KIND) == ["subject"]
 
 
+def test_a_value_is_lost_also_where_a_longer_one_happens_to_hold_it() -> None:
+    """`paid` is not kept by `not paid`: only a text that was joined has parts."""
+    merged = decided(member(1, notes="not paid", subject="AB"), member(2, notes="paid", subject="A"))
+    assert merged.lost(merged.others[0], KIND) == ["notes", "subject"]
+    joined = decided(member(1, notes="not paid"), member(2, notes="paid"), keep={"notes": merging.CONCATENATE})
+    assert joined.lost(joined.others[0], KIND) == []
+
+
+def test_a_line_above_a_part_is_known_by_the_records_that_were_merged_before() -> None:
+    """What one said that went long ago stands there once, whoever says it again."""
+    text = "--- record 8, 2026-03-01 09:14 UTC ---\nold\n\n--- record 1, 2026-03-02 00:00 UTC ---\none"
+    one = attrs.evolve(member(1, notes=text), merged=("8",))
+    older = member(0, notes="old")
+    kept = decided(one, older, keep={"notes": merging.CONCATENATE}).after["notes"] or ""
+    assert kept.count("old") == 1 and kept.count("--- record") == 2
+
+
 # Associations
 
 
@@ -169,6 +195,15 @@ def test_associations_among_records_of_the_group_go_with_them() -> None:
     one = attrs.evolve(member(1, linked={"tickets": [to("2")]}), merged=("8",))
     two = member(2, linked={"tickets": [to("1"), to("8"), to("9")]})
     assert edges(decided(one, two)) == {("tickets", "9", 339)}
+
+
+def test_what_is_to_go_as_well_is_followed_to_what_stands_for_it() -> None:
+    """Once, with the labels of both; and not where the survivor has it."""
+    two = member(2, linked={"tickets": [to("8"), to("9", PLAIN, LABEL), to("6")], "notes": [to("8")]})
+    one = member(1, linked={"tickets": [to("5")]})
+    instead = {("tickets", "8"): "7", ("tickets", "9"): "7", ("tickets", "6"): "5"}
+    merged = decide([one, two], KIND, Rules(), instead=instead)
+    assert edges(merged) == {("tickets", "7", 7), ("notes", "8", 339)}
 
 
 def test_a_label_brings_its_association_along() -> None:
@@ -191,6 +226,18 @@ def test_the_primary_company_is_by_rule_and_there_is_one(rule: str, company: str
     primary = [each.id for each in merged.edges if each.type_id == 26]
     assert primary == ([] if company == "b" else [company])
     assert {each.id for each in merged.edges} == {"a", "c"}
+
+
+def test_a_company_that_survives_is_the_primary_one_of_all_that_had_one_of_them() -> None:
+    """Each ticket has a primary company of its own: there are many from here, and none may lose its own."""
+    back = EdgeType(category="HUBSPOT_DEFINED", type_id=340)
+    primary = EdgeType(category="HUBSPOT_DEFINED", type_id=25, label="Primary", is_primary=True)
+    one = member(1, linked={"tickets": [to("a", back)]})
+    two = member(2, linked={"tickets": [to("a", back, primary), to("b", back, primary), to("c", back)]})
+    three = member(3, linked={"tickets": [to("d", back, primary)]})
+    assert edges(decided(one, two, three)) == {
+        ("tickets", "a", 25), ("tickets", "b", 25), ("tickets", "c", 340), ("tickets", "d", 25)
+    }  # fmt: skip
 
 
 def test_a_survivor_without_a_primary_company_gets_that_of_the_oldest_other() -> None:
@@ -226,6 +273,13 @@ def test_a_record_that_was_met_twice_is_one() -> None:
 def test_of_a_group_that_is_too_large_only_so_many_are_named_and_all_are_counted() -> None:
     """A thousand ids would stand in memory for nothing."""
     assert found([("a", str(number)) for number in range(100, 150)], most=3) == [Group(50, ("100", "101", "102"))]
+
+
+def test_what_stands_for_one_that_goes_is_told_when_it_was_decided() -> None:
+    """Of others nothing is said."""
+    with Groups() as groups:
+        groups.decided("1", ["2", "3"])
+        assert groups.stands_for(["3", "1", "4"]) == {"3": "1"}
 
 
 def test_values_are_told_apart_by_each_character() -> None:

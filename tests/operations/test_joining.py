@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from syncer.joining import LONGEST, Part, joined
+from syncer.joining import LONGEST, Part, is_within, joined
 
 AT = dt.datetime(2026, 3, 1, 9, 14, tzinfo=dt.UTC)
 CUT = "one t\n\n[… cut: all of it has more than 65,536 characters]"
@@ -22,6 +22,8 @@ PIECES = (
     "  ",
     "--- a rule ---",
     "--- ticket 9, then ---",
+    "--- ticket 9, 2026-03-01 09:14 UTC ---",
+    "--- ticket 2, 2026-03-01 09:14 UTC ---\none",
     "[… cut: some]",
     "é\r\nß",
     CUT,
@@ -88,6 +90,45 @@ def test_what_a_person_wrote_above_a_joined_text_is_a_part_of_its_own() -> None:
     found = text_of(part("7", f"Call them.\n\n{once}"), part("3", "three"))
     assert found.startswith("--- ticket 7, 2026-03-01 09:14 UTC ---\nCall them.\n\n--- ticket 1,")
     assert found.count("---") == 8
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "--- Invoice 1, May ---\npaid\n--- Invoice 2, June ---\npaid",  # another noun, no date of ours
+        "--- Invoice 1, 2026-05-01 10:00 UTC ---\npaid\n--- Invoice 2, 2026-05-02 10:00 UTC ---\npaid",
+        "Hello\n--- Jan 12345, Utrecht ---",
+        "--- ticket 1, shipped ---",
+        "--- ticket 8, 2026-05-01 10:00 UTC ---\n--- ticket 9, 2026-05-01 10:00 UTC ---",
+    ],
+)
+def test_a_line_that_is_not_ours_for_certain_stays(written: str) -> None:
+    """A person writes such lines as well: what stands below is not dropped for saying what something else says."""
+    lines = written.splitlines()
+    found = text_of(part("1", written), part("2", "two"))
+    assert [line for line in found.splitlines() if line in lines] == lines
+    assert text_of(part("1", found), part("2", "two")) == found
+
+
+def test_what_stands_under_a_line_of_another_record_is_not_dropped_and_brings_no_second() -> None:
+    """Of records that were archived nothing tells that they were of the group."""
+    known = text_of(part("8", "old"), part("1", "one"))
+    found = text_of(part("1", known), part("2", "old"), part("3", "three"))
+    assert found == text_of(part("8", "old"), part("1", "one"), part("3", "three"))
+    twice = text_of(part("1", "one"), part("2", "--- ticket 8, 2026-05-01 10:00 UTC ---\none"))
+    assert twice.count("one") == 2 and "ticket 8," in twice
+    again = joined([part("1", "one"), part("2", "--- ticket 8, 2026-05-01 10:00 UTC ---\none")], ids=["8"])
+    assert again.text == "one"
+
+
+def test_a_text_is_within_another_as_a_whole_part_of_it() -> None:
+    """`paid` is not within `not paid`, and a part that was cut is not the whole of it."""
+    whole = text_of(part("1", "not paid"), part("2", "due\r\n now"))
+    assert is_within("due now", whole) and is_within(whole, whole) and is_within(" ", whole)
+    assert not is_within("paid", whole) and not is_within("due", whole) and not is_within("due now", "due now!")
+    cut = text_of(part("1", "a" * 100), part("2", "b" * 200), longest=250)
+    assert is_within("a" * 100, cut) and not is_within("b" * 200, cut)
+    assert is_within(cut, text_of(part("1", "a" * 100), part("2", "b" * 200)))
 
 
 NOTE = re.compile(r"\n\n\[… cut: all of it has more than [0-9,]+ characters\]$")

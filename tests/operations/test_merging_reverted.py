@@ -10,7 +10,7 @@ import pytest
 from syncer import plan_journal
 from syncer.plan import Change
 from syncer.sandbox.hubspot.model import HUBSPOT_DEFINED, PortalRecord
-from tests.operations import COMPANY, CONTACT, RESTORED_FROM, SAME, OperationHome, define
+from tests.operations import COMPANY, CONTACT, PRIMARY, RESTORED_FROM, SAME, OperationHome, define
 
 KEY = "own_key"
 
@@ -109,8 +109,44 @@ def test_an_end_that_was_merged_since_is_followed_and_one_that_is_gone_is_left(h
     moved = home.site.store.merge("contacts", contacts[2].id, contacts[0].id)
     home.site.store.archive("contacts", contacts[1].id)
     put = home.revert(run)
-    assert (put.error, put.counts.created) == (None, 1)
+    assert (put.error, put.counts.conflicts) == (None, 1)
     assert set(home.linked(back(home)[two.id].id, "contacts")) == {moved.id}
+
+
+def test_a_dry_run_names_each_value_and_association_that_does_not_come_back(home: OperationHome) -> None:
+    """What went since is nobody's fault, and yet a loss; what comes back is made all the same."""
+    define(home.site, "tickets", "extra")
+    label = home.site.store.add_label("tickets", "companies", "Reseller")
+    home.ticket("7", content="one", extra="A")
+    two = home.ticket("7", content="two", extra="B")
+    gone, kept = home.other("companies", name="Gone"), home.other("companies", name="Kept")
+    home.link(two, "companies", gone, COMPANY, PRIMARY)
+    home.link(two, "companies", kept, COMPANY, (label.category, label.type_id))
+    run = merged(home)
+    home.home.later(9_000)
+    home.site.store.archive("companies", gone.id)
+    del home.site.store.definitions["tickets"]["extra"]
+    shown = home.revert(run, is_rehearsal=True)
+    told = {(each["field"], each["ours"]) for each in home.home.problems(shown.plan) if each["key"] == two.id}
+    assert told == {("extra", "B"), ("companies", gone.id)} and shown.exit_code == 3
+    put = home.revert(run)
+    assert (put.error, put.counts.conflicts, len(home.live())) == (None, 1, 2)
+    linked = home.linked(back(home)[two.id].id, "companies")
+    assert set(linked) == {kept.id} and {COMPANY, label.type_id} <= linked[kept.id]
+
+
+def test_without_its_label_an_association_comes_back_all_the_same(home: OperationHome) -> None:
+    """The label was deleted since, and is told; the plain one is none the less."""
+    label = home.site.store.add_label("tickets", "companies", "Reseller")
+    _, two, company = home.ticket("7"), home.ticket("7"), home.other("companies")
+    home.link(two, "companies", company, COMPANY, (label.category, label.type_id))
+    run = merged(home)
+    for types in home.site.store.labels.values():
+        types[:] = [each for each in types if each.label != "Reseller"]
+    put = home.revert(run)
+    [told] = [each for each in home.home.problems(put.plan) if each["key"] == two.id]
+    assert "Reseller" in told["reason"] and put.error is None
+    assert set(home.linked(back(home)[two.id].id, "companies")) == {company.id}
 
 
 def test_a_revert_is_reverted_by_archiving_what_it_made(home: OperationHome) -> None:
@@ -170,3 +206,22 @@ def test_a_revert_that_was_killed_is_gone_on_with(
     assert set(back(home)) == {each.id for each in tickets[1:]} and len(home.live()) == 3
     assert [set(home.linked(each.id, "companies")) for each in home.live()] == [{company.id}] * 3
     assert sorted(str(each.properties["content"]) for each in home.live()) == ["one", "three", "two"]
+
+
+@pytest.mark.parametrize("first", [1, 3])
+def test_a_part_of_a_revert_is_made_whole_by_the_next_one(home: OperationHome, first: int) -> None:
+    """Also the associations of a ticket that came back without them: else they would be nowhere."""
+    had: dict[str, set[str]] = {}
+    for same in ("7", "8"):
+        home.ticket(same)
+        went, company = home.ticket(same), home.other("companies")
+        home.link(went, "companies", company, COMPANY)
+        had[went.id] = {company.id}
+    run = merged(home)
+    assert home.revert(run, first=first).counts.pending
+    home.home.later()
+    put = home.revert(run)
+    assert put.error is None
+    now = back(home)
+    assert {id: set(home.linked(each.id, "companies")) for id, each in now.items()} == had
+    assert home.changes(home.revert(run, is_rehearsal=True).plan) == []

@@ -113,3 +113,12 @@ def test_what_nobody_has_a_value_of_is_no_group(home: OperationHome) -> None:
     home.ticket("", **{SAME: ""})
     done = home.run()
     assert (done.counts.merged, done.counts.unchanged, len(home.live())) == (0, 4, 4)
+
+
+@pytest.mark.parametrize("blank", ["  ", "\t", "\u00a0", "\u200b", "\ufeff"])
+def test_a_value_that_nobody_can_see_is_no_group(home: OperationHome, blank: str) -> None:
+    """To a person it is blank, and two tickets without a number are two. `0` is a number, `n/a` a text."""
+    for value in (blank, blank, "0", "0", "n/a", "n/a"):
+        home.ticket(value)
+    done = home.run()
+    assert (done.counts.merged, len(home.live())) == (2, 4)

@@ -97,6 +97,18 @@ def test_it_is_carried_out_written_down_and_put_back(home: OperationHome) -> Non
     assert (back.error, back.counts.updated, stages(home)) == (None, 2, before)
 
 
+def test_what_a_search_tells_is_read_again_before_it_is_written(home: OperationHome) -> None:
+    """Its index lags: a person's edit of a moment ago is not in it, nor what the run before wrote."""
+    made = tickets(home)
+    home.home.later()
+    home.site.index_lag_s = 600
+    home.site.store.update("tickets", made[0], {"hs_pipeline_stage": OPEN}, source_type="CRM_UI")
+    done = home.run(CLOSE)
+    assert (stages(home)[made[0]], stages(home)[made[1]], done.counts.conflicts) == (OPEN, CLOSED, 1)
+    again = home.run(CLOSE)
+    assert (again.counts.updated, stages(home)[made[0]]) == (0, OPEN)
+
+
 def test_limits_hold(home: OperationHome) -> None:
     """They stand beside its settings, and it has not a line about them."""
     tickets(home)

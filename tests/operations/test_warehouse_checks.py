@@ -215,6 +215,16 @@ def test_names_with_quotes_blanks_and_capitals(star: Star) -> None:
     assert cells(report) == [(name, "Dim Key", 1, 1), (name, 'or"der', 1, 0)]
 
 
+@pytest.mark.parametrize("keys", [["*"], ["ÉTÉ_Key"]])
+def test_capitals_that_are_not_ascii_are_a_columns_own(star: Star, keys: list[str]) -> None:
+    """DuckDB and PostgreSQL take `É` for another letter than `é`, whatever they make of `E`."""
+    star.table('dw."FACT É"', '"ÉTÉ_Key"', (0,), (1,))
+    star.words(JOINS, joins={'dw."FACT É"': keys})
+    found = star.run()
+    ((attribute, count),) = [(each.values["attribute"], each.values["count_of_0_key_records"]) for each in found.lines]
+    assert (str(attribute).casefold(), count) == ("été_key", 1)
+
+
 def test_other_letters_find_a_table_unless_two_are_called_so(star: Star, backend: str) -> None:
     """A repository says FACT_CALL, the warehouse fact_call; where both are there, nobody guesses."""
     star.table('dw."Fact_Call"', '"A_Key"', (0,))

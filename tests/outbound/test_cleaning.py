@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from syncer import aging, cleaning, executing, journal, marks, reverting, stale, status
+from syncer import aging, apply, cleaning, executing, journal, marks, reverting, stale, status
 from syncer.cleaning import Cleaned
 from syncer.errors import UsageError
 from syncer.rows import Reject
@@ -35,8 +35,9 @@ def why(done: Cleaned, table: str) -> dict[str, int]:
     return dict(line.why)
 
 
-def revert(home: PushHome, run: str | None) -> Any:
-    return reverting.revert(run or "", settings=home.settings, request=executing.Request(), doors=home.doors)
+def revert(home: PushHome, run: str | None, **asked: Any) -> Any:
+    request = executing.Request(**asked)
+    return reverting.revert(run or "", settings=home.settings, request=request, doors=home.doors)
 
 
 def add_run(home: PushHome, run: str, days_ago: float, **said: Any) -> None:
@@ -238,6 +239,42 @@ def test_a_revert_under_way_is_not_hurt(home: PushHome, monkeypatch: pytest.Monk
     monkeypatch.setattr(reverting.reverted, "records", beside)
     assert revert(home, made.run).counts.archived == 2
     assert told and all(count == 1 for count in told)
+
+
+def test_what_a_revert_still_needs_stays_until_that_is_over(home: PushHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was killed with a change in flight is gone on with by the next, however late."""
+    home.relation(rows("1", "2"))
+    made = home.push()
+    home.later(89 * DAY)
+
+    def end(applying: Any, sent: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(apply.Applying, "_write_down", end)
+        with pytest.raises(KeyboardInterrupt):
+            revert(home, made.run)
+    home.later(200 * DAY)
+    assert why(clean(home), "changes") == {"it is being put back": 2, "a change is in flight": 2}
+    again = revert(home, made.run)
+    assert (again.error, [each for each in home.site.store.records["companies"].values() if not each.is_archived]) == (
+        None,
+        [],
+    )
+
+
+@pytest.mark.parametrize("asked", [{"first": 1}, {"is_rehearsal": True}])
+def test_a_stored_plan_of_a_revert_can_be_applied_as_long_as_it_stands(home: PushHome, asked: dict[str, Any]) -> None:
+    """Part of it, or nothing, was done; both go once the revert's plan is as old."""
+    home.relation(rows("1", "2", "3"))
+    made = home.push()
+    home.later(85 * DAY)
+    part = revert(home, made.run, **asked)
+    home.later(10 * DAY)
+    assert why(clean(home), "changes")["it is being put back"] == 3
+    assert revert(home, made.run, plan=part.plan).error is None
+    home.later(100 * DAY)
+    assert gone(clean(home))["changes"] == 6
 
 
 @pytest.mark.parametrize("at", range(1, 7))

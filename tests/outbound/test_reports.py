@@ -124,6 +124,8 @@ def test_text_tells_what_is_not_pushed_and_which_limit_refuses_it(warehouse: War
     assert f"  {TRIP}" in found.splitlines()
     assert re.search(rf"push hubspot.companies --plan {shown.header.plan} --dry-run --report plan.html", found)
     assert re.search(rf"push hubspot.companies --plan {shown.header.plan} --force", found)
+    name = TRIP.partition(":")[0]
+    assert f'  Let more through, always: {name} in ["hubspot.companies"] of syncer.toml' in found.splitlines()
 
 
 def test_text_shows_the_first_fifty_and_says_how_many_more(embedded: Warehouse) -> None:
