@@ -24,8 +24,8 @@ BUGS = (
         "merges",
         "labels of a pair that the survivor has too are lost",
         "merging.py",
-        "            if edge.id in group or spec in has or (",
-        "            if edge.id in group or (edge.kind, edge.id) in pairs or (",
+        "        if edge.id in group or spec in has or (",
+        "        if edge.id in group or (edge.kind, edge.id) in pairs or (",
         MERGED,
     ),
     Bug(
