@@ -25,7 +25,7 @@ import attrs
 from syncer.clock import Clock
 from syncer.errors import OutOfMemory, WarehouseError
 from syncer.leases import Gate
-from syncer.sql import quoted, statement
+from syncer.sql import literal, quoted, statement
 
 NEW = "syncer_rewriting"  # what the new file is called while both are open
 TRIES, PAUSE_S = 50, 0.1  # for the rename: a virus scanner of Windows holds a new file for a moment
@@ -107,9 +107,8 @@ def _rewrite(warehouse: File) -> Rewritten:
 
 def _copy(t: _Open, new: Path, name: str) -> None:
     """Copy everything, and compare what stands in both files."""
-    path = str(new).replace("'", "''")
     old = t.rows(statement("SELECT current_database()"))[0][0]
-    t.run(statement(f"ATTACH '{path}' AS {quoted(NEW)}"))
+    t.run(statement(f"ATTACH {literal(str(new))} AS {quoted(NEW)}"))
     t.run(statement(f"COPY FROM DATABASE {quoted(old)} TO {quoted(NEW)}"))
     there, here = _contents(t, old), _contents(t, NEW)
     if there != here:
