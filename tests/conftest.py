@@ -52,6 +52,11 @@ class MovableClock:
         self.slept.append(seconds)
         self.advance(seconds)
 
+    @property
+    def waited(self) -> list[float]:
+        """The sleeps but for a warehouse's short looks, of which a busy machine makes more."""
+        return [seconds for seconds in self.slept if seconds > 0.01]
+
     def advance(self, seconds: float) -> None:
         self.offset += dt.timedelta(seconds=seconds)
 

@@ -36,22 +36,24 @@ from tests.shop import Syncer
 pytest_plugins = ["tests.shop.fixtures", "tests.servers.postgresql_fixtures"]
 SMALL = Amount(3, 30)
 FEW = ("jira.*", "hubspot.companies", "hubspot.associations", "gitlab.merge_requests")
-PORT = postgresql.free_port()
 START = dt.datetime(2026, 8, 31, 8, 0, tzinfo=dt.UTC)
 
 
 def always_alike(amount: Amount, *, seed: int, port: int) -> Sandbox:
-    """The sandbox of the demo at one address, whose time passes only where the demo says so."""
+    """The sandbox of the demo at that address, whose time passes only where the demo says so."""
     clock = Clock(START, is_frozen=True)
-    return Sandbox(sites=sandbox_verb._sites(amount, seed, clock), clock=clock, port=port or PORT)
+    return Sandbox(sites=sandbox_verb._sites(amount, seed, clock), clock=clock, port=port)
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small demo, always of the same records."""
+    """A small demo, always of the same records, at one address as long as a test lasts."""
+    address = postgresql.free_port()
     monkeypatch.setattr(demo, "AMOUNT", SMALL)
     monkeypatch.setattr(demo, "NAMES", FEW)
-    monkeypatch.setattr(demo, "built", always_alike)
+    monkeypatch.setattr(
+        demo, "built", lambda amount, *, seed, port: always_alike(amount, seed=seed, port=port or address)
+    )
 
 
 @pytest.fixture

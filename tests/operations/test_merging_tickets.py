@@ -85,7 +85,7 @@ def test_an_edge_to_a_ticket_that_another_group_took_away_meanwhile_reads_back(
     done = home.run()
     assert (done.error, done.counts.failed, done.counts.merged, len(home.live())) == (None, 0, 6, 6)
     survivor = home.only("a").id
-    assert len(home.linked(survivor, "tickets")) == 5 and home.home.clock.slept == []
+    assert len(home.linked(survivor, "tickets")) == 5 and home.home.clock.waited == []
 
 
 def test_nothing_is_merged_until_a_site_sets_how_many(home: OperationHome) -> None:

@@ -11,6 +11,7 @@ import ctypes
 import functools
 import itertools
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -128,10 +129,12 @@ class Server:
 
 
 def free_port() -> int:
-    """Return a port that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody uses, of those that no system gives away by itself: it stays free for a while."""
+    while True:
+        port = 20_000 + secrets.randbelow(10_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def start(*, settings: dict[str, str] | None = None, listen: str = "127.0.0.1") -> Server:

@@ -44,7 +44,7 @@ def home(tmp_path: Path) -> Iterator[HubSpotHome]:
 
 def slept(home: HubSpotHome) -> float:
     """Return how long the source waited since the last call."""
-    seconds = sum(home.clock.slept)
+    seconds = sum(home.clock.waited)
     home.clock.slept.clear()
     return seconds
 
