@@ -52,14 +52,21 @@ class Aged:
     tables: int = 0
 
     def __str__(self) -> str:
+        """Write it in a line: `2 rows of syncer.changes, 1 plan or comparison that a killed run was making`."""
         counts = [
             f"{count:,} {'row' if count == 1 else 'rows'} of syncer.{name}"
             for name, count in attrs.asdict(self).items()
             if count and name not in ("abandoned", "tables")
         ]
-        counts += [f"{self.abandoned:,} that a killed run was making"] if self.abandoned else []
-        counts += [f"{self.tables:,} copies of rows that belong to no run"] if self.tables else []
-        return ", ".join(counts) or "nothing"
+        return ", ".join([*counts, *left_behind(self.abandoned, self.tables)]) or "nothing"
+
+
+def left_behind(abandoned: int, tables: int) -> list[str]:
+    """Name what killed runs left, in words; what there is none of is left out."""
+    plans_ = "plan or comparison" if abandoned == 1 else "plans or comparisons"
+    belongs = "copy of rows that belongs" if tables == 1 else "copies of rows that belong"
+    found = [f"{abandoned:,} {plans_} that a killed run was making"] if abandoned else []
+    return found + ([f"{tables:,} {belongs} to no run"] if tables else [])
 
 
 def age(t: Transaction, *, keep_days: int | None, now: dt.datetime) -> Aged:

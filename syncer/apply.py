@@ -22,7 +22,7 @@ from typing import TypeVar
 import attrs
 from loguru import logger
 
-from syncer import following, linking, moving, plan, plan_journal, settling, settling_merges
+from syncer import following, grounds, linking, moving, plan, plan_journal, settling, settling_edges, settling_merges
 from syncer.ahead import ahead
 from syncer.clock import Clock
 from syncer.errors import SyncerError
@@ -225,11 +225,10 @@ class Applying:
         while self._stopped is None:
             with self.warehouse.transaction() as t:
                 found = plan_journal.next_open(t, self.header.plan, wave=wave, action=action, after=after, limit=limit)
+                found, going = self._going(t, found)
                 made = plan_journal.ids_made(t, self.header.plan, (each for change in found for each in change.after))
                 beside = linking.beside(t, self.header.plan, found) if has_beside else {}
                 needed = self._needed(t, found) if wave and action in TAKING else []
-                ids = [each.id for each in found if each.id and action in GIVING and self._has_going]
-                going = plan_journal.going(t, self.header.plan, ids, limit=GOING)
             self.warehouse.rest(waiting=False)
             if not found:
                 return
@@ -238,6 +237,17 @@ class Applying:
             ready = [change for change in resolved if change.state != plan.LEFT_OUT]
             if ready:
                 yield _Batch(ready, beside, needed, going)
+
+    def _going(self, t: Transaction, found: list[Change]) -> tuple[list[Change], list[Change]]:
+        """Return what leaves the records of changes that give them something, and as many of these as it is all of."""
+        if not (self._has_going and found and found[0].action in GIVING):
+            return found, []
+        while True:
+            ids = {each.id for each in found if each.id}
+            going = plan_journal.going(t, self.header.plan, ids, limit=GOING)
+            if len(going) < GOING or len(found) == 1:
+                return found, going
+            found = found[: len(found) // 2]
 
     def _needed(self, t: Transaction, changes: Sequence[Change]) -> list[Change]:
         """Return what changes come after and was done, with the ids that it was written to; no merges."""
@@ -271,8 +281,10 @@ class Applying:
         open_ones = [change for change in batch if change.state in plan.OPEN_STATES]
         edges = [change for change in open_ones if change.action in plan.OF_EDGES]
         if edges and not is_fresh:
-            now = settling.edges_as_planned(self.target, self.shape.kind, edges, beside=drawn.beside)
-            return _replaced(batch, now)
+            now = settling_edges.as_planned(
+                self.target, self.shape.kind, edges, beside=drawn.beside, going=drawn.going
+            )
+            return _replaced(batch, grounds.standing(self.target, now))
         taking = [each for each in open_ones if each.action == MERGE or each.into]
         if taking:  # it cannot be undone: each is looked at, however new its plan is
             batch = _replaced(batch, settling_merges.as_planned(self.target, self.shape, taking))

@@ -62,6 +62,11 @@ def nearest(name: str, names: Iterable[str]) -> list[str]:
     return difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.9)
 
 
+def is_ours(module: ModuleType) -> bool:
+    """Tell whether a module is one of this package, and not one that others wrote."""
+    return Path(__file__).parent in Path(module.__file__ or module.__name__).parents
+
+
 def carried_out(module: ModuleType, make: Callable[[], Iterable[T]]) -> Iterator[T]:
     """
     Yield what a module makes. What one of others raises, and is no error of ours, is told as one of its file, without
@@ -73,7 +78,7 @@ def carried_out(module: ModuleType, make: Callable[[], Iterable[T]]) -> Iterator
     except SyncerError:
         raise
     except Exception as error:  # a door: a file that others wrote
-        if Path(__file__).parent in file.parents:
+        if is_ours(module):
             raise
         line = _line(error, file)
         where = f"{file}, line {line}" if line else str(file)

@@ -30,6 +30,7 @@ from syncer.tables import STATE
 from syncer.unconfigured import Unconfigured
 from syncer.warehouses import Transaction, Warehouse
 
+SHOWN = 3  # names of what nobody configures that one line has
 OnCleaning = Callable[[str, int, int], None]  # the table, its rows that are gone, of how many
 
 
@@ -71,13 +72,15 @@ class Cleaned:
             f"{line.goes:,} {'row' if line.goes == 1 else 'rows'} of {line.table}" for line in self.lines if line.goes
         ]
         parts += [f"{line.goes:,} of {line.table} of the mapping" for line in self.of_mapping if line.goes]
-        parts += [f"{self.abandoned:,} that a killed run was making"] if self.abandoned else []
-        parts += [f"{self.copies:,} copies of rows that belong to no run"] if self.copies else []
+        parts += aging.left_behind(self.abandoned, self.copies)
         does = "would delete" if self.is_rehearsal else "deleted"
         head = f"{self.warehouse}: {does} {', '.join(parts) or 'nothing'}. {self.kept}"
         if not parts and self.unconfigured:
             rows = sum(each.rows for each in self.unconfigured)
-            head += f" {rows:,} rows of {len(self.unconfigured):,} that nobody configures stay."
+            first = ", ".join(each.named for each in self.unconfigured[:SHOWN])
+            more = f" and {len(self.unconfigured) - SHOWN:,} more" if len(self.unconfigured) > SHOWN else ""
+            stay = "row stays" if rows == 1 else "rows stay"
+            head += f" {rows:,} {stay} of what nobody configures: {first}{more}."
         body = [*map(_told, self.lines), *map(str, self.unconfigured)] if parts else []
         return "\n".join([head, *(f"  {line}" for line in (*body, *self.left))])
 

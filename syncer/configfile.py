@@ -7,6 +7,7 @@ Not here: what its values mean, and the variables that go before it (`settings.p
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import re
 import tomllib
@@ -312,6 +313,8 @@ class Checker:
             meaning, is_good = known[key]
             if not is_good(value):
                 shown = "no such value" if key in SECRETS else _shown(value)
+                if known is NOTIFY_KEYS and key == "on":
+                    shown = _shown_causes(value) or shown
                 self.fail((*path, key), f"{key} in [{'.'.join(path)}] is {shown}", meaning)
 
 
@@ -327,6 +330,17 @@ def _path_of(line: str) -> tuple[str, ...]:
             names += list(found)
         found = next(iter(found.values())) if isinstance(found, dict) else found[0]
     return tuple(names)
+
+
+def _shown_causes(value: Any) -> str:
+    """Say which word of a list is no cause, and what it may be meant to be; empty: it is no list of words."""
+    wrong = [(at, each) for at, each in enumerate(value, 1) if each not in CAUSES] if _is_list_of_texts(value) else []
+    if not wrong:
+        return ""
+    at, word = wrong[0]
+    near = difflib.get_close_matches(word, CAUSES, n=1, cutoff=0.6)
+    meant = f" (did you mean {near[0]}?)" if near else ""
+    return f"a list whose word {at} of {len(value)} is none of the choices{meant}"
 
 
 def _shown(value: Any) -> str:

@@ -27,6 +27,9 @@ from syncer.warehouses import Transaction, Warehouse
 LIST = "warehouse.check_fact_dimensions"  # the operation whose settings hold the list of joins, for all checks
 FACT, KEY, DIMENSION = "fact", "key", "dimension"  # the columns of a table with a list of joins
 ANY = "*"
+UNREADABLE = (
+    "could not be read"  # what is told of a table that refuses, since what it says may be another thing each day
+)
 _PART = r'(?:"((?:[^"]|"")+)"|([^".]+))'
 _NAME = re.compile(rf"\s*{_PART}\.{_PART}\s*")
 _OURS = frozenset({Type.BIGINT, Type.DECIMAL, Type.DOUBLE})
@@ -157,6 +160,12 @@ JOINS: Mapping[str, Setting] = {
     "joins_from": text(meaning=f"a table or view with the columns {FACT}, {KEY} and {DIMENSION}, such as meta.joins"),
     "max_zero_share": share("off"),
 }
+
+
+def has_list(settings: Settings) -> bool:
+    """Tell whether the site names a list of joins; what stands in one of the warehouse, only that can tell."""
+    words = declared.read(settings, LIST, JOINS)
+    return bool(words["joins"] or words["joins_from"])
 
 
 def listed(warehouse: Warehouse, settings: Settings) -> list[Join]:

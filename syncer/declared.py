@@ -19,6 +19,14 @@ from syncer.configfile import Checker, text_of
 from syncer.errors import UnknownName, UsageError
 from syncer.settings import Settings
 
+MAX_AGE = "max_age_s"  # of every operation: for how long `status --max-age` lets it be, where it is not named
+LONGEST_AGE = 366 * 86_400
+
+
+def _is_age(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value == limits.OFF or (is_number and 0 < value <= LONGEST_AGE)
+
 
 @attrs.frozen(kw_only=True)
 class Setting:
@@ -108,6 +116,7 @@ def check(settings: Settings, name: str, declared: Mapping[str, Setting]) -> Non
     known: dict[str, tuple[str, Callable[[Any], bool]]] = {
         **{key: (each.meaning, each.is_good) for key, each in declared.items()},
         **{key: words.KEYS[key] for key in words.NUMBERS},
+        MAX_AGE: (f'seconds up to {LONGEST_AGE:,}, or "off"', _is_age),
     }
     own = {key: value for key, value in tables.items() if key != "environments"}
     checker.keys((name,), own, known)

@@ -44,6 +44,7 @@ from syncer.target import Target
 from syncer.transport import Doors
 from syncer.warehouses import Warehouse
 
+RUN = "run"  # the verb of operations
 SHOWN = 5  # changes that an error names
 OnProgress = Callable[[str, str, int, int], None]  # mapping, what is done, how many, of how many
 
@@ -170,7 +171,8 @@ class Executing:
                 self._begin(work, pushed)
                 pushed = self._leased(work, pushed)
         except SyncerError as error:
-            pushed = attrs.evolve(pushed, status=journal.FAILED, error=str(error))
+            is_wrong = work.verb == RUN and isinstance(error, UsageError)
+            pushed = attrs.evolve(pushed, status=journal.FAILED, error=str(error), is_wrong_usage=is_wrong)
             if self._has_begun:  # else there is no run to write it to: somebody else holds the lease
                 self._write_down(pushed)
             if self.request.on_failure is not None:
@@ -342,18 +344,24 @@ class Executing:
         if self.request.plan is not None:
             header = self._stored(work, self.request.plan, needs_rest=False)  # what was in flight may have been all
             self._check_stored(work, header)
-            return header
+            return self._judged(work, header)
         header = work.make(self, self._progress(work.mapping, "planned"))
         self._made = header.plan
         with self.warehouse.transaction() as t:
             if header.changes >= plans.SURVEYED:
                 t.survey(plans.CHANGES, plans.PLAN_ROWS, *snapshots.TABLES)
-            counts = tally.count(t, header, None)
-            size = tally.size(counts, plan_journal.counts(t, header.plan), header)
-            trips = limits.trips(size, work.outbound.limits, has_shares=work.has_shares)
-            header = attrs.evolve(header, trips=[*header.trips, *trips])
+        header = self._judged(work, header)
+        with self.warehouse.transaction() as t:
             plans.update(t, header)
         return header
+
+    def _judged(self, work: Work, header: Header) -> Header:
+        """Hold what is left of a plan against the limits that hold now, whatever they were when it was made."""
+        with self.warehouse.transaction() as t:
+            counts = tally.count(t, header, None)
+            size = tally.size(counts, plan_journal.counts(t, header.plan), header)
+        trips = limits.trips(size, work.outbound.limits, has_shares=work.has_shares)
+        return attrs.evolve(header, trips=[*limits.kept(header.trips, trips, work.outbound.limits), *trips])
 
     def _check_asked(self, work: Work, wanted: str) -> None:
         """Raise UsageError for a plan that is not there, or not to be applied: no run was begun for it."""

@@ -397,9 +397,13 @@ def standing(t: Transaction, kind: str, *, pulled: Pulled) -> dict[str, str]:
 
 
 def stand(
-    t: Transaction, kind: str, details: Mapping[str, str], *, pulled: Pulled, now: dt.datetime
+    t: Transaction, kind: str, details: Mapping[str, str | None], *, pulled: Pulled, now: dt.datetime
 ) -> dict[str, str]:
-    """Make the findings of a kind just these, by key; return those that are new, or say something else now."""
+    """
+    Make the findings of a kind just these, by key; return those that are new, or say something else now.
+
+    A detail that is None: the finding stands, and its row is left as it is.
+    """
     import pyarrow as pa
 
     name, owned = sql.table_name(FINDINGS), [pulled.mapping, pulled.environment, kind]
@@ -419,7 +423,7 @@ def stand(
     t.run(
         sql.statement(
             f"UPDATE {name} AS t SET detail = s.detail, run = ?, last_seen = ?, times = t.times + 1 "
-            f"FROM findings_now AS s WHERE {where} AND s.key = t.key"
+            f"FROM findings_now AS s WHERE {where} AND s.key = t.key AND s.detail IS NOT NULL"
         ),
         [pulled.run, now, *owned],
     )
@@ -431,7 +435,7 @@ def stand(
         ),
         [*owned, pulled.run, now, now, *owned],
     )
-    return {key: detail for key, detail in details.items() if known.get(key) != detail}
+    return {key: detail for key, detail in details.items() if detail is not None and known.get(key) != detail}
 
 
 def first_seen(t: Transaction, kind: str, key: str, *, pulled: Pulled) -> tuple[dt.datetime | None, str]:

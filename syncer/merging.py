@@ -55,6 +55,12 @@ class Member:
         """How many records it is associated with."""
         return sum(len(others) for others in self.linked.values())
 
+    @property
+    def primary_company(self) -> str | None:
+        """The id of its primary company; None: it has none."""
+        companies = self.linked.get(COMPANIES, ())
+        return next((each.id for each in companies if any(type.is_primary for type in each.types)), None)
+
     def edges(self) -> list[Edge]:
         """Return its associations, one for each type."""
         return [
@@ -82,14 +88,15 @@ class Rules:
 class Merged:
     """
     What becomes of one group. others: those that go, the oldest first. edits: what the survivor gets. edges: what it
-    is associated with besides. after: the survivor's values then, as the API will have them. cut: characters that did
-    not fit, by property.
+    is associated with besides; primary: the one of them that leads to its primary company. after: the survivor's
+    values then, as the API will have them. cut: characters that did not fit, by property.
     """
 
     survivor: Member
     others: Sequence[Member]
     edits: Mapping[str, Edit]
     edges: Sequence[Edge]
+    primary: Edge | None = None
     after: Mapping[str, str | None]
     cut: Mapping[str, int] = attrs.field(factory=dict)
 
@@ -139,11 +146,14 @@ def decide(
         if known.theirs(value) != known.theirs(survivor.properties.get(name)):
             edits[name] = Edit(survivor.properties.get(name) or None, value)
             after[name] = value
+    edges = _edges(survivor, others, ordered, rules.primary, instead or {})
+    primaries = {spec for spec in _primaries(members) if spec[2] == COMPANIES}
     return Merged(
         survivor=survivor,
         others=others,
         edits=edits,
-        edges=_edges(survivor, others, ordered, rules.primary, instead or {}),
+        edges=edges,
+        primary=next((each for each in edges if (each.category, each.type_id, each.kind) in primaries), None),
         after=after,
         cut=cut,
     )

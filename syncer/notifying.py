@@ -84,7 +84,7 @@ def of_pushed(pushed: Pushed) -> Run:
     """Tell a run of a plan."""
     counts = pushed.counts
     causes = (
-        (pushed.exit_code == 1, IS_FAILED),
+        (pushed.exit_code in (1, 2), IS_FAILED),
         (pushed.status == REFUSED or bool(pushed.trips), IS_REFUSED),
         (bool(counts.rejected), IS_REJECTS),
         (bool(counts.conflicts), IS_CONFLICTS),
@@ -106,7 +106,7 @@ def of_pushed(pushed: Pushed) -> Run:
 
 def of_report(report: Report) -> Run:
     """Tell a report; its lines are left out."""
-    causes = ((report.exit_code == 1, IS_FAILED), (bool(report.new), IS_FINDINGS))
+    causes = ((report.status == FAILED, IS_FAILED), (bool(report.new), IS_FINDINGS))
     return Run(
         run=report.run,
         mapping=report.operation,

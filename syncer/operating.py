@@ -54,6 +54,7 @@ def run(
     values = declared.read(settings, name, operations.declared_of(operation))
     source = name.partition(".")[0]
     chosen = [] if source == operations.WAREHOUSE else _of_source(source, settings)
+    operations.check_settings(operation, values, settings=settings, mappings=chosen)
     doors = doors or doors_of(settings, SystemClock())
     with notifying.Watch(RUN, settings=settings, doors=doors, is_silent=request.is_rehearsal) as watch:
         failing, failing_report = watch.failing(request.on_failure), watch.failing(request.on_report_failure)

@@ -395,9 +395,10 @@ class _Heard:
         """Raise what a script must not overlook. Rejects and conflicts are for a person; a dry run gives its plan."""
         if self._failures and is_one:
             raise self._failures[0]
-        bad = [run for run in runs if run.exit_code in (1, 4) and not (run.is_rehearsal and run.exit_code == 4)]
+        bad = [run for run in runs if run.exit_code in (1, 2, 4) and not (run.is_rehearsal and run.exit_code == 4)]
         if bad:
-            code = 1 if any(run.exit_code == 1 for run in bad) else 4
+            codes = {run.exit_code for run in bad}
+            code = next(each for each in (1, 2, 4) if each in codes)
             message = "; ".join(str(run) for run in bad)
             message += "" if message.endswith((".", "!", "?")) else "."
             hints = [_way_on(run) for run in bad if run.exit_code == 4]

@@ -95,9 +95,10 @@ class Change:
     fields: what is written, by property; of a merge and an archive what the record held, and what its place has then.
     edge: of an associate or disassociate. into: what survives a merge, as the plan knows it, or stays in the place of
     what is archived, and must be there; into_by: the number of the merge before it, which alone tells the id by then.
-    edges: of a merge or an archive, those that the record had.
+    edges: of a merge or an archive, those that the record had; of a pair that goes whole, those of the pair.
     row_hash: of the row as the plan read it; empty for a change that no row stands behind.
-    agreed: what both sides agree on once this is done, by field, in normal form.
+    agreed: what both sides agree on once this is done, by field, in normal form; beside it, under names of their own,
+    the values that it was decided on (`grounds.py`).
     """
 
     number: int

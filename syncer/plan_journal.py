@@ -66,6 +66,17 @@ def steps(t: Transaction, plan: str) -> list[tuple[int, str]]:
     return [(int(wave), action) for wave, action in t.rows(sql.statement(query), [plan])]
 
 
+def keeps_id(t: Transaction, *, kind: str, environment: str) -> bool | None:
+    """Tell whether the last merge of a kind left the record that it was merged into; None: there was none."""
+    query = (
+        f"SELECT CASE WHEN result = sent_into THEN 1 ELSE 0 END FROM {sql.table_name(CHANGES)} WHERE kind = ? "
+        f"AND environment = ? AND action = 'merge' AND state = 'done' AND result IS NOT NULL "
+        "AND sent_into IS NOT NULL ORDER BY ended_at DESC LIMIT 1"
+    )
+    found = t.rows(sql.statement(query), [kind, environment])
+    return bool(found[0][0]) if found else None
+
+
 def left_in_flight(t: Transaction, *, kind: str, environment: str) -> list[tuple[str, str]]:
     """Return the plans and runs with changes to a kind whose intent was written and whose outcome is not known."""
     query = (

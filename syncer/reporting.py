@@ -102,14 +102,16 @@ class _Making:
         try:
             with contextlib.ExitStack() as held:
                 if report.run is not None:
-                    name = f"report {self.operation.NAME}@{environment}"
+                    name = f"{findings.LEASE}{self.operation.NAME}@{environment}"
                     held.callback(self.warehouse.lease(name, run=report.run, wait_s=request.wait_s).release)
                 account = self.source.check().account if self.source is not None else None
                 self._begin(report, account)
                 has_begun = report.run is not None
                 report = self._made(report)
         except SyncerError as error:
-            report = attrs.evolve(report, status=journal.FAILED, error=str(error), requests=self._requests)
+            is_wrong = isinstance(error, UsageError)
+            report = attrs.evolve(report, status=journal.FAILED, error=str(error), is_wrong_usage=is_wrong)
+            report = attrs.evolve(report, requests=self._requests)
             if has_begun:
                 self._write_down(report)
             if request.on_report_failure is not None:
@@ -161,12 +163,12 @@ class _Making:
         return found
 
     def _lines(self, context: Context) -> Iterator[findings.Line]:
-        """Yield the lines of the operation, each key once. Raises SyncerError."""
+        """Yield the lines of the operation, each key once; what was not looked at is a finding. Raises SyncerError."""
         seen: set[str] = set()
         for line in operations.lines_of(self.operation, context):
             if line.key not in seen:
                 seen.add(line.key)
-                yield line
+                yield line if line.unseen is None else attrs.evolve(line, is_finding=True)
 
     def _write_down(self, report: Report) -> None:
         with self.warehouse.transaction() as t:

@@ -20,8 +20,9 @@ from syncer.clock import SystemClock
 from syncer.engine import doors_of
 from syncer.errors import UsageError
 from syncer.executing import Executing, Request, Work
+from syncer.operations import Operation
 from syncer.plans import Header
-from syncer.pushing import executing
+from syncer.pushing import PUSH, executing
 from syncer.reverted import Reverted
 from syncer.settings import Settings
 from syncer.sources import Source
@@ -56,12 +57,21 @@ def _reverted(found: Reverted, settings: Settings, request: Request, doors: Door
                 f"Run {found.run} wrote to account {found.header.account}, and this is {opened.identity.account}.",
                 hint="Ids of one account must never be written in another.",
             )
-        operation = operations.known(folders=settings.folders).get(found.header.mapping)
+        operation = _operation(found.header, settings)
         stays = ""
         if operation is not None:
             stays = str(getattr(operation, "STAYS", ""))
             opened = attrs.evolve(opened, target=operations.target_of(operation, cast(Source, opened.target)))
         return opened.run(_work(found, stays))
+
+
+def _operation(header: Header, settings: Settings) -> Operation | None:
+    """Return the operation that made a plan; None: a push did. Raises UsageError: its file is broken."""
+    file = header.mapping.partition(".")[2]
+    files = operations.read([file], folders=settings.folders)
+    if file in files.broken and header.verb != PUSH:
+        raise files.broken[file]
+    return files.found.get(header.mapping)
 
 
 def _found(run: str, settings: Settings, request: Request, doors: Doors) -> Reverted:

@@ -17,10 +17,9 @@ import attrs
 from syncer import grounds, plan
 from syncer.grounds import Ground
 from syncer.plan import Change, Edge, Edit
-from syncer.target import EdgeType, Linked
+from syncer.target import PRIMARY_COMPANY, EdgeType, Linked
 
 TICKETS, COMPANIES = "tickets", "companies"
-PRIMARY_COMPANY = "primary_company"  # what a conflict names that somebody else set meanwhile
 NAMED = 5  # companies that a reason names
 
 
@@ -118,6 +117,7 @@ def _numbered(edges: Iterator[Edge], ticket: Ticket, right: Company, primary: Ed
             title=ticket.title,
             edge=edge,
             after=after,
+            edges=_held_by(ticket, edge) if number > 1 and edge.is_whole else (),
             agreed=grounds.carried([*ticket.grounds, *right.grounds]),
         )
         if number == 1 and right.id in held:
@@ -137,6 +137,12 @@ def _edge(company: Company, type: EdgeType, *, is_whole: bool) -> Edge:
         key=company.name,
         is_whole=is_whole,
     )
+
+
+def _held_by(ticket: Ticket, edge: Edge) -> tuple[Edge, ...]:
+    """Return all types of a pair: what it has got besides, when it is to go, was not planned."""
+    linked = next(each for each in ticket.linked if each.id == edge.id)
+    return tuple(_edge(Company(id=linked.id), type, is_whole=True) for type in linked.types)
 
 
 def _told_apart(types: Sequence[EdgeType]) -> list[EdgeType]:

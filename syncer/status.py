@@ -1,6 +1,6 @@
 """
-How things stand: the last runs of each mapping, places, rejects, conflicts, findings, who holds which lease, and what
-is used of the request budget.
+How things stand: the last runs of each mapping and operation, places, rejects, conflicts, findings, who holds which
+lease, and what is used of the request budget.
 
 Everything that stands in the warehouse is read in one short transaction, so that it fits together and a pull that is
 under way hardly notices. Nothing is written, and no warehouse is made where there is none.
@@ -19,11 +19,13 @@ from typing import Any, TypeVar
 import attrs
 import orjson
 
-from syncer import budget, cache, journal, mappings, marks, outstanding, sql, warehouses
+from syncer import budget, cache, journal, mappings, marks, operations, outstanding, overdue, sql, warehouses
 from syncer.clock import Clock, SystemClock
 from syncer.errors import SyncerError, UnknownName, UsageError
+from syncer.findings import LEASE
 from syncer.journal import BROKEN, DONE, PUSHED, RUNNING
 from syncer.outstanding import Conflict, ConflictCount, Reject, RejectCount
+from syncer.overdue import PULL, PUSH, RUN, Stale
 from syncer.settings import DEFAULT_ENVIRONMENT, Settings
 from syncer.tables import Table
 from syncer.warehouses import Holder, Transaction, Warehouse
@@ -31,7 +33,6 @@ from syncer.warehouses import Holder, Transaction, Warehouse
 Entry = TypeVar("Entry")
 
 FIRST_REJECTS = 20  # how many of a mapping are shown
-PULL, PUSH = "pull", "push"  # the verbs that are run again and again: each has a last run, and may be too old
 WRITE = "write "  # what the lease of a kind that is written begins with
 _COUNTS = ("read", "inserted", "updated", "unchanged", "gone", "rejected", "requests", "keys", "braked")
 EMAIL = "email"  # a key that is personal wherever it is one
@@ -111,31 +112,21 @@ class Held:
 
 
 @attrs.frozen(kw_only=True)
-class Stale:
-    """A mapping that has not finished a run of a verb for too long. `last_done` is None where it never did."""
-
-    mapping: str
-    environment: str
-    last_done: dt.datetime | None
-    last_status: str | None
-    verb: str = PULL
-
-
-@attrs.frozen(kw_only=True)
 class Question:
     """
-    What is asked. `names` are mappings (patterns may be among them) or the beginning of a run's id; none: everything.
+    What is asked. `names` are mappings and operations (patterns may be among them) or the beginning of a run's id;
+    none: everything.
 
-    max_age: a mapping that was ever pulled, or is named, and has not finished a run for so long is stale; one that was
-    ever pushed, too.
+    max_age: what was ever pulled, pushed or run, or is named, and has not finished a run for so long is stale.
     environment: None: all of them.
-    with_rejects: the first rejects and open conflicts of each mapping too.
+    with_rejects: the first rejects and open conflicts of each mapping too. last: so many runs of each verb.
     """
 
     names: tuple[str, ...] = ()
     max_age: dt.timedelta | None = None
     environment: str | None = None
     with_rejects: bool = False
+    last: int = 1
 
 
 @attrs.frozen(kw_only=True)
@@ -250,36 +241,35 @@ class _Reading:
         return tuple(sorted([*others, *told.values()], key=lambda each: (each.mapping, each.environment)))
 
     def stale(self, found: Standing) -> tuple[Stale, ...]:
-        """Find what has no finished run since `max_age`; a mapping that is named counts even if never pulled."""
+        """Find what has no finished run since `max_age`; what is named counts even if it never ran."""
         if self.question.max_age is None:
             return ()
-        last: dict[tuple[str, str, str], Run | None] = {
-            (run.mapping, run.environment, run.verb): run for run in found.runs if run.verb in (PULL, PUSH)
-        }
-        environment = self.question.environment or DEFAULT_ENVIRONMENT
-        ever = {mapping for mapping, _, _ in last}
-        known = mappings.known(folders=self.settings.folders, objects=self.settings.objects())
-        for name in self.question.names:
-            if name in known and name not in ever:
-                last[name, environment, PULL if known[name].inbound is not None else PUSH] = None
-        oldest = found.now - self.question.max_age
-        return tuple(
-            Stale(
-                mapping=name,
-                environment=where,
-                last_done=run.last_done if run else None,
-                last_status=run.status if run else None,
-                verb=verb,
-            )
-            for (name, where, verb), run in last.items()
-            if run is None or run.last_done is None or run.last_done < oldest
+        asked = overdue.Asked(
+            names={name: verb for name, verb in self._verbs().items() if name in self.question.names},
+            environment=self.question.environment or DEFAULT_ENVIRONMENT,
+            max_age=self.question.max_age,
         )
+        return overdue.of(found.runs, asked, settings=self.settings, now=found.now)
+
+    def _verbs(self) -> dict[str, str]:
+        """
+        Return what can be named, each with the verb that runs it: mappings, and operations where a name is none of the
+        mappings, since these are loaded to be known.
+        """
+        known = mappings.known(folders=self.settings.folders, objects=self.settings.objects())
+        verbs = {name: PULL if each.inbound is not None else PUSH for name, each in known.items()}
+        names = [name for name in self.question.names if name not in self.ids]
+        if any(not fnmatch.filter(verbs, name) for name in names):
+            verbs |= dict.fromkeys(operations.known(folders=self.settings.folders), RUN)
+        return verbs
 
     def _runs(self, t: Transaction) -> tuple[Run, ...]:
-        """The last run of each mapping, environment and verb, or the runs that are asked for by id."""
-        last = _run_entries(t, _LAST_RUNS)
+        """The last run, or runs, of each mapping, environment and verb, or the runs that are asked for by id."""
+        last = _run_entries(t, _LAST_RUNS.replace("<= 1", f"<= {self.question.last:d}"))
+        if self.question.last > 1:
+            return last
         if not self.ids:
-            return tuple(run for run in last if run.verb in (PULL, PUSH) or not _is_followed(run, last))
+            return tuple(run for run in last if run.verb in overdue.VERBS or not _is_followed(run, last))
         done = {(run.mapping, run.environment, run.verb): run.last_done for run in last}
         chosen = []
         for beginning in self.ids:
@@ -327,16 +317,13 @@ class _Reading:
         its row, read again after the lease was seen free, tells.
         """
         pulling = {(lease.mapping, lease.environment) for lease in held if not lease.kind}
-        writing = {lease.run for lease in held if lease.kind}  # a kind's lease may be another mapping's
+        holding = {lease.run for lease in held}  # a kind's lease may be another mapping's
         doubtful = [
             run
             for run in runs
             if run.status == RUNNING
-            and (
-                run.run not in writing
-                if run.plan or run.verb == PUSH
-                else (run.mapping, run.environment) not in pulling
-            )
+            and run.run not in holding
+            and (run.verb != PULL or (run.mapping, run.environment) not in pulling)
         ]
         if not doubtful:
             return tuple(runs)
@@ -356,7 +343,7 @@ class _Reading:
             raise _no_run(self.ids[0], ())
         ids = {run.run for run in found.runs} if self.ids else None
         present = {run.mapping for run in found.runs} | {place.mapping for place in found.places}
-        known = present | set(mappings.known(folders=self.settings.folders, objects=self.settings.objects()))
+        known = present | set(self._verbs())
         patterns = [name for name in self.question.names if name not in self.ids]
         chosen = {name for pattern in patterns for name in _hits(pattern, known)}
         if ids is not None:
@@ -439,7 +426,7 @@ def _hits(pattern: str, known: set[str]) -> list[str]:
     hits = fnmatch.filter(sorted(known), pattern)
     if not hits:
         if "." in pattern:
-            raise UnknownName("mapping", pattern, known=known)
+            raise UnknownName("mapping or operation", pattern, known=known)
         wrong = UnknownName("mapping or run", pattern, known=known)
         wrong.hint += " The beginning of a run's id has at least 4 letters."
         raise wrong
@@ -459,7 +446,7 @@ def _held(name: str, holder: Holder, writing: Mapping[str, str]) -> Held:
     what, _, environment = name.partition("@")
     kind = what.removeprefix(WRITE) if what.startswith(WRITE) else ""
     return Held(
-        mapping=writing.get(holder.run, kind) if kind else what,
+        mapping=writing.get(holder.run, kind) if kind else what.removeprefix(LEASE),
         kind=kind,
         environment=environment or DEFAULT_ENVIRONMENT,
         pid=holder.pid,
@@ -479,8 +466,8 @@ LEFT JOIN (
     SELECT mapping, environment, verb, MAX(finished_at) AS last_done FROM {{table}} WHERE status = '{DONE}'
     GROUP BY mapping, environment, verb
 ) AS d ON d.mapping = r.mapping AND d.environment = r.environment AND d.verb = r.verb
-WHERE r.from_last = 1
-ORDER BY r.mapping, r.environment, r.verb
+WHERE r.from_last <= 1
+ORDER BY r.mapping, r.environment, r.verb, r.from_last
 """
 _RUNS_BY_ID = """
 SELECT {columns}, NULL FROM {table} AS r WHERE r.run LIKE ? || '%' ORDER BY r.started_at

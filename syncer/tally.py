@@ -87,6 +87,7 @@ class Pushed:
     error: str | None = None
     notes: tuple[str, ...] = ()
     is_partial: bool = False  # `--first`: what is pending was left out on purpose
+    is_wrong_usage: bool = False  # it failed by what its operation or the settings of it say; nothing was sent
 
     @property
     def is_rehearsal(self) -> bool:
@@ -200,9 +201,11 @@ class Pushed:
     @property
     def exit_code(self) -> int:
         """
-        Return 1 failed, or rows that failed or are pending; 4 refused by the limits, or with a dry run would be; 3
-        rejects or conflicts; 0 done. What `first` left out counts for nothing.
+        Return 1 failed, or rows that failed or are pending; 2 wrong usage; 4 refused by the limits, or with a dry run
+        would be; 3 rejects or conflicts; 0 done. What `first` left out counts for nothing.
         """
+        if self.is_wrong_usage:
+            return 2
         if self.status in (FAILED, BROKEN) or self.counts.failed:
             return 1
         if self.status == REFUSED or self.trips:

@@ -21,6 +21,7 @@ from syncer.plan import ARCHIVE, ASSOCIATE, CREATE, DISASSOCIATE, MERGE, UPDATE,
 if TYPE_CHECKING:
     from syncer.sources import Identity
 
+PRIMARY_COMPANY = "primary_company"  # the one of a record that its edge with this label leads to; a conflict names it
 BATCH = 100  # records that are read at once, and written unless `Target.most` says otherwise
 MOST: Mapping[str, int] = {  # changes that are sent at once, where a target does not say otherwise
     CREATE: BATCH,

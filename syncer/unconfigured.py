@@ -54,11 +54,17 @@ class Unconfigured:
     environment: str
     rows: int
 
+    @property
+    def named(self) -> str:
+        """Its name, and its environment where that is not the default one."""
+        return self.mapping if self.environment == DEFAULT_ENVIRONMENT else f"{self.mapping} ({self.environment})"
+
     def __str__(self) -> str:
         """Write it in a line, with what deletes it."""
         other = "" if self.environment == DEFAULT_ENVIRONMENT else f" --environment {self.environment}"
+        stay = "row stays" if self.rows == 1 else "rows stay"
         return (
-            f"{self.mapping}, environment {self.environment}, is not configured: {self.rows:,} rows stay; "
+            f"{self.mapping}, environment {self.environment}, is not configured: {self.rows:,} {stay}; "
             f"`syncer clean --mapping {self.mapping}{other}` deletes them"
         )
 

@@ -144,10 +144,10 @@ def test_quiet_says_nothing_when_all_is_well(syncer: Syncer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("codes", "expected"), [([], 0), ([0, 3], 3), ([3, 4], 4), ([3, 1, 4, 0], 1), ([0, 0], 0)]
+    ("codes", "expected"), [([], 0), ([0, 3], 3), ([3, 4], 4), ([4, 2, 3], 2), ([3, 2, 1, 4, 0], 1), ([0, 0], 0)]
 )  # fmt: skip
 def test_the_worst_exit_code_wins(codes: list[int], expected: int) -> None:
-    """In the order 1, 4, 3, 0."""
+    """In the order 1, 2, 4, 3, 0."""
     assert worst(codes) == expected
 
 
@@ -410,3 +410,18 @@ def test_max_age_tells_what_has_not_finished(syncer: Syncer, shop: Shop) -> None
     assert never.code == 1 and "shop.orders never finished a run" in never.err
     late = syncer("status", "--max-age", "0s", "--output", "json")
     assert late.code == 1 and [each["mapping"] for each in late.json["stale"]] == ["shop.items"]
+
+
+@pytest.mark.parametrize("more", [["--max-age", "2h"], ["abcd"]])
+def test_last_goes_with_names_only(syncer: Syncer, more: list[str]) -> None:
+    """A run has one row, and the newest alone tells whether it is late."""
+    assert syncer("status", "--last", "2", *more).code == 2
+    assert syncer("status", "--last", "0").code == 2
+
+
+def test_last_lists_several_runs(syncer: Syncer) -> None:
+    """The newest first."""
+    for _ in range(3):
+        syncer("pull", "shop.items")
+    found = syncer("status", "shop.items", "--last", "2", "--output", "json").json["runs"]
+    assert len(found) == 2 and found[0]["started_at"] > found[1]["started_at"] and found[1]["inserted"] == 0

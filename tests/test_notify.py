@@ -339,6 +339,14 @@ def test_what_is_wrong_in_the_table_is_told_with_its_line_and_not_repeated(
     assert "s3cret" not in result.err and "1234567890" not in result.err
 
 
+def test_a_wrong_word_in_on_is_told_by_its_place_and_what_it_may_mean(syncer: Syncer) -> None:
+    """Of six words one is misspelt; which one, nobody should have to guess."""
+    with Path("syncer.toml").open("a", encoding="utf-8") as file:
+        file.write('[notify]\non = ["failed", "reject", "conflicts"]\n')
+    result = syncer("pull", "shop.items")
+    assert result.code == 2 and "word 2 of 3 is none of the choices (did you mean rejects?)" in result.err
+
+
 def test_check_shows_who_is_told_and_sends_a_test_where_asked(
     syncer: Syncer, notify: Notify, hook: Hook, tmp_path: Path
 ) -> None:

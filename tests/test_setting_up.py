@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import pytest
 
-from syncer import configfile, settings, sources
+from syncer import configfile, operations, settings, sources
 from syncer.clock import SystemClock
 from syncer.engine import doors_of
 from syncer.verbs import check_names, init
@@ -52,6 +52,20 @@ def test_every_line_of_init_works_when_its_sign_is_taken_away(tmp_path: Path) ->
         account = found.account(name)
         assert set(account.options) == set(sources.module(name).NEEDS.options)
         sources.connect(account, doors=doors_of(found, SystemClock()), streams=()).close()
+
+
+def test_the_tables_of_operations_are_right_where_their_signs_are_taken_away(tmp_path: Path) -> None:
+    """Each operation is there, with all that it can be told; none of the tables stands, since one may be a consent."""
+    lines = init.text().splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("## Operations")) + 2
+    (tmp_path / "syncer.toml").write_text("\n".join(line.removeprefix("##") for line in lines[at:]), encoding="utf-8")
+    found = settings.load(folder=tmp_path, variables={})
+    check_names(found)
+    for name, operation in operations.known().items():
+        unset = [key for key in operations.declared_of(operation) if key not in found.tables[name]]
+        assert unset == []
+        assert ("max_merges" in found.tables[name]) is not operations.is_report(operation)
+        assert f'\n["{name}"]' not in init.text()
 
 
 def test_init_leaves_a_file_alone(syncer: Syncer) -> None:

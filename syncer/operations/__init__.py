@@ -8,6 +8,8 @@ A module here, or a company's own in a folder named in `syncer.toml`, is found b
     SUMMARY    a line for `syncer list`
     SETTINGS   what a site may set in `["source.operation"]` of `syncer.toml`: a `declared.Setting` by name; optional
     READS      the streams that it reads, for people; optional
+    check(values, *, settings, mappings)    refuses settings with which it cannot run, before anything is tried: it
+                                            raises UsageError; optional
 
 and makes a plan:
 
@@ -28,7 +30,7 @@ Not here: storing, holding against limits, applying (`operating.py`); reports as
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, TypeVar, cast
@@ -36,6 +38,7 @@ from typing import Any, Protocol, TypeVar, cast
 import attrs
 
 from syncer import catalog, declared, limits
+from syncer.asking import Asking
 from syncer.declared import Setting
 from syncer.errors import MappingError, UnknownName, UsageError
 from syncer.findings import Line
@@ -165,45 +168,81 @@ class Reporting(Operation, Protocol):
         """Yield the lines of the report. Raises: UsageError: a setting names what is not there."""
 
 
-def known(*, folders: Sequence[Path] = ()) -> dict[str, Operation]:
-    """Return the operations there are, by name; a company's own go before ours of the same file."""
+@attrs.frozen
+class Files:
+    """Files of operations: what was found in them by name, and of those that are broken, by file, what is wrong."""
+
+    found: Mapping[str, Operation]
+    broken: Mapping[str, UsageError]
+
+
+def read(files: Collection[str] | None = None, *, folders: Sequence[Path] = ()) -> Files:
+    """Load these files of operations, or all; a broken one keeps no other from being found."""
     found: dict[str, Operation] = {}
+    broken: dict[str, UsageError] = {}
     for file, load in catalog.modules("operations", folders=folders).items():
-        operation = _checked(file, load())
-        found[operation.NAME] = operation
-    return found
+        if files is not None and file not in files:
+            continue
+        try:
+            operation = _checked(file, load())
+        except UsageError as error:
+            broken[file] = error
+        else:
+            found[operation.NAME] = operation
+    return Files(found, broken)
+
+
+def known(*, folders: Sequence[Path] = ()) -> Mapping[str, Operation]:
+    """Return the operations there are, by name, but for broken files; a company's own go before ours."""
+    return read(folders=folders).found
 
 
 def find(name: str, *, folders: Sequence[Path] = ()) -> Operation:
-    """Find an operation. Raises UnknownName."""
+    """Find an operation. Raises UnknownName; UsageError: its file is broken."""
     file = name.partition(".")[2]
     loaders = catalog.modules("operations", folders=folders)
     if file in loaders:
         operation = _checked(file, loaders[file]())
         if name == operation.NAME:
             return operation
+    if any(letter in name for letter in "*?["):
+        raise UsageError(
+            f"`syncer run` takes the name of one operation, and {name} is a pattern.",
+            hint=f"`syncer list '{name}'` names those that it fits.",
+        )
     raise UnknownName("operation", name, known=known(folders=folders))
 
 
 def named_in(settings: Settings) -> list[str]:
-    """Return the names of the operations that `syncer.toml` has a table of, or means; no other one is loaded."""
-    return [each.NAME for each in _named_in(settings)]
+    """
+    Return the names of the operations that `syncer.toml` has a table of, or means; no other one is loaded. One whose
+    file is broken is among them, under the table's name: what is wrong with it concerns only who uses it.
+    """
+    files = of_tables(settings)
+    means = [name for name in settings.tables if "." in name]
+    broken = [
+        f"{name.partition('.')[0]}.{file}"
+        for name in means
+        for file in catalog.nearest(name.partition(".")[2], files.broken)
+    ]
+    return [*files.found, *broken]
 
 
 def check_all(settings: Settings) -> None:
-    """Check what `syncer.toml` sets for operations. Raises UsageError: a key or value that one does not have."""
-    for operation in _named_in(settings):
+    """
+    Check what `syncer.toml` sets for operations, but for those whose file is broken. Raises UsageError: a key or value
+    that one does not have.
+    """
+    for operation in of_tables(settings).found.values():
         declared.check(settings, operation.NAME, declared_of(operation))
 
 
-def _named_in(settings: Settings) -> list[Operation]:
+def of_tables(settings: Settings) -> Files:
+    """Load the operations that `syncer.toml` has a table of, or means, and no others."""
     stems = {name.partition(".")[2] for name in settings.tables if "." in name}
     names = catalog.names("operations", folders=settings.folders)
     meant = {name for stem in stems for name in catalog.nearest(stem, names)}
-    if not meant:
-        return []
-    files = catalog.modules("operations", folders=settings.folders)
-    return [_checked(file, files[file]()) for file in sorted(meant & set(files))]
+    return read(meant, folders=settings.folders) if meant else Files({}, {})
 
 
 def is_report(operation: Operation) -> bool:
@@ -223,14 +262,33 @@ def kind_of(operation: Operation, values: Mapping[str, Any]) -> str:
     return by_setting(values) if by_setting is not None else str(getattr(operation, "KIND", ""))
 
 
+def check_settings(
+    operation: Operation, values: Mapping[str, Any], *, settings: Settings, mappings: Sequence[EntityMapping]
+) -> None:
+    """Ask an operation whether it can run with its settings, before anything is tried. Raises UsageError."""
+    check: Callable[..., None] | None = getattr(operation, "check", None)
+    if check is not None:
+        module = cast(ModuleType, operation)
+        list(catalog.carried_out(module, lambda: check(values, settings=settings, mappings=mappings) or ()))
+
+
 def looked_at(operation: Planning, context: Context) -> Iterator[Looked]:
     """Yield what an operation looked at. Raises: SyncerError: its file is wrong, and a company's own."""
-    return _each(operation, Looked, lambda: operation.looked(context))
+    return _each(operation, Looked, lambda: operation.looked(_asking(operation, context)))
 
 
 def lines_of(operation: Reporting, context: Context) -> Iterator[Line]:
     """Yield the lines of an operation. Raises: SyncerError: its file is wrong, and a company's own."""
-    return _each(operation, Line, lambda: operation.lines(context))
+    return _each(operation, Line, lambda: operation.lines(_asking(operation, context)))
+
+
+def _asking(operation: Operation, context: Context) -> Context:
+    """Return what an operation looks at; a company's own asks for no property that is not there."""
+    module = cast(ModuleType, operation)
+    if context.target is None or catalog.is_ours(module):
+        return context
+    asking = Asking(context.target, str(module.__file__ or module.__name__), operation.NAME)
+    return attrs.evolve(context, target=cast(Target, asking))
 
 
 def _each(operation: Operation, kind: type[T], make: Callable[[], Iterable[T]]) -> Iterator[T]:
@@ -273,9 +331,10 @@ def _checked(file: str, module: ModuleType) -> Operation:
             f"{module.__file__}: the operation declares {', '.join(wrong)} in SETTINGS, which is no Setting.",
             hint="syncer.declared makes them: text, texts, count, seconds, share, flag, one_of, table.",
         )
-    if taken := sorted({*limits.DEFAULTS, "environments"} & set(declared_of(cast(Operation, module)))):
+    everyones = {*limits.DEFAULTS, declared.MAX_AGE, "environments"}
+    if taken := sorted(everyones & set(declared_of(cast(Operation, module)))):
         raise MappingError(
             f"{module.__file__}: the operation declares {', '.join(taken)} in SETTINGS, which each operation has.",
-            hint="Limits need no declaration.",
+            hint="Limits and max_age_s need no declaration.",
         )
     return cast(Operation, module)

@@ -4,8 +4,8 @@ load table has no column for, columns that stand for no property, types that do 
 relation still pushes though they are archived or take no value.
 
 Of an environment, those objects are looked at that were pulled (their load table is there) or that have a relation. An
-object that the token may not see is a note, and the others are looked at all the same. Nothing is made here: the next
-pull adds columns, `create_properties.py` makes properties. Not here: which findings are new (`findings.py`).
+object that the token may not see is a finding, and the others are looked at all the same. Nothing is made here: the
+next pull adds columns, `create_properties.py` makes properties. Not here: which findings are new (`findings.py`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ import attrs
 from syncer import declared, journal, lacking, sql, wanting
 from syncer.declared import flag, texts
 from syncer.errors import RequestError, UsageError
-from syncer.findings import Line
+from syncer.findings import Line, Unseen
 from syncer.mapping import EntityMapping, Outbound
 from syncer.operations import Context
+from syncer.settings import Settings
 from syncer.shape import load_table
 from syncer.target import Property, Shape
 from syncer.values import BIGINT, BOOLEAN, DATE, DECIMAL, DOUBLE, JSON, TEXT, TIMESTAMP, Type
@@ -37,9 +38,9 @@ SETTINGS = {
     "hs_properties": flag(),
 }
 
-MISSING, TYPE, ARCHIVED, READ_ONLY = "missing", "type", "archived", "read-only"
+MISSING, TYPE, ARCHIVED, READ_ONLY, UNSEEN = "missing", "type", "archived", "read-only", "not looked at"
 WAREHOUSE, HUBSPOT = "warehouse", "hubspot"  # where it is missing
-UNSEEN = (400, 403, 404)  # no scope for a kind, or no such custom object
+HIDDEN = (400, 403, 404)  # no scope for a kind, or no such custom object
 HS = "hs_"  # begins the names of HubSpot's own properties, but for the oldest ones
 OWN = "dss_"
 NUMBERS = (BIGINT, DECIMAL, DOUBLE)
@@ -68,31 +69,33 @@ class _Portal(Protocol):
     def definitions(self) -> _Definitions: ...
 
 
+def check(values: Mapping[str, Any], *, settings: Settings, mappings: Sequence[EntityMapping]) -> None:
+    """Raise UsageError where an object is named that there is not."""
+    known = [each.entity for each in _of_objects(mappings)]
+    for name in values["objects"]:
+        if name not in known:
+            raise declared.refuse(NAME, "objects", name, noun="object", known=known)
+
+
 def lines(context: Context) -> Iterator[Line]:
     """Yield what does not go together, object by object."""
-    chosen = _chosen(context)
+    wanted = context.values["objects"]
+    chosen = [each for each in _of_objects(context.mappings) if not wanted or each.entity in wanted]
     for at, mapping in enumerate(chosen):
         try:
             yield from _Object(context, mapping).lines()
         except RequestError as error:
-            if error.status not in UNSEEN:
+            if error.status not in HIDDEN:
                 raise
-            context.note(f"{mapping.entity}: not looked at. {error}")
+            yield _unseen(context, mapping, mapping.entity, str(error))
         context.moved(at + 1, len(chosen))
 
 
-def _chosen(context: Context) -> list[EntityMapping]:
-    """Return the mappings of objects that are to be looked at. Raises UsageError."""
-    every = [
-        each
-        for each in context.mappings
-        if each.outbound is not None or (each.inbound is not None and each.inbound.discovers)
+def _of_objects(mappings: Sequence[EntityMapping]) -> list[EntityMapping]:
+    """Return the mappings of objects: those with a way out, or with the portal's own columns."""
+    return [
+        each for each in mappings if each.outbound is not None or (each.inbound is not None and each.inbound.discovers)
     ]
-    wanted = context.values["objects"]
-    for name in wanted:
-        if name not in {each.entity for each in every}:
-            raise declared.refuse(NAME, "objects", name, noun="object", known=[each.entity for each in every])
-    return [each for each in every if not wanted or each.entity in wanted]
 
 
 @attrs.define
@@ -118,7 +121,13 @@ class _Object:
     def lines(self) -> Iterator[Line]:
         """Yield what does not go together of one object. Raises RequestError: it cannot be seen."""
         outbound = self.mapping.outbound
-        types = self._relation(outbound) if outbound is not None and outbound.relation else None
+        types: dict[str, Type] | None = None
+        if outbound is not None and outbound.relation:
+            try:
+                types = self._relation(outbound)
+            except UsageError as error:
+                table = lacking.shown(outbound.relation)
+                yield _unseen(self.context, self.mapping, f"the relation of {self.kind}", str(error), table=table)
         there, foreign, made = self._loaded()
         if outbound is not None and types is not None:  # before the load table: what is asked is kept for a minute
             yield from self._of_relation(outbound, types, self.portal.shape(self.kind))
@@ -130,13 +139,10 @@ class _Object:
 
     # The warehouse.
 
-    def _relation(self, outbound: Outbound) -> dict[str, Type] | None:
-        """Return the columns of the relation; None where it cannot be read, which is noted."""
+    def _relation(self, outbound: Outbound) -> dict[str, Type]:
+        """Return the columns of the relation. Raises UsageError: it cannot be read."""
         try:
             return wanting.types_of(self.context.warehouse, self.mapping.name, outbound.relation or "")
-        except UsageError as error:
-            self.context.note(f"{self.kind}: its relation is not looked at. {error}")
-            return None
         finally:
             self.context.warehouse.rest(waiting=True)
 
@@ -269,6 +275,28 @@ class _Object:
         called = f" ({name})" if name and name != column else ""
         key = f"{self.mapping.name} {table} {finding} {column}"
         yield Line(key=key, text=f"{self.kind}.{column}{called}{where}: {detail}", values=values)
+
+
+def _unseen(context: Context, mapping: EntityMapping, part: str, why: str, *, table: str = "") -> Line:
+    """Make the finding of an object, or of a relation (*table*), that could not be looked at."""
+    beginning = f"{mapping.name} {table} " if table else f"{mapping.name} "
+    values = {
+        "environment": context.environment,
+        "object": mapping.entity,
+        "column": "",
+        "property": "",
+        "table": table,
+        "finding": UNSEEN,
+        "missing_where": "",
+        "detail": why,
+    }
+    return Line(
+        key=f"{beginning}{UNSEEN}",
+        text=f"{part}: {UNSEEN}. {why}",
+        values=values,
+        told=f"{part}: {UNSEEN}",
+        unseen=Unseen(part=part, beginning=beginning),
+    )
 
 
 def _misfit(type: Type, property: Property, shape: Shape) -> str:

@@ -14,8 +14,10 @@ from syncer import counting
 from syncer.counting import Flags, Name, Place
 from syncer.declared import table, text
 from syncer.errors import UsageError
-from syncer.findings import Line
+from syncer.findings import Line, Unseen
+from syncer.mapping import EntityMapping
 from syncer.operations import Context
+from syncer.settings import Settings
 
 
 def _is_dimensions(value: Any) -> bool:
@@ -41,14 +43,18 @@ ROWS, KEYS, SEVERAL, NONE = (
 COLUMNS = ("date", "table", ROWS, KEYS, SEVERAL, NONE)
 
 
-def lines(context: Context) -> Iterator[Line]:
-    """Yield a line for each dimension. Raises UsageError: none is named."""
-    words: Mapping[str, Any] = context.values["dimensions"]
-    if not words:
+def check(values: Mapping[str, Any], *, settings: Settings, mappings: Sequence[EntityMapping]) -> None:
+    """Raise UsageError where no dimension is named."""
+    if not values["dimensions"]:
         raise UsageError(
             f"{NAME} has no dimensions to check.",
             hint=f'Set dimensions in ["{NAME}"] of syncer.toml, each with its business key: docs/operations.md.',
         )
+
+
+def lines(context: Context) -> Iterator[Line]:
+    """Yield a line for each dimension."""
+    words: Mapping[str, Any] = context.values["dimensions"]
     keys = {counting.parse(name): [key] if isinstance(key, str) else list(key) for name, key in words.items()}
     yield from checked(context, keys)
 
@@ -72,9 +78,12 @@ def _exact_first(keys: Mapping[Name, Sequence[str]]) -> list[tuple[Name, Sequenc
 def _line(context: Context, place: Place, key: Sequence[str]) -> Line:
     name = str(place.name)
     values: dict[str, Any] = {"date": context.now.date().isoformat(), "table": name}
-    found = _flags(context, place, key)
+    why_not = place.why_not or _missing(context, place, key)
+    found = Flags(why_not=why_not) if why_not else _counted(context, place, key)
     if found.why_not:
-        return Line(key=name, text=f"{name}: {found.why_not}", values=values)
+        told = f"{name}: {why_not or counting.UNREADABLE}"
+        text, unseen = f"{name}: {found.why_not}", Unseen(part=name, key=name)
+        return Line(key=f"{name} (no keys)", text=text, values=values, told=told, unseen=unseen)
     values |= {ROWS: found.rows, KEYS: found.keys, SEVERAL: found.several, NONE: found.without}
     wrong = [
         (found.several, "have several current rows"),
@@ -91,13 +100,12 @@ def _line(context: Context, place: Place, key: Sequence[str]) -> Line:
     )
 
 
-def _flags(context: Context, place: Place, key: Sequence[str]) -> Flags:
-    if place.why_not:
-        return Flags(why_not=place.why_not)
+def _missing(context: Context, place: Place, key: Sequence[str]) -> str:
+    names = [each for each in (context.values["flag"], *key) if place.column(each) is None]
+    return f"there is no column {', '.join(names)}" if names else ""
+
+
+def _counted(context: Context, place: Place, key: Sequence[str]) -> Flags:
     flag, current = context.values["flag"], context.values["current"]
-    columns = [place.column(each) for each in (flag, *key)]
-    missing = [told for told, column in zip((flag, *key), columns, strict=True) if column is None]
-    if missing:
-        return Flags(why_not=f"there is no column {', '.join(missing)}")
-    known = [column for column in columns if column is not None]
+    known = [column for each in (flag, *key) if (column := place.column(each)) is not None]
     return counting.count_flags(context.warehouse, place, known[1:], flag=known[0], current=current)

@@ -2,8 +2,8 @@
 `warehouse.check_fact_dimensions`: of each fact and each of its dimension keys, the rows and those with 0.
 
 In a star schema 0 stands for "no row of that dimension"; NULL stands for nothing, and is a finding, as is a table or
-column that is not there. A fact is read once, however many keys it has. Not here: the list of joins and the queries
-(`counting.py`).
+column that is not there, or that cannot be read: it has no counts. A fact is read once, however many keys it has. Not
+here: the list of joins and the queries (`counting.py`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from syncer import counting, limits
-from syncer.counting import Counted, Fact, Join, Place
+from syncer.counting import Counted, Fact, Join
 from syncer.errors import UsageError
-from syncer.findings import Line
+from syncer.findings import Line, Unseen
+from syncer.mapping import EntityMapping
 from syncer.operations import Context
+from syncer.settings import Settings
 
 NAME = counting.LIST
 SUMMARY = "count the rows of facts, and those whose key of a dimension is 0"
@@ -30,14 +32,20 @@ TABLE, ATTRIBUTE, ROWS, ZEROS, NULLS = (
 COLUMNS = ("date", TABLE, ATTRIBUTE, ROWS, ZEROS)
 
 
-def lines(context: Context) -> Iterator[Line]:
-    """Yield a line for each key of each fact of the site's list. Raises UsageError: there is no list."""
-    joins = counting.listed(context.warehouse, context.settings)
-    if not joins:
+def check(values: Mapping[str, Any], *, settings: Settings, mappings: Sequence[EntityMapping]) -> None:
+    """Raise UsageError where no list is set."""
+    if not counting.has_list(settings):
         raise UsageError(
             f"{NAME} has no joins to check.",
             hint=f'Set joins or joins_from in ["{NAME}"] of syncer.toml: docs/operations.md shows both.',
         )
+
+
+def lines(context: Context) -> Iterator[Line]:
+    """Yield a line for each key of each fact of the site's list. Raises UsageError: it is not there, or empty."""
+    joins = counting.listed(context.warehouse, context.settings)
+    if not joins:
+        raise UsageError(f"{NAME} has no joins to check: joins_from names a table without rows.")
     yield from checked(context, joins)
 
 
@@ -56,7 +64,9 @@ def _of_fact(context: Context, fact: Fact) -> Iterator[Line]:
     if not counted.why_not:
         counted = counting.count(context.warehouse, fact.place, fact.keys)
     if counted.why_not:
-        yield Line(key=name, text=f"{name}: {counted.why_not}", values=of_table, told=_told(name, fact.place))
+        unseen = Unseen(part=name, beginning=f"{name}.")
+        text, told = f"{name}: {counted.why_not}", f"{name}: {fact.place.why_not or counting.UNREADABLE}"
+        yield Line(key=name, text=text, values=of_table, told=told, unseen=unseen)
         return
     of_table[ROWS] = counted.rows
     if not fact.keys:
@@ -64,13 +74,11 @@ def _of_fact(context: Context, fact: Fact) -> Iterator[Line]:
     for key, column in fact.keys.items():
         about, values = f"{name}.{key}", {**of_table, ATTRIBUTE: key}
         if column is None:
-            yield Line(key=about, text=f"{about}: {name} has no such column", values=values)
+            text = f"{about}: {name} has no such column"
+            unseen = Unseen(part=about, key=about)
+            yield Line(key=f"{about} (no column)", text=text, values={**values, ROWS: None}, unseen=unseen)
         else:
             yield _of_key(context.values, about, {**values, ZEROS: counted.zeros[key], NULLS: counted.nulls[key]})
-
-
-def _told(name: str, place: Place) -> str:
-    return f"{name}: {place.why_not or 'could not be read'}"
 
 
 def _of_key(words: Mapping[str, Any], about: str, values: Mapping[str, Any]) -> Line:

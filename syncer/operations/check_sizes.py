@@ -8,14 +8,17 @@ the list of tables and the queries (`counting.py`), where the counts of a run ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from syncer import counting, limits
 from syncer.counting import Join, Name, Place
 from syncer.declared import share, texts
 from syncer.errors import UsageError
-from syncer.findings import Line
+from syncer.findings import Line, Unseen
+from syncer.mapping import EntityMapping
 from syncer.operations import Context
+from syncer.settings import Settings
 
 NAME = "warehouse.check_sizes"
 SUMMARY = "count the rows of facts and dimensions, and tell which became empty or lost many"
@@ -27,15 +30,21 @@ ROWS, BEFORE = "count_of_all_records", "count_of_last_run"
 COLUMNS = ("date", "table", ROWS, BEFORE)
 
 
+def check(values: Mapping[str, Any], *, settings: Settings, mappings: Sequence[EntityMapping]) -> None:
+    """Raise UsageError where no table is named."""
+    if not values["tables"] and not counting.has_list(settings):
+        raise UsageError(
+            f"{NAME} has no tables to count.",
+            hint=f'Set tables in ["{NAME}"] of syncer.toml, or the joins of ["{counting.LIST}"]: docs/operations.md.',
+        )
+
+
 def lines(context: Context) -> Iterator[Line]:
-    """Yield a line for each table. Raises UsageError: none is named."""
+    """Yield a line for each table. Raises UsageError: the list of joins is not there, or empty."""
     names = [counting.parse(text) for text in context.values["tables"]]
     names = names or named_in(counting.listed(context.warehouse, context.settings))
     if not names:
-        raise UsageError(
-            f"{NAME} has no tables to count.",
-            hint=f'Set tables in ["{NAME}"] of syncer.toml, or the joins of ["{counting.LIST}"].',
-        )
+        raise UsageError(f"{NAME} has no tables to count: joins_from names a table without rows.")
     yield from checked(context, names)
 
 
@@ -70,8 +79,9 @@ def _line(context: Context, place: Place) -> Line:
     if counted.why_not:
         if before is not None:
             context.keeps[name] = before
-        told = f"{name}: {place.why_not or 'could not be read'}"
-        return Line(key=name, text=f"{name}: {counted.why_not}", values=values, told=told)
+        told = f"{name}: {place.why_not or counting.UNREADABLE}"
+        text, unseen = f"{name}: {counted.why_not}", Unseen(part=name, key=name)
+        return Line(key=f"{name} (no rows)", text=text, values=values, told=told, unseen=unseen)
     rows, values = counted.rows, {**values, ROWS: counted.rows}
     context.keeps[name] = rows or before or 0
     if before and not rows:

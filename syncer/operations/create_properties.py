@@ -28,6 +28,7 @@ from syncer.plans import PlanRow, Problem
 from syncer.restoring import RESTORED_FROM
 from syncer.sources import Source
 from syncer.target import Shape, Target
+from syncer.toldonce import ToldOnce
 from syncer.values import BIGINT, BOOLEAN, DATE, DECIMAL, DOUBLE, JSON, TEXT, TIMESTAMP, Type
 
 NAME = "hubspot.create_properties"
@@ -45,6 +46,7 @@ MOST_OPTIONS = 100  # choices that are made of a column's values; more are no ch
 MOST_SETS = 10_000  # texts with several choices each that are read to find the choices in them
 MOST_UNIQUE = 10  # unique properties of a kind. Source: HubSpot's guide "Properties"
 LONGEST_NAME, LONGEST_LABEL, LONGEST_LINE = 100, 100, 255  # a text that is longer than a line is a field of several
+NAMED = 10  # that are left alone are named in a note, the others counted
 NUMBERS, SEVERAL = (BIGINT, DECIMAL, DOUBLE), ";"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _A_PULLS = re.compile(r".*_history|.*_x[0-9a-f]{8}")  # names that a pull gives to other columns
@@ -90,18 +92,42 @@ def ends(change: Change) -> Sequence[str]:
 
 def looked(context: Context) -> Iterator[Looked]:
     """Yield each property that is unique or lacking: there already, to be made, or not to be had."""
+    left = ToldOnce.read(context.warehouse, NAME, environment=context.environment)
     kinds: dict[str, _Kind] = {}
+    for looked in _each(context, left, kinds):
+        left.met(looked.row.key)
+        yield looked
+    unread = tuple(f"{kind.name}." for kind in kinds.values() if kind.is_unread)
+    yield from (Looked(row) for row in left.taken_back(but=unread))
+    _note(context, left)
+
+
+def _each(context: Context, left: ToldOnce, kinds: dict[str, _Kind]) -> Iterator[Looked]:
+    """Yield each property that is looked at; note the kinds that there are."""
     for mapping in context.mappings:
         if mapping.outbound is None or not (mapping.outbound.match_on or mapping.outbound.relation):
             continue
-        kind = kinds.setdefault(mapping.outbound.kind, _Kind(context, mapping.outbound.kind))
+        kind = kinds.setdefault(mapping.outbound.kind, _Kind(context, mapping.outbound.kind, left))
         if mapping.outbound.match_on:
             yield from kind.of_key(mapping.outbound.match_on, mapping.name)
         if mapping.outbound.relation:
             yield from kind.of_relation(mapping, mapping.outbound.relation)
     merged = _merged_kind(context)
     if merged:
-        yield from kinds.setdefault(merged, _Kind(context, merged)).of_reverts()
+        yield from kinds.setdefault(merged, _Kind(context, merged, left)).of_reverts()
+
+
+def _note(context: Context, left: ToldOnce) -> None:
+    """Name what is not made: without it, the one line of a run has a count only."""
+    if left.new:
+        context.note(f"left alone: {_named(left.new)}; `syncer status {NAME} --rejects` says why")
+    if left.again:
+        context.note(f"left alone, as an earlier run told: {_named(left.again)}")
+
+
+def _named(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - NAMED:,} more" if len(keys) > NAMED else ""
+    return ", ".join(keys[:NAMED]) + more
 
 
 def _merged_kind(context: Context) -> str:
@@ -128,6 +154,8 @@ class _Kind:
 
     context: Context
     name: str
+    left: ToldOnce
+    is_unread: bool = False  # a relation of it could not be read
     _seen: set[str] = attrs.field(factory=set)
     _uniques: int | None = None  # unique properties of the portal's own, with those that are planned
     _archived: Mapping[str, str] | None = None
@@ -178,7 +206,9 @@ class _Kind:
         try:
             found = self._columns(mapping, reference)
         except UsageError as error:
-            self.context.note(f"{mapping.name}: its columns are not looked at. {error}")
+            self.is_unread = True
+            problem = Problem(kind=plan.REJECTED, field="relation", reason=f"Its columns are not looked at. {error}")
+            yield Looked(self.left.row(mapping.name, problem))
             return
         for column in found:
             self._seen.add(column.name)
@@ -304,7 +334,7 @@ class _Kind:
     def _rejected(self, name: str, refused: _Refused) -> Looked:
         key = f"{self.name}.{name}"
         problem = Problem(kind=plan.REJECTED, field=refused.field, reason=str(refused))
-        return Looked(PlanRow(key=key, id=key, outcome=plan.REJECTED, problems=[problem]))
+        return Looked(self.left.row(key, problem))
 
 
 @attrs.frozen(kw_only=True)

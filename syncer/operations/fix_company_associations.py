@@ -14,20 +14,18 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
-from typing import cast
 
 import attrs
 
-from syncer import declared, grounds, plan, sql, standins
+from syncer import declared, plan, sql, standins
 from syncer.declared import flag, text
 from syncer.errors import UsageError
 from syncer.grounds import Ground
 from syncer.journal import PUSHED, REJECTS
 from syncer.operations import Context, Looked
 from syncer.plans import PlanRow, Problem
-from syncer.sources import Source
 from syncer.standins import COMPANIES, TICKETS, Company, Ticket
-from syncer.target import EdgeType, Found, Shape, Target
+from syncer.target import EdgeType, Found, Shape
 
 NAME = "hubspot.fix_company_associations"
 SUMMARY = "give tickets whose company is a stand-in the company that their number names"
@@ -50,14 +48,8 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _Told = tuple[str, str | None]  # the reason, and the value; None: it is personal
 
 
-def target(source: Source) -> Target:
-    """Return what the changes are sent to: only while number, address and company are those of the plan."""
-    return grounds.on(cast(Target, source))
-
-
 def looked(context: Context) -> Iterator[Looked]:
     """Yield what becomes of each ticket of the stand-in. Raises UsageError: there is none, or a name is wrong."""
-    grounds.read(context.api, fresh_s=context.settings.fresh_s)
     yield from _Fixing.of(context).looked()
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 
-from syncer import merging, plan, values
+from syncer import merging, plan, plan_journal, values
 from syncer.blanks import is_blank
 from syncer.declared import count, flag, one_of, table, text
 from syncer.errors import NotAllowed, UnknownName, UsageError
@@ -28,7 +28,7 @@ from syncer.operations import Context, Looked
 from syncer.plan import Change, Edit
 from syncer.plans import PlanRow, Problem
 from syncer.restoring import RESTORED_FROM
-from syncer.target import Found, Linked, Shape
+from syncer.target import PRIMARY_COMPANY, Found, Linked, Shape
 
 MERGE, ARCHIVE = MODES = ("merge", "archive")
 IDENTITIES = 250  # records behind one. Source: HubSpot's page "Error handling", status 414
@@ -90,6 +90,7 @@ class _Merging:
     groups: int = 0
     lost: dict[str, int] = attrs.field(factory=dict)  # by property, records whose value goes with them
     cut: int = 0
+    left_by_merge: int = 2  # ids that one adds behind who survives: both, where it leaves a third record
     met: Groups = attrs.field(init=False)
 
     @property
@@ -130,6 +131,7 @@ class _Merging:
     def looked(self) -> Iterator[Looked]:
         """Yield what becomes of each group, some hundred records in memory at once."""
         kinds, closed = self._kinds(), self._closed()
+        self.left_by_merge = 1 if self._keeps_id() else 2
         with Groups() as groups:
             self.met = groups
             met = self._walk(groups)
@@ -186,6 +188,13 @@ class _Merging:
             return self.context.api.linked_kinds(self.kind)
         except NotAllowed as error:
             raise self._unseen(error) from error
+
+    def _keeps_id(self) -> bool:
+        """Tell whether a merge leaves the id of who survives, as the last one did; nobody knows before the first."""
+        with self.context.warehouse.transaction() as t:
+            found = plan_journal.keeps_id(t, kind=self.kind, environment=self.context.environment)
+        self.context.warehouse.rest(waiting=True)
+        return bool(found)
 
     def _unseen(self, error: NotAllowed) -> NotAllowed:
         return NotAllowed(
@@ -253,7 +262,7 @@ class _Merging:
             self._leave(str(left), f"{self._named(value)}: {', '.join(member.id for member in members)}")
             rows = [PlanRow(key=member.id, id=member.id, outcome=plan.SKIPPED) for member in members]
             return Looked(rows[0], also=rows[1:])
-        behind = sum(len(member.merged) + 1 for member in members) - 1
+        behind = sum(len(member.merged) for member in members) + self.left_by_merge * (len(members) - 1)
         if self.is_merge and behind > IDENTITIES:
             return self._too_many(members, behind)
         self.groups += 1
@@ -309,7 +318,9 @@ class _Merging:
         if merged.edits:
             changes.append(self._change(survivor, plan.UPDATE, 1, fields=dict(merged.edits)))
         for edge in merged.edges:
-            changes.append(self._change(survivor, plan.ASSOCIATE, len(changes) + 1, edge=edge))
+            is_primary = edge == merged.primary
+            edit = {PRIMARY_COMPANY: Edit(survivor.primary_company, edge.id)} if is_primary else {}
+            changes.append(self._change(survivor, plan.ASSOCIATE, len(changes) + 1, edge=edge, fields=edit))
         before = tuple(change.number for change in changes)
         last: int | None = None
         for member in merged.others:

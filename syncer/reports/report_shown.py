@@ -81,6 +81,7 @@ def document(report: Report) -> dict[str, Any]:
                 "text": line.text,
                 "is_finding": line.is_finding,
                 "is_new": line.is_new,
+                "is_unseen": line.unseen is not None,
                 "values": {**dict.fromkeys(report.columns), **line.values},
             }
             for line in report.lines
@@ -88,6 +89,8 @@ def document(report: Report) -> dict[str, Any]:
         "findings": len(report.findings),
         "new": len(report.new),
         "gone": list(report.gone),
+        "unseen": report.unseen,
+        "hidden": list(report.hidden),
         "notes": list(report.notes),
         "requests": report.requests,
     }

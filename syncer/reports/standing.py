@@ -12,9 +12,10 @@ from typing import Any, TextIO
 
 import attrs
 
+from syncer.overdue import PULL, PUSH, RUN
 from syncer.reports import terminal
 from syncer.reports.terminal import age, clean, counted, duration, painted, table
-from syncer.status import PULL, PUSH, Run, Standing
+from syncer.status import Run, Standing
 
 _COLOUR = {"done": "green", "running": "yellow", "failed": "red", "broken": "red", "refused": "red"}
 INDENT = "  "
@@ -115,7 +116,7 @@ def _done(run: Run) -> Iterable[str]:
 
 
 def stale_text(found: Standing) -> list[str]:
-    """Write a line for each mapping that has not finished a run for too long."""
+    """Write a line for each mapping and operation that has not finished a run for too long."""
     lines = []
     for late in found.stale:
         name = _named(late.mapping, late.environment)
@@ -125,7 +126,7 @@ def stale_text(found: Standing) -> list[str]:
             else f"last finished {age(late.last_done, found.now, units=2)}"
         )
         since = f"; its last run: {late.last_status}" if late.last_status not in (None, "done") else ""
-        lines.append(f"{name}{' (push)' if late.verb == PUSH else ''} {last}{since}")
+        lines.append(f"{name}{f' ({late.verb})' if late.verb != PULL else ''} {last}{since}")
     return lines
 
 
@@ -162,14 +163,20 @@ def _number(run: Run, name: str) -> int:
     return int((run.counts or {}).get(name) or 0) if name in _OF_PUSHES else int(getattr(run, name))
 
 
+def _next(run: Run) -> str:
+    """Say what the next run makes of one that was broken off."""
+    if is_of_plan(run):
+        return f"the next {RUN if run.verb == RUN else PUSH} settles what was in flight"
+    return "the next run begins anew" if run.verb == RUN else f"the next {PULL} goes on from what it committed"
+
+
 def _trouble(found: Standing, stream: TextIO) -> Iterable[str]:
     """Say why last runs did not end well; mappings that failed for one reason (a token that ended) share a line."""
     same: dict[str, list[str]] = {}
     for run in found.runs:
         name = _named(run.mapping, run.environment)
         if run.status == "broken":
-            goes_on = "settles what was in flight" if is_of_plan(run) else "goes on from what it committed"
-            yield f"{name}: run {run.run} was broken off; the next {PUSH if is_of_plan(run) else PULL} {goes_on}."
+            yield f"{name}: run {run.run} was broken off; {_next(run)}."
         elif run.error:
             done = f" (last done {age(run.last_done, found.now)})" if run.last_done else ""
             same.setdefault(run.error, []).append(name + done)

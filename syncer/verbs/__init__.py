@@ -20,14 +20,14 @@ import re
 import sys
 import traceback
 import typing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 import typer
 
-from syncer.errors import SyncerError, UsageError
+from syncer.errors import SyncerError, UnknownName, UsageError
 from syncer.reports import documents, terminal
 from syncer.settings import DEFAULT_ENVIRONMENT, Settings, load
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parents[1]
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 SHORTEST_SECRET = 4  # a shorter one is no secret, and would be found in every other word
-_SEVERITY = (1, 4, 3, 0)
+_SEVERITY = (1, 2, 4, 3, 0)
 _VARIABLE = re.compile(r"(?<!Did you mean )SYNCER_WAREHOUSE(?!_)")
 _PASSWORD = re.compile(r"(?:pwd|password)\s*=\s*([^;}]+)", re.IGNORECASE)
 _OPTION = re.compile(r"\s*(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)(?=\s|$)", re.DOTALL)  # of libpq
@@ -98,8 +98,13 @@ class Session:
         """Tell whether a program reads the answer."""
         return self.shared.output is Output.JSON
 
-    def settings(self, where: Where) -> Settings:
-        """Load the settings. Raises UsageError, also for a table of `syncer.toml` that nobody reads."""
+    def settings(self, where: Where, *, but: Collection[str] | None = ()) -> Settings:
+        """
+        Load the settings. Raises UsageError, also for a table of `syncer.toml` that nobody reads.
+
+        Of a company's own operations in it whose file is broken one warning tells, but of those that this call uses
+        and tells of itself; *but* is their names, None: all.
+        """
         settings = load(environment=where.environment)
         self.conceal(settings)
         self._blamed = "--warehouse" if where.warehouse is not None else settings.place_of_warehouse()
@@ -111,6 +116,8 @@ class Session:
             self.conceal(settings)
         self._folders = settings.folders
         check_names(settings)
+        if but is not None:
+            _warn_of_broken(settings, but)
         return settings
 
     @contextlib.contextmanager
@@ -314,6 +321,18 @@ def check_names(settings: Settings) -> None:
         operations.check_all(settings)
 
 
+def _warn_of_broken(settings: Settings, but: Collection[str]) -> None:
+    """Warn, once, of own operations that `syncer.toml` has a table of and whose files are broken."""
+    from syncer import operations
+
+    files = {name.partition(".")[2] for name in but}
+    wrong = [error.message for file, error in operations.of_tables(settings).broken.items() if file not in files]
+    if wrong:
+        from loguru import logger
+
+        logger.warning("{} Only what uses it fails; `syncer check` looks at it again.", " ".join(wrong))
+
+
 def _trace(error: BaseException | None) -> Iterable[str]:
     """
     Write where an error, and what caused it, came from.
@@ -393,8 +412,24 @@ def without_secrets(options: str) -> str:
     return options if len(kept) == len(list(_OPTION.finditer(options))) else " ".join(kept)
 
 
+@contextlib.contextmanager
+def naming_mappings(settings: Settings) -> Iterator[None]:
+    """Where a name of a mapping is wanted, and that of an operation is given, say which verb takes it."""
+    from syncer import operations
+
+    try:
+        yield
+    except UnknownName as error:
+        files = operations.read([error.name.partition(".")[2]], folders=settings.folders)
+        if error.name not in files.found:
+            raise
+        raise UsageError(
+            f"{error.name} is an operation, and no mapping.", hint=f"Run it with `syncer run {error.name}`."
+        ) from error
+
+
 def worst(codes: Iterable[int]) -> int:
-    """Return the exit code that tells most, in the order 1, 4, 3, 0."""
+    """Return the exit code that tells most, in the order 1, 2, 4, 3, 0."""
     found = set(codes)
     return next((code for code in _SEVERITY if code in found), 0)
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 import attrs
 import typer
 
-from syncer import mappings, sources
+from syncer import mappings, operations, sources
 from syncer.errors import NotAllowed, SyncerError, UsageError
 from syncer.reports import terminal
 from syncer.settings import Account, Settings
@@ -110,7 +110,7 @@ def _tell(session: Session, found: Found) -> None:
 
 
 def _folders(session: Session, where: Where) -> Sequence[Path]:
-    return session.settings(where).folders
+    return session.settings(where, but=None).folders
 
 
 def _all(options: Options, where: Where, session: Session, waiting: Waiting) -> Iterator[Found]:
@@ -121,7 +121,7 @@ def _all(options: Options, where: Where, session: Session, waiting: Waiting) -> 
 
     wanted = options.sources or []
     try:
-        settings = session.settings(where)
+        settings = session.settings(where, but=None)
     except UsageError as error:
         yield Found.of_error("configuration", error)
         return
@@ -148,6 +148,8 @@ def _configuration(settings: Settings) -> Iterator[Found]:
         yield Found.of_error("configuration", error)
         return
     yield Found(about="configuration", detail=f"{file}; {terminal.counted(len(known), 'mapping')} known")
+    for name, broken in operations.read(folders=settings.folders).broken.items():
+        yield Found.of_error(f"operation {name}", broken)
     readable = _readable_variables(settings)
     for name in sorted(settings.variables):
         if name.startswith("SYNCER_") and not _is_read(name, readable):

@@ -2,11 +2,12 @@
 `syncer init`: write a commented `syncer.toml`, made from what the settings and the sources say they know.
 
 Any `#` at the beginning of a line may be taken away, and the file is still right: tables stand there already, and what
-is said to people has two of them.
+is said to people has two of them, and so have the tables of operations.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ from typing import Annotated, Any
 import attrs
 import typer
 
-from syncer import limits, mappings, sources, words
+from syncer import declared, limits, mappings, operations, sources, words
 from syncer.configfile import JOURNAL_KEYS, MAPPING_KEYS, NOTIFY_KEYS, PUSH_KEYS, SYNCER_KEYS, WAREHOUSE_KEYS
 from syncer.errors import UsageError
 from syncer.settings import Account, Settings
@@ -80,6 +81,20 @@ EXAMPLES = {
     "changed_at": '"updated_at"',
     "edges": '{ owner_company = "companies" }',
     **{key: f'"{limit}"' if isinstance(limit, str) else str(limit) for key, limit in limits.DEFAULTS.items()},
+}
+OF_OPERATIONS = {  # an example of each setting of an operation that is nothing where nobody sets it
+    "objects": '["companies"]',
+    "ignore": '["companies.old_*"]',
+    "dimensions": '{ "dw.dim_customer" = ["customer_code"] }',
+    "joins": '{ "dw.fact_ticket" = ["dim_customer_key"] }',
+    "joins_from": '"meta.joins"',
+    "tables": '["dw.fact_*", "dw.dim_*"]',
+    "enumerations": '["companies.segment"]',
+    "group": '"companyinformation"',
+    "stand_in_domain": '"example.com"',
+    "stand_in_city": '"Utrecht"',
+    "customer_email": '"anonymous@example.com"',
+    "keep": '{ notes = "concatenate" }',
 }
 ELSE = '"..."'
 WHAT_FOR = {
@@ -150,7 +165,7 @@ def run(options: Options, session: Session) -> int:
 
 def text() -> str:
     """Write the whole file."""
-    return "\n".join([HEAD, *_fixed(), *_sources(), *_mappings()]) + "\n"
+    return "\n".join([HEAD, *_fixed(), *_sources(), *_mappings(), *_operations()]) + "\n"
 
 
 def _fixed() -> Iterator[str]:
@@ -188,6 +203,32 @@ def _mappings() -> Iterator[str]:
     yield from _table(f'["{known[0] if known else "source.entity"}"]', inbound)
     yield "## What goes out, and who wins: docs/push.md."
     yield from _table('["hubspot.companies"]', words.KEYS)
+
+
+def _operations() -> Iterator[str]:
+    """
+    Write a table for each operation: its settings, and the limits of one that makes a plan. They are said to people: a
+    table that stands there may be a consent, as that of the merges is.
+    """
+    yield "## Operations (docs/operations.md), a table each, for those that you run: what it has where nobody sets it,"
+    yield "## or an example. `syncer list` names them."
+    for name, operation in operations.known().items():
+        yield "##"
+        yield f'## ["{name}"]  # {operation.SUMMARY}'
+        for key, setting in operations.declared_of(operation).items():
+            yield f"## {_written(key, setting.default)}  # {setting.meaning}"
+        if not operations.is_report(operation):
+            yield from (f"## {key} = {EXAMPLES[key]}  # {words.KEYS[key][0]}" for key in words.NUMBERS)
+        yield f"## {declared.MAX_AGE} = 180000  # how long `syncer status --max-age` lets it be"
+
+
+def _written(key: str, default: Any) -> str:
+    """Write what a setting is unset, or an example where that is nothing; without one, its name as a comment."""
+    if key in OF_OPERATIONS:
+        return f"{key} = {OF_OPERATIONS[key]}"
+    if isinstance(default, bool | int | float) or (isinstance(default, str | list | tuple) and default):
+        return f"{key} = {json.dumps(default)}"
+    return f"# {key}"
 
 
 def _table(header: str, keys: Mapping[str, tuple[str, Any]]) -> Iterator[str]:

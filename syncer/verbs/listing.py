@@ -34,9 +34,12 @@ def run(options: Options, where: Where, session: Session) -> int:
     List the mappings: their directions, the load table that a pull fills, its key, and what a push reads. Behind them
     the operations: whether each makes a plan or a report, and what it does.
     """
-    settings = session.settings(where)
+    settings = session.settings(where, but=None)
     known = mappings.known(folders=settings.folders, objects=settings.objects())
-    jobs = operations.known(folders=settings.folders)
+    files = operations.read(folders=settings.folders)
+    jobs = files.found
+    if files.broken:  # by no log, whose import takes longer than the list
+        session.note(session.hidden(f"syncer: {' '.join(error.message for error in files.broken.values())}"))
     chosen, names = known, sorted(jobs)
     if options.patterns:
         hits = dict.fromkeys(name for pattern in options.patterns for name in _hits(pattern, [*known, *names]))

@@ -108,7 +108,7 @@ class _Teller:
         session.has_runs = True
         if session.is_json:
             session.document.add("runs", _hidden(session, plan_json.entry(pushed)))
-        elif pushed.exit_code == 1:
+        elif pushed.exit_code in (1, 2):
             session.note(session.hidden(f"syncer: {plan_text.summary(pushed)}"))
         elif pushed.exit_code:
             session.show(plan_text.summary(pushed))

@@ -13,7 +13,7 @@ import typer
 
 from syncer.errors import UsageError
 from syncer.reports import documents, terminal
-from syncer.verbs import Session, Where, complete_mapping, seconds_of, worst
+from syncer.verbs import Session, Where, complete_mapping, naming_mappings, seconds_of, worst
 
 if TYPE_CHECKING:
     from syncer.journal import Pulled
@@ -60,7 +60,8 @@ def run(options: Options, where: Where, session: Session) -> int:
     settings = session.settings(where)
     mode = _mode(options)
     wait_s = wait_s_of(options.wait)
-    chosen = mappings.choose(options.names, folders=settings.folders, objects=settings.objects())
+    with naming_mappings(settings):
+        chosen = mappings.choose(options.names, folders=settings.folders, objects=settings.objects())
     progress = PullProgress(in_order(chosen), sys.stderr, is_shown=not session.shared.quiet)
     session.before_note = progress.clear
 

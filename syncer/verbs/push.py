@@ -7,7 +7,7 @@ from typing import Annotated
 import attrs
 import typer
 
-from syncer.verbs import Session, Where, complete_mapping, worst
+from syncer.verbs import Session, Where, complete_mapping, naming_mappings, worst
 from syncer.verbs.planned import PlanOptions, telling
 
 
@@ -37,7 +37,7 @@ def run(options: Options, plans: PlanOptions, where: Where, session: Session) ->
 
     session.log()
     settings = session.settings(where)
-    with telling(plans, session, "push") as request:
+    with naming_mappings(settings), telling(plans, session, "push") as request:
         asked = attrs.evolve(request, again=tuple(options.again or ()))
         runs = pushing.push(options.names, settings=settings, request=asked)
     return worst(pushed.exit_code for pushed in runs)

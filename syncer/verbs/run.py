@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import attrs
 import typer
 
-from syncer.errors import UsageError
+from syncer.errors import UnknownName, UsageError
 from syncer.reports import report_shown
 from syncer.verbs import Session, Where, worst
 from syncer.verbs.planned import PlanOptions, telling
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from syncer.executing import Request
     from syncer.findings import Report
+    from syncer.operations import Operation
+    from syncer.settings import Settings
 
 
 @attrs.frozen(kw_only=True)
@@ -41,11 +43,25 @@ def run(options: Options, plans: PlanOptions, where: Where, session: Session) ->
     from syncer import operating, operations
 
     session.log()
-    settings = session.settings(where)
-    is_report = operations.is_report(operations.find(options.operation, folders=settings.folders))
+    settings = session.settings(where, but=[options.operation])
+    is_report = operations.is_report(_found(options.operation, settings))
     with _reporting(plans, session) if is_report else telling(plans, session, "run") as request:
         done = operating.run(options.operation, settings=settings, request=request)
     return worst([done.exit_code])
+
+
+def _found(name: str, settings: Settings) -> Operation:
+    """Find the operation. Raises UsageError: there is none of that name, or it is a mapping's."""
+    from syncer import mappings, operations
+
+    try:
+        return operations.find(name, folders=settings.folders)
+    except UnknownName as error:
+        if name not in mappings.known(folders=settings.folders, objects=settings.objects()):
+            raise
+        raise UsageError(
+            f"{name} is a mapping, and no operation.", hint="`syncer pull` and `syncer push` take mappings."
+        ) from error
 
 
 @contextlib.contextmanager
@@ -80,12 +96,12 @@ def _tell(report: Report, plans: PlanOptions, session: Session) -> None:
     session.has_runs = True
     if session.is_json:
         session.document.put("report", report_shown.document(report))
-    elif report.exit_code == 1:
+    elif report.exit_code in (1, 2):
         for line in report_shown.lines(report, sys.stderr):
             session.note(session.hidden(f"syncer: {line}"))
     else:
         for line in report_shown.lines(report, sys.stdout):
             session.show(line) if report.exit_code else session.say(line)
-    if plans.report is not None and report.exit_code != 1:
+    if plans.report is not None and report.exit_code not in (1, 2):
         report_shown.write(report, plans.report)
         session.say(f"report: {plans.report}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import attrs
 import typer
 
+from syncer.errors import UsageError
 from syncer.verbs import Session, Where, complete_mapping, seconds_of, warehouse_named
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Options:
         list[str] | None,
         typer.Argument(
             metavar="RUN|NAME",
-            help="A run's id (a clear beginning will do), or mappings; none: everything.",
+            help="A run's id (a clear beginning will do), or mappings and operations; none: everything.",
             autocompletion=complete_mapping,
         ),
     ] = None
@@ -32,12 +33,15 @@ class Options:
         typer.Option(
             "--max-age",
             metavar="26h",
-            help="Exit 1 when a mapping that was ever pulled or pushed, or is named, has not finished for so long.",
+            help="Exit 1 when what was ever pulled, pushed or run, or is named, has not finished for so long.",
         ),
     ] = None
     rejects: Annotated[
         bool, typer.Option("--rejects", help="Show the first rejects and open conflicts of each mapping.")
     ] = False
+    last: Annotated[
+        int, typer.Option("--last", metavar="N", help="The last N runs of each mapping and verb, the newest first.")
+    ] = 1
 
 
 def run(options: Options, where: Where, session: Session) -> int:
@@ -50,6 +54,7 @@ def run(options: Options, where: Where, session: Session) -> int:
     from syncer.reports import standing
 
     session.log()
+    _check(options)
     settings = session.settings(where)
     max_age = dt.timedelta(seconds=seconds_of(options.max_age, "--max-age")) if options.max_age else None
     question = status.Question(
@@ -57,6 +62,7 @@ def run(options: Options, where: Where, session: Session) -> int:
         max_age=max_age,
         environment=where.environment,
         with_rejects=options.rejects,
+        last=options.last,
     )
     with session.waiting("status", warehouse_named(settings)):
         found = status.read(settings, question)
@@ -71,6 +77,16 @@ def run(options: Options, where: Where, session: Session) -> int:
             session.note(f"syncer: {line}; the limit is {options.max_age}.")
     is_never = max_age is not None and not found.runs  # what was never pulled at all is as bad as what stopped
     return 1 if found.stale or is_never else 0
+
+
+def _check(options: Options) -> None:
+    """Refuse what contradicts itself. Raises UsageError."""
+    from syncer.status import RUN_ID
+
+    if options.last < 1:
+        raise UsageError(f"--last is {options.last}; it is a number from 1 on.")
+    if options.last > 1 and (options.max_age or any(RUN_ID.fullmatch(name) for name in options.names or ())):
+        raise UsageError("--last lists runs of mappings; it goes with no run's id and not with --max-age.")
 
 
 def _show(session: Session, found: Standing, *, by_run: bool) -> None:

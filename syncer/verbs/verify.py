@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import attrs
 import typer
 
-from syncer.verbs import Session, Where, complete_mapping, worst
+from syncer.verbs import Session, Where, complete_mapping, naming_mappings, worst
 
 if TYPE_CHECKING:
     from syncer.verifying import Told
@@ -58,7 +58,7 @@ def run(options: Options, where: Where, session: Session) -> int:
         session.document.open_list("unexplained")
     progress = PlanProgress("verify", sys.stderr, is_shown=not session.shared.quiet)
     session.before_note = progress.clear
-    with progress:
+    with naming_mappings(settings), progress:
         done = verifying.verify(
             options.names,
             settings=settings,

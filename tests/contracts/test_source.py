@@ -254,20 +254,23 @@ def test_what_changed_arrives_with_the_next_pull(home: Home) -> None:
 
 @only("duckdb", OF_THE_SOURCE)
 def test_changes_between_any_two_requests_are_not_lost(home: Home) -> None:
-    """No row is skipped while records change under us."""
+    """No row is skipped while records change under us; where edits make requests, 300 of a pull end it."""
     counter = itertools.count()
-    churning = [True]
+    left = [0]
 
     def edit(site: Any, request: Any) -> None:
-        if churning[0]:
+        if left[0]:
+            left[0] -= 1
             site.edit(3, next(counter))
             site.clock.advance(0.7)
 
     home.sandbox.before_request.append(edit)
+    left[0] = 300
     home.done()
     home.later()
+    left[0] = 300
     home.done()
-    churning[0] = False
+    left[0] = 0
     home.later()
     home.done()
     assert [what for what in home.wrong() if "the API has it no more" not in what] == []

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Site
 from tests.operations import OperationHome, operation_home
 from tests.operations.company_home import CompanyHome, company_home
+from tests.operations.star import Star
 
 
 @pytest.fixture(params=["new", "primary"])
@@ -29,3 +31,10 @@ def fix(tmp_path: Path, backend: str) -> Iterator[CompanyHome]:
     """A portal where a stand-in is the company of tickets; at the end none was ever without a company."""
     with company_home(tmp_path / "home", backend) as found:
         yield found
+
+
+@pytest.fixture
+def star(site: Site) -> Star:
+    """A warehouse with an empty schema `dw`."""
+    site.rows("CREATE SCHEMA dw")
+    return Star(site)

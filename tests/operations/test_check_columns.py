@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 from syncer import engine
+from syncer.errors import UsageError
 from syncer.findings import Report
 from syncer.operations import check_columns
 from syncer.sandbox.hubspot import TOKEN
@@ -239,18 +240,36 @@ def test_a_type_of_the_relation_that_does_not_go_with_its_property_is_told(home:
     assert "text" in report.lines[0].text and "all values are rejected" in report.lines[1].text
 
 
-def test_a_missing_scope_is_a_note_and_the_others_are_looked_at(home: OperationHome) -> None:
-    """One object's scope is no reason to stay silent about the rest."""
+def test_a_missing_scope_is_told_once_and_the_others_are_looked_at(home: OperationHome) -> None:
+    """One object's scope is no reason to stay silent about the rest, and `nothing found` would not be so."""
     pull(home, "companies", "deals", "tickets")
     define(home, "segment")
     home.site.add_token(TOKEN, {each for each in ALL_SCOPES if "deals" not in each})
     report = home.report(NAME)
-    assert found(report) == [("missing", "companies.segment", "warehouse")]
-    [note] = report.notes
-    assert note.startswith("deals: not looked at.") and "crm.objects.deals.read" in note
+    assert found(report) == [("missing", "companies.segment", "warehouse"), ("not looked at", "deals.", "")]
+    assert report.new[1].text.startswith("deals: not looked at.") and "crm.objects.deals.read" in report.new[1].text
+    again = home.report(NAME)
+    assert (found(again), again.exit_code) == ([], 0)
+    assert str(again) == f"run {NAME}: 2 findings, none of them new; not looked at: deals"
 
 
-def test_a_custom_object_is_looked_at_and_one_that_is_gone_is_a_note(home: OperationHome) -> None:
+def test_findings_of_an_object_that_cannot_be_seen_stay_as_they_are(home: OperationHome) -> None:
+    """A scope that is missing for one run makes nothing gone, and nothing new again."""
+    pull(home, "companies", "deals")
+    define(home, "segment")
+    define(home, "stage", "deals")
+    assert len(found(home.report(NAME))) == 2
+    scopes = ALL_SCOPES - {each for each in ALL_SCOPES if "deals" in each}
+    home.site.add_token(TOKEN, scopes)
+    hidden = home.report(NAME)
+    assert found(hidden) == [("not looked at", "deals.", "")]
+    assert (hidden.gone, len(hidden.hidden)) == ([], 1)
+    home.site.add_token(TOKEN, ALL_SCOPES)
+    seen = home.report(NAME)
+    assert (found(seen), len(seen.findings), len(seen.gone), seen.exit_code) == ([], 2, 1, 0)
+
+
+def test_a_custom_object_is_looked_at_and_one_that_is_gone_is_told(home: OperationHome) -> None:
     """What a site names in `objects` of [hubspot]."""
     tables = home.home.settings.tables
     hubspot = {**tables["hubspot"], "objects": ["cables"]}
@@ -260,16 +279,24 @@ def test_a_custom_object_is_looked_at_and_one_that_is_gone_is_a_note(home: Opera
     assert found(home.report(NAME)) == [("missing", "cables.colour", "warehouse")]
     hubspot = {**hubspot, "objects": {"cables": "2-999"}}
     home.home.settings = attrs.evolve(home.home.settings, tables={**tables, "hubspot": hubspot})
-    assert "cables: not looked at." in home.report(NAME).notes[0]
+    assert "cables: not looked at." in home.report(NAME).new[0].text
 
 
-def test_a_relation_that_cannot_be_read_is_a_note(home: OperationHome) -> None:
-    """The load table is looked at all the same."""
+def test_a_relation_that_cannot_be_read_is_told_and_hides_only_its_own(home: OperationHome) -> None:
+    """The load table is looked at all the same; what was told of the relation is neither gone nor new."""
     pull(home)
     define(home, "segment")
-    home.home = home.home.with_words(relation="stage.no_such")
+    home.home.relation([{**ROW, "no_such": "x"}])
+    assert len(found(home.report(NAME))) == 2
+    home.rows("ALTER TABLE stage.companies RENAME TO away")
+    pull(home)
     report = home.report(NAME)
-    assert len(found(report)) == 1 and "its relation is not looked at" in report.notes[0]
+    assert found(report) == [("not looked at", "companies.", "")] and report.exit_code == 3
+    assert report.new[0].text.startswith("the relation of companies: not looked at.")
+    assert ([len(report.gone), len(report.hidden)], report.unseen) == ([1, 1], ["the relation of companies"])
+    home.rows("ALTER TABLE stage.away RENAME TO companies")
+    seen = home.report(NAME)
+    assert (found(seen), len(seen.findings), seen.exit_code) == ([], 1, 0)
 
 
 def test_only_the_objects_that_a_site_names_and_not_what_it_ignores(home: OperationHome) -> None:
@@ -280,8 +307,8 @@ def test_only_the_objects_that_a_site_names_and_not_what_it_ignores(home: Operat
         define(home, "old_segment", kind)
     report = home.words(NAME, objects=["deals"], ignore=["*.old_*"]).report(NAME)
     assert found(report) == [("missing", "deals.segment", "warehouse")]
-    wrong = home.words(NAME, objects=["deal"]).report(NAME)
-    assert wrong.exit_code == 1 and "deals" in (wrong.error or "")
+    with pytest.raises(UsageError, match="deals"):
+        home.words(NAME, objects=["deal"]).report(NAME)
 
 
 def test_an_environment_is_looked_at_by_itself(home: OperationHome) -> None:

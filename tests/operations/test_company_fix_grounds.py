@@ -88,7 +88,7 @@ def test_other_tickets_of_the_batch_are_put_right(fix: CompanyHome) -> None:
     plan = planned(fix)
     fix.site.store.update("tickets", tickets[1].id, {NUMBER: "2"}, source_type=PERSON)
     done = fix.run(plan=plan)
-    assert (done.exit_code, done.counts.updated, done.counts.rejected) == (3, 2, 1)
+    assert (done.exit_code, done.counts.updated, done.counts.conflicts) == (3, 2, 1)
     assert [acme.id in fix.companies(each) for each in tickets] == [True, False, True]
 
 

@@ -129,6 +129,38 @@ def test_ticket_that_a_person_put_right_since_is_the_same(fix: CompanyHome) -> N
     assert fix.companies(ticket) == {acme.id: OWN}
 
 
+def test_label_that_a_person_gave_the_stand_in_since_is_not_lost(fix: CompanyHome) -> None:
+    """It would go with the stand-in, and no revert would know it; the next plan does."""
+    acme, label, earlier = fix.company("4711"), fix.label("Payer"), fix.label("Owner")
+    tickets = [fix.ticket("4711") for _ in range(3)]
+    fix.link(tickets[2], fix.stand_in, earlier)
+    plan = planned(fix)
+    fix.link(tickets[0], fix.stand_in, label)
+    fix.link(tickets[2], fix.stand_in, label)
+    done = fix.run(plan=plan)
+    assert (done.exit_code, done.counts.conflicts, open_conflicts(fix)) == (3, 2, 2)
+    assert fix.companies(tickets[0]) == {acme.id: OWN, fix.stand_in.id: {COMPANY, label[1]}}
+    assert fix.companies(tickets[1]) == {acme.id: OWN}
+    assert fix.companies(tickets[2]) == {acme.id: OWN, fix.stand_in.id: {COMPANY, label[1], earlier[1]}}
+    again = fix.run()
+    assert (again.exit_code, open_conflicts(fix)) == (0, 0)
+    assert [fix.companies(each) for each in tickets] == [{acme.id: OWN}] * 3
+    fix.of.home.later()
+    assert fix.revert(again.run).exit_code == 0
+    assert fix.companies(tickets[0])[fix.stand_in.id] == {COMPANY, label[1]}
+
+
+def test_label_that_a_person_took_off_the_stand_in_since_stops_nothing(fix: CompanyHome) -> None:
+    """Less goes than was planned: nothing of theirs is lost."""
+    acme, label = fix.company("4711"), fix.label("Payer")
+    ticket = fix.ticket("4711")
+    fix.link(ticket, fix.stand_in, label)
+    plan = planned(fix)
+    fix.site.store.disassociate("tickets", ticket.id, "companies", fix.stand_in.id, [label])
+    assert fix.run(plan=plan).exit_code == 0
+    assert fix.companies(ticket) == {acme.id: OWN}
+
+
 @pytest.mark.parametrize("is_stored", [False, True])
 def test_revert_puts_back_what_was_there(fix: CompanyHome, is_stored: bool) -> None:
     """The stand-in with its labels, and the primary company that there was; a revert may wait, too."""

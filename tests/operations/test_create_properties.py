@@ -239,6 +239,7 @@ def test_ten_unique_properties_are_the_most(home: OperationHome) -> None:
     for n in range(8):
         words = {"name": f"u{n}", "label": "U", "has_unique_value": True, "group_name": "companies_information"}
         home.site.store.define("companies", Definition(**words))  # with client_id they are nine
+    home.home.relation([{**ROW, "code": "1"}])
     home.home = home.home.with_words(match_on="code")
     home.words("hubspot.merge_tickets", object="companies")
     shown = home.run(NAME, is_rehearsal=True)
@@ -257,12 +258,70 @@ def test_what_a_revert_of_merges_needs_is_made_where_a_site_merges(home: Operati
     assert home.run(NAME).counts.created == 0
 
 
-def test_a_relation_that_cannot_be_read_is_noted_and_its_key_is_made(home: OperationHome) -> None:
-    """The table may come later than the property."""
+def test_a_relation_that_cannot_be_read_is_told_once_and_its_key_is_made(home: OperationHome) -> None:
+    """The table may come later than the property; but what nobody looked at is not done, and exit 0 would say so."""
     home.home = home.home.with_words(match_on="code", relation="stage.no_such")
     done = home.run(NAME)
-    assert (done.counts.created, done.error) == (1, None)
-    assert "its columns are not looked at" in home.notes(done.plan)
+    assert (done.counts.created, done.counts.rejected, done.error, done.exit_code) == (1, 1, None, 3)
+    assert "Its columns are not looked at" in reasons(home, done.plan)["hubspot.companies"]
+    again = home.run(NAME)
+    assert (again.exit_code, rejects(home)) == (0, ["hubspot.companies"])
+    home.home.relation([{**ROW, "code": "1"}])
+    home.home = home.home.with_words(relation="stage.companies")
+    assert (home.run(NAME).exit_code, rejects(home)) == (0, [])
+
+
+# What is left alone.
+
+
+def rejects(home: OperationHome) -> list[str]:
+    return [str(key) for (key,) in home.rows(f"SELECT key FROM syncer.rejects WHERE mapping = '{NAME}' ORDER BY key")]
+
+
+def test_a_column_that_is_left_alone_is_told_once_and_named_each_time(home: OperationHome) -> None:
+    """A job of every night has news when there is some; its one line has a count, and its notes the columns."""
+    home.home.relation([{**ROW, "Big": "x"}])
+    shown = home.run(NAME, is_rehearsal=True)
+    first, again = home.run(NAME), home.run(NAME)
+    assert [each.exit_code for each in (shown, first, again)] == [3, 3, 0]
+    assert (again.counts.rejected, rejects(home)) == (0, ["companies.Big"])
+    assert "left alone: companies.Big; `syncer status" in home.notes(first.plan)
+    assert "left alone, as an earlier run told: companies.Big" in home.notes(again.plan)
+    home.home.relation([{**ROW, "Big": "x", "Bigger": "x"}])
+    third = home.run(NAME)
+    assert (third.exit_code, list(reasons(home, third.plan))) == (3, ["companies.Bigger"])
+
+
+def test_a_column_whose_reason_is_another_one_is_told_again(home: OperationHome) -> None:
+    """What was told is not so any more."""
+    home.home.relation([{**ROW, "segment": None, "name": "x"}])
+    home.words(NAME, enumerations=["*.segment"])
+    assert [home.run(NAME).exit_code for _ in range(2)] == [3, 0]
+    home.home.relation([{**ROW, "segment": str(number)} for number in range(101)])
+    assert [home.run(NAME).exit_code for _ in range(2)] == [3, 0]
+
+
+@pytest.mark.parametrize("is_made", [True, False])
+def test_a_column_that_was_left_alone_is_nothing_to_look_at_once_it_is_mended(
+    home: OperationHome, is_made: bool
+) -> None:
+    """It was renamed, or is made now: nothing else would take its reject back."""
+    home.home.relation([{**ROW, "segment": None, "name": "x"}])
+    home.words(NAME, enumerations=["*.segment"])
+    home.run(NAME)
+    home.home.relation([{**ROW, "segment": "a"}] if is_made else [ROW])
+    done = home.run(NAME)
+    assert (done.exit_code, done.counts.created, rejects(home)) == (0, int(is_made), [])
+
+
+def test_columns_that_were_left_alone_stand_while_their_relation_cannot_be_read(home: OperationHome) -> None:
+    """A view that is being rebuilt mends nothing, and they would be news again tomorrow."""
+    home.home.relation([{**ROW, "Big": "x"}])
+    home.run(NAME)
+    home.rows("ALTER TABLE stage.companies RENAME TO away")
+    assert (home.run(NAME).exit_code, rejects(home)) == (3, ["companies.Big", "hubspot.companies"])
+    home.rows("ALTER TABLE stage.away RENAME TO companies")
+    assert (home.run(NAME).exit_code, rejects(home)) == (0, ["companies.Big"])
 
 
 def test_a_query_is_looked_at_as_a_table_is(home: OperationHome) -> None:

@@ -58,6 +58,31 @@ def test_as_many_as_hubspot_takes_are_merged(home: OperationHome) -> None:
     assert (done.error, done.exit_code, done.counts.merged) == (None, 0, 1)
 
 
+@pytest.mark.parametrize("merge_mode", ["new"], indirect=True)
+def test_a_group_that_hubspot_would_refuse_half_way_is_a_reject_beforehand(home: OperationHome) -> None:
+    """Each merge leaves a third record, with both behind it."""
+    with_behind(home, home.ticket("7"), MANY)
+    home.ticket("7")
+    home.ticket("7")
+    done = home.run()
+    assert (done.exit_code, done.counts.rejected, done.counts.merged, len(home.live())) == (3, 3, 0, 3)
+    assert "252 records would stand behind" in problems(home, done.plan)[0][1]
+
+
+@pytest.mark.parametrize("merge_mode", ["primary"], indirect=True)
+def test_where_merges_were_seen_to_keep_the_id_just_as_many_as_hubspot_takes_are_merged(home: OperationHome) -> None:
+    """One stands behind for each merge; before the first one nobody knows."""
+    with_behind(home, home.ticket("7"), MANY)
+    home.ticket("7")
+    home.ticket("7")
+    home.ticket("8")
+    home.ticket("8")
+    done = home.run()
+    assert (done.exit_code, done.counts.rejected, done.counts.merged) == (3, 3, 1)
+    again = home.run()
+    assert (again.exit_code, again.counts.rejected, again.counts.merged, len(home.live())) == (0, 0, 2, 2)
+
+
 def test_a_refusal_for_too_many_is_a_reject_and_the_rest_is_done(home: OperationHome) -> None:
     """HubSpot may count otherwise than we do."""
     for same in ("7", "8"):

@@ -94,7 +94,18 @@ def test_nothing_is_merged_until_a_site_sets_how_many(home: OperationHome) -> No
     home.ticket("7")
     done = home.words(max_merges=0).run()
     assert (done.exit_code, len(home.live())) == (4, 2)
-    assert "max_merges: 1 merges" in done.trips[0]
+    assert "max_merges: 1 merge," in done.trips[0]
+
+
+def test_a_stored_plan_of_merges_is_held_against_the_limit_of_now(home: OperationHome) -> None:
+    """A merge cannot be undone: whoever sets max_merges to 0 after a plan was made wants none."""
+    home.ticket("7")
+    home.ticket("7")
+    made = home.words(max_merges=50).run(is_rehearsal=True)
+    refused = home.words(max_merges=0).run(plan=made.plan)
+    assert (made.exit_code, refused.exit_code, refused.status, len(home.live())) == (0, 4, "refused", 2)
+    assert "max_merges: 1 merge, and at most 0" in refused.trips[0]
+    assert home.run(plan=made.plan, is_forced=True).counts.merged == 1
 
 
 def test_a_value_that_too_many_share_is_told_and_left_alone(home: OperationHome) -> None:

@@ -59,3 +59,17 @@ def test_an_operation_that_is_misspelt_in_the_file_is_named(
     Path("syncer.toml").write_text('["hubspot.merge_ticket"]\nproperty = "nerds_ticket_id"\n')
     code, told = called("run", MERGE)
     assert code == 2 and "line 1" in told and f"Did you mean {MERGE} " in told, told
+
+
+def test_the_page_of_the_sandbox_makes_tickets_that_are_one(
+    home: OperationHome, called: Callable[..., tuple[int, str]]
+) -> None:
+    """Who rehearses a merge pastes these lines; the plan is refused until a limit is set, as the page says."""
+    page = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    _, _, section = page.partition("### Operations\n")
+    lines = section.partition("`syncer run")[0].splitlines()
+    code = "\n".join(line.removeprefix("    ") for line in lines if line.startswith("    "))
+    exec(compile(code, "sandbox.md", "exec"), {"site": home.site})  # what the page says, as it stands
+    Path("syncer.toml").write_text('["hubspot"]\nlimits = "off"\n')
+    code_of, told = called("run", MERGE, "--dry-run")
+    assert code_of == 4 and "max_merges: 1 merge, and at most 0" in told, told

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -152,31 +153,51 @@ def test_a_file_that_is_wrong_is_told_before_anything_is_tried(
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("old", "new", "code", "words"),
     [
-        ("own = context.values", "own = {}", "line 26: unexpected KeyError. Mend the file"),
-        ("STAGE: own[", "'no_such': own[", "writes no_such of tickets: there is no such property"),
-        ("STAGE: own[", "'createdate': own[", "writes createdate of tickets: "),
+        ("own = context.values", "own = {}", 1, "line 26: unexpected KeyError. Mend the file"),
+        ("STAGE: own[", "'no_such': own[", 2, "writes no_such of tickets: there is no such property"),
+        ("STAGE: own[", "'createdate': own[", 2, "writes createdate of tickets: "),
         (
             'yield updated(context, KIND, ticket, {STAGE: own["closed"]})',
             "yield ticket",
+            2,
             "yields Found; it is to yield",
         ),
-        ("timestamp(ticket.properties[CHANGED])", "int(ticket.properties[SUBJECT])", "unexpected ValueError"),
+        ("timestamp(ticket.properties[CHANGED])", "int(ticket.properties[SUBJECT])", 1, "unexpected ValueError"),
     ],
 )
-def test_what_goes_wrong_under_way_is_a_failed_run(home: OperationHome, old: str, new: str, words: str) -> None:
-    """Told with its file, without a value of a record; the lease is free, and nothing was written."""
+def test_what_goes_wrong_under_way_is_a_failed_run(
+    home: OperationHome, old: str, new: str, code: int, words: str
+) -> None:
+    """
+    Told with its file, without a value of a record; the lease is free, and nothing was written. What is wrong in the
+    file is wrong usage; what it raised may be a matter of the records that it met.
+    """
     tickets(home)
     text = FILE.read_text(encoding="utf-8")
     assert old in text
     file = write(home, text.replace(old, new))
     done = home.run(CLOSE)
-    assert (done.status, done.exit_code) == ("failed", 1) and re.search(re.escape(words), done.error or "")
+    assert (done.status, done.exit_code) == ("failed", code) and re.search(re.escape(words), done.error or "")
     assert (str(file) in str(done.error)) is ("writes" not in words) and "Old" not in str(done.error)
     assert home.rows("SELECT status FROM syncer.runs WHERE run = ?", [done.run]) == [("failed",)]
     write(home, text + "\n")
     assert set(stages(home).values()) == {WAITING, OPEN}
+
+
+@only("duckdb", "nothing of it is the warehouse's business")
+def test_a_revert_needs_only_the_file_that_made_the_plan(home: OperationHome) -> None:
+    """What that one says of its target and of what stays is not to be missed; another one has no say."""
+    tickets(home)
+    before, done = stages(home), home.run(CLOSE)
+    file, text = write(home, "import nothing\n"), FILE.read_text(encoding="utf-8")
+    sys.modules.pop(f"syncer_own_operations_{file.stem}")  # as another process finds it
+    with pytest.raises(UsageError, match=re.escape(f"{file}, line 1")):
+        home.revert(str(done.run))
+    write(home, "import nothing\n", "another")
+    write(home, text)
+    assert (home.revert(str(done.run)).error, stages(home)) == (None, before)
 
 
 MY_REPORT = '''"""A report."""

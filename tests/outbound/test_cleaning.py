@@ -12,6 +12,7 @@ from syncer import aging, apply, cleaning, executing, journal, marks, reverting,
 from syncer.cleaning import Cleaned
 from syncer.errors import UsageError
 from syncer.rows import Reject
+from syncer.unconfigured import Unconfigured
 from tests.outbound import PushHome
 
 DAY = 86_400.0
@@ -354,3 +355,18 @@ def test_off_keeps_everything(home: PushHome) -> None:
     home.push()
     home.later(5_000 * DAY)
     assert (clean(home).goes, clean(home).keep_runs_days) == (0, None)
+
+
+def test_what_is_told_has_names_and_nouns() -> None:
+    """A line without them says nothing to who reads what cron sends."""
+    told = Cleaned(warehouse="w", is_rehearsal=True, abandoned=1, copies=1)
+    assert "would delete 1 plan or comparison that a killed run was making, 1 copy of rows that belongs" in str(told)
+    assert "2 plans or comparisons that a killed run was making" in str(attrs.evolve(told, abandoned=2))
+    unknown = [
+        Unconfigured(mapping=f"hubspot.old_{number}", environment=where, rows=1)
+        for number, where in enumerate(["default", "voys", "default", "default"])
+    ]
+    bare = str(Cleaned(warehouse="w", unconfigured=unknown[:1]))
+    assert "1 row stays of what nobody configures: hubspot.old_0." in bare and "\n" not in bare
+    many = str(Cleaned(warehouse="w", unconfigured=unknown))
+    assert "4 rows stay" in many and "hubspot.old_1 (voys)" in many and many.endswith("and 1 more.")

@@ -28,8 +28,8 @@ def rows(count: int, **more: Any) -> list[dict[str, Any]]:
         (Size(updates=9, creates=9, found=9, missing=9, known=9), ""),
         (Size(creates=1_000, found=10_000), ""),
         (Size(creates=1_001, found=10_000), "max_creates: 1,001 creates, and at most 1,000 are let through"),
-        (Size(archives=1), "max_archives: 1 archives, and at most 0 are let through"),
-        (Size(merges=1), "max_merges: 1 merges, and at most 0 are let through"),
+        (Size(archives=1), "max_archives: 1 archive, and at most 0 are let through"),
+        (Size(merges=1), "max_merges: 1 merge, and at most 0 are let through"),
         (Size(disassociations=1_000), ""),
         (Size(disassociations=1_001), "max_disassociations: 1,001 associations to remove, and at most 1,000 "),
     ],
@@ -183,3 +183,33 @@ def test_a_few_records_that_lose_the_last_values_of_a_column_do_not_wait_for_a_p
     home.rows("UPDATE stage.companies SET phone = NULL")
     cleared = home.with_words(max_missing_share=0.3, max_update_share=0.3).push()
     assert (cleared.counts.updated, cleared.exit_code) == (9, 0)
+
+
+def test_a_stored_plan_is_held_against_the_limits_of_now(home: PushHome) -> None:
+    """Whoever lowers a limit means what is not written yet, too; a dry run of the plan says so."""
+    home.relation(rows(20))
+    home.push()
+    for number in range(7):
+        home.change(str(number), phone="+31 2")
+    made = home.with_words(max_update_share="off").push(is_rehearsal=True)
+    assert made.trips == ()
+    home.sent()
+    low = home.with_words(max_update_share=0.3)
+    shown, refused = low.push(plan=made.plan, is_rehearsal=True), low.push(plan=made.plan)
+    assert (shown.exit_code, refused.exit_code, refused.status, home.writes()) == (4, 4, "refused", [])
+    assert shown.trips == refused.trips and "7 updates are 35% of 20 rows" in refused.trips[0]
+    assert home.with_words(max_update_share=0.5).push(plan=made.plan).counts.updated == 7
+
+
+def test_a_limit_that_was_raised_lets_a_stored_plan_through(home: PushHome) -> None:
+    """What is left of a plan counts, as it would in a new one; an empty relation was seen only when it was made."""
+    home.relation(rows(20))
+    refused = home.with_words(max_creates=5).push()
+    assert (refused.exit_code, refused.counts.created) == (4, 20)
+    assert home.with_words(max_creates=20).push(plan=refused.plan).counts.created == 20
+    home.rows("DELETE FROM stage.companies")
+    words = {"on_missing": "archive", "max_archives": "off", "max_update_share": "off"}
+    empty = home.with_words(**words, max_missing_share=0.3).push()
+    still = home.with_words(**words, max_missing_share=0.9).push(plan=empty.plan)
+    assert (still.exit_code, len(home.live())) == (4, 20) and "the relation is empty" in " ".join(still.trips)
+    assert home.with_words(**words, max_missing_share="off").push(plan=empty.plan).counts.archived == 20

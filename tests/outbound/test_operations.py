@@ -45,6 +45,7 @@ def test_a_missing_property_is_made_and_a_push_finds_it(home: PushHome) -> None:
 def test_a_property_that_is_not_unique_is_a_reject_with_the_way_on(home: PushHome) -> None:
     """Whether values are unique is fixed when a property is made."""
     home = home.with_words(match_on="phone")
+    home.relation([{"phone": "1", "name": "One"}])
     done = run(home)
     assert (done.counts.rejected, done.exit_code) == (1, 3)
     [problem] = home.problems(done.plan)

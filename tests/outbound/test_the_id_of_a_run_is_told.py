@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import attrs
 
@@ -64,7 +65,39 @@ def test_status_has_the_id_of_the_last_run_of_each_push(home: PushHome) -> None:
     assert revert(home, shown(home)[1].split()[-1]).counts.archived == 1
 
 
+def test_status_lists_the_last_runs_of_a_name(home: PushHome) -> None:
+    """Of a run that was quiet, and followed by others, the id is to be found: it is what revert takes."""
+    home.relation([{KEY: "1", "name": "A"}])
+    first = home.push()
+    home.later()
+    home.change("1", name="B")
+    second = home.push()
+    home.later()
+    back = revert(home, second.run)
+    home.later()
+    home.push()
+    found = status.read(home.settings, Question(names=(NAME,), last=2), clock=home.clock)
+    assert [run.verb for run in found.runs] == ["push", "push", "revert"]
+    assert [run.run for run in found.runs][1:] == [second.run, back.run]
+    lines = "\n".join(standing.as_text(found, io.StringIO()))
+    assert str(second.run) in lines and str(first.run) not in lines
+    assert str(first.run) in "\n".join(
+        standing.as_text(status.read(home.settings, Question(names=(NAME,), last=3), clock=home.clock), io.StringIO())
+    )
+
+
 def test_status_of_pulls_alone_has_no_column_for_runs(home: PushHome) -> None:
     """Nobody puts a pull back."""
     pull(home)
     assert "run" not in shown(home)[0].split()
+
+
+def test_the_query_of_the_page_lists_what_can_be_put_back(home: PushHome) -> None:
+    """A refused run has counts, of what it would have written: nobody is to take its id."""
+    home.relation([{KEY: "1", "name": "A"}])
+    refused = home.with_words(max_creates=0).push()
+    done = home.push()
+    page = (Path(__file__).parents[2] / "docs" / "revert.md").read_text(encoding="utf-8")
+    [query] = [line.strip() for line in page.splitlines() if line.strip().startswith("SELECT run")]
+    found = home.rows(query)
+    assert (refused.status, [(row[0], row[3]) for row in found]) == ("refused", [(done.run, "done")])
