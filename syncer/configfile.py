@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import json
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -260,7 +261,7 @@ class Checker:
     def _account(self, path: tuple[str, ...], table: Mapping[str, Any]) -> None:
         for key in ACCOUNT_KEYS:
             if key in table and not isinstance(table[key], str):
-                self.fail((*path, key), f"{key} in [{'.'.join(path)}] is no text", "a text in quotes")
+                self.fail((*path, key), f"{key} in {header(path)} is no text", "a text in quotes")
 
     def _environments(self, top: str, table: Mapping[str, Any]) -> None:
         for name, named in table.items():
@@ -308,14 +309,19 @@ class Checker:
         """Refuse a key of a table that is none of *known*, or whose value does not fit. Raises UsageError."""
         for key, value in table.items():
             if key not in known:
-                wrong = UnknownName(f"key in [{'.'.join(path)}]", key, known=known)
+                wrong = UnknownName(f"key in {header(path)}", key, known=known)
                 raise UsageError(f"{self.file}, line {self.line((*path, key))}: {wrong}")
             meaning, is_good = known[key]
             if not is_good(value):
                 shown = "no such value" if key in SECRETS else _shown(value)
                 if known is NOTIFY_KEYS and key == "on":
                     shown = _shown_causes(value) or shown
-                self.fail((*path, key), f"{key} in [{'.'.join(path)}] is {shown}", meaning)
+                self.fail((*path, key), f"{key} in {header(path)} is {shown}", meaning)
+
+
+def header(path: Sequence[str]) -> str:
+    """Write the header of a table as it stands in the file: `["hubspot.companies".environments.test]`."""
+    return f"[{'.'.join(json.dumps(each) if '.' in each else each for each in path)}]"
 
 
 def _path_of(line: str) -> tuple[str, ...]:

@@ -115,7 +115,8 @@ def pull(
         [names] if isinstance(names, str) else names, folders=settings.folders, objects=settings.objects()
     )
     doors = doors or doors_of(settings, SystemClock())
-    with notifying.Watch("pull", settings=settings, doors=doors, is_silent=request.mode == DEMO) as watch:
+    asked = [mapping.name for mapping in chosen]
+    with notifying.Watch("pull", asked=asked, settings=settings, doors=doors, is_silent=request.mode == DEMO) as watch:
         on_run, on_failure = watch.pulling(request.on_run), watch.failing(request.on_failure)
         request = attrs.evolve(request, on_run=on_run, on_failure=on_failure)
         return _pulled(chosen, settings=settings, request=request, doors=doors)

@@ -25,6 +25,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
+NAMED = 20  # names that an error has where none is near; more are not read
+
 
 class SyncerError(Exception):
     """Root of all errors of syncer; `hint` is the next step, where the message itself does not say it."""
@@ -52,7 +54,9 @@ class UnknownName(UsageError):
     def __init__(self, noun: str, name: str, *, known: Iterable[str]) -> None:
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-        shown = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names) or 'none'}."
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        known_ones = f"Known: {', '.join(names[:NAMED]) or 'none'}{more}."
+        shown = f"Did you mean {' or '.join(near)}?" if near else known_ones
         if any(each.startswith(f"{name}.") for each in names):
             shown = f"'{name}.*' names all of them."
         super().__init__(f"No {noun} named '{name}'.", hint=shown)

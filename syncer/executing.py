@@ -149,7 +149,7 @@ class Executing:
     doors: Doors
     warehouse: Warehouse
     target: Target
-    identity: Identity
+    _identity: Identity | None = None
     _told_requests: int = 0
     _has_begun: bool = False  # the run's row is there
     _made: str = ""  # the plan that this run made itself
@@ -183,6 +183,13 @@ class Executing:
             self.request.on_run(pushed)
         return pushed
 
+    @property
+    def identity(self) -> Identity:
+        """Whose account it is; asked once. Raises: what the source raises."""
+        if self._identity is None:
+            self._identity = self.target.check()
+        return self._identity
+
     def _told(self, work: Work, pushed: Pushed) -> Told:
         with self.warehouse.transaction() as t:
             header = plans.header_of(t, pushed.plan)
@@ -208,13 +215,16 @@ class Executing:
             shape.ensure_state(t)
             for table in (*plans.TABLES, *snapshots.TABLES, *conflicts.TABLES):
                 shape.ensure(t, table)
-            marks.admit(t, work.source, self.settings.environment, self.identity.account, now=now)
             aging.sweep(t, now=now, mapping=work.mapping, environment=self.settings.environment)
             if pushed.run is not None:
                 runs.begin(t, pushed, verb=work.verb, now=now)
+        self._has_begun = pushed.run is not None  # a token that is refused is a run that failed
+        self.warehouse.rest(waiting=True)
+        account = self.identity.account
+        with self.warehouse.transaction() as t:
+            marks.admit(t, work.source, self.settings.environment, account, now=now)
+        self.warehouse.rest(waiting=True)
         if pushed.run is not None:
-            self._has_begun = True
-            self.warehouse.rest(waiting=True)
             self.target.guard(work.outbound.kind, to=work.ends)
 
     def _leased(self, work: Work, pushed: Pushed) -> Pushed:

@@ -145,9 +145,11 @@ class Watch:
     An error that ends the verb is told, too, and goes on. Ctrl-C is not: somebody is there.
     """
 
-    def __init__(self, verb: str, *, settings: Settings, doors: Doors, is_silent: bool = False) -> None:
-        """Begin to listen; *is_silent*: nobody is told, as of a dry run."""
-        self._verb = verb
+    def __init__(
+        self, verb: str, *, asked: Iterable[str], settings: Settings, doors: Doors, is_silent: bool = False
+    ) -> None:
+        """Begin to listen. asked: the names that are run; is_silent: nobody is told, as of a dry run."""
+        self._verb, self._asked = verb, list(asked)
         self._environment = settings.environment
         self._notify = Notify() if is_silent else settings.notify()
         self._doors = doors
@@ -214,6 +216,7 @@ class Watch:
         codes += [ended.exit_code if isinstance(ended, SyncerError) else 1] if ended is not None else []
         document = {
             **head(self._verb, self._environment, self._doors),
+            "asked": self._asked,
             "causes": list(dict.fromkeys(causes)),
             "exit_code": next(code for code in _SEVERITY if code in codes),
             "runs": [self._entry(run) for run in runs],

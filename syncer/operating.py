@@ -56,7 +56,7 @@ def run(
     chosen = [] if source == operations.WAREHOUSE else _of_source(source, settings)
     operations.check_settings(operation, values, settings=settings, mappings=chosen)
     doors = doors or doors_of(settings, SystemClock())
-    with notifying.Watch(RUN, settings=settings, doors=doors, is_silent=request.is_rehearsal) as watch:
+    with notifying.Watch(RUN, asked=[name], settings=settings, doors=doors, is_silent=request.is_rehearsal) as watch:
         failing, failing_report = watch.failing(request.on_failure), watch.failing(request.on_report_failure)
         request = attrs.evolve(request, on_failure=failing, on_report_failure=failing_report)
         if operations.is_report(operation):

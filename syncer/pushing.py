@@ -55,7 +55,8 @@ def push(
         word = "--plan" if request.plan is not None else "--again"
         raise UsageError(f"{word} goes with one mapping, and these are {len(chosen)}.")
     done: list[Pushed] = []
-    with notifying.Watch(PUSH, settings=settings, doors=doors, is_silent=request.is_rehearsal) as watch:
+    asked = [mapping.name for mapping in chosen]
+    with notifying.Watch(PUSH, asked=asked, settings=settings, doors=doors, is_silent=request.is_rehearsal) as watch:
         request = attrs.evolve(request, on_failure=watch.failing(request.on_failure))
         for name in dict.fromkeys(mapping.source for mapping in chosen):
             with executing(name, settings=settings, request=request, doors=doors) as run:
@@ -84,14 +85,7 @@ def executing(name: str, *, settings: Settings, request: Request, doors: Doors |
         if not hasattr(source, "send"):
             raise UsageError(f"{name} can only be read: no mapping of it goes out.")
         target = cast(Target, source)
-        yield Executing(
-            settings=settings,
-            request=request,
-            doors=doors,
-            warehouse=warehouse,
-            target=target,
-            identity=target.check(),
-        )
+        yield Executing(settings=settings, request=request, doors=doors, warehouse=warehouse, target=target)
 
 
 def _refuse_demo(warehouse: Warehouse, account: Account) -> None:

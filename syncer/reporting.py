@@ -104,9 +104,9 @@ class _Making:
                 if report.run is not None:
                     name = f"{findings.LEASE}{self.operation.NAME}@{environment}"
                     held.callback(self.warehouse.lease(name, run=report.run, wait_s=request.wait_s).release)
-                account = self.source.check().account if self.source is not None else None
-                self._begin(report, account)
+                self._begin(report)
                 has_begun = report.run is not None
+                self._admit(report)
                 report = self._made(report)
         except SyncerError as error:
             is_wrong = isinstance(error, UsageError)
@@ -120,15 +120,20 @@ class _Making:
             request.on_report(report)
         return report
 
-    def _begin(self, report: Report, account: str | None) -> None:
-        now = self.doors.clock.now()
+    def _begin(self, report: Report) -> None:
         with self.warehouse.transaction() as t:
             shape.ensure_state(t)
-            if account is not None:
-                of = self.operation.NAME.partition(".")[0]
-                marks.admit(t, of, report.environment, account, now=now)
             if report.run is not None:
-                runs.begin_report(t, report, verb=RUN, mode=MODE, now=now)
+                runs.begin_report(t, report, verb=RUN, mode=MODE, now=self.doors.clock.now())
+        self.warehouse.rest(waiting=True)
+
+    def _admit(self, report: Report) -> None:
+        """Ask whose account it is, and hold the warehouse against it. Raises: WrongAccount; what the source raises."""
+        if self.source is None:
+            return
+        account, of = self.source.check().account, self.operation.NAME.partition(".")[0]
+        with self.warehouse.transaction() as t:
+            marks.admit(t, of, report.environment, account, now=self.doors.clock.now())
         self.warehouse.rest(waiting=True)
 
     def _made(self, report: Report) -> Report:

@@ -45,7 +45,8 @@ def revert(
     request.check()
     doors = doors or doors_of(settings, SystemClock())
     found = _found(run, settings, request, doors)
-    with notifying.Watch(REVERT, settings=settings, doors=doors, is_silent=request.is_rehearsal) as watch:
+    asked = [found.header.mapping]
+    with notifying.Watch(REVERT, asked=asked, settings=settings, doors=doors, is_silent=request.is_rehearsal) as watch:
         request = attrs.evolve(request, on_failure=watch.failing(request.on_failure))
         return watch.pushed(_reverted(found, settings, request, doors))
 

@@ -19,7 +19,7 @@ from typing import Any
 import attrs
 
 from syncer import privacy, words
-from syncer.configfile import ACCOUNT_KEYS, ENVIRONMENT, ON_DEFAULT, TABLES, Checker, exists, read, text_of
+from syncer.configfile import ACCOUNT_KEYS, ENVIRONMENT, ON_DEFAULT, TABLES, Checker, exists, header, read, text_of
 from syncer.errors import UsageError
 from syncer.mapping import EntityMapping
 from syncer.masking import REGIONS, Mask, Names
@@ -317,7 +317,7 @@ class Settings:
         found = {}
         for key in options:
             table = path if key in own else path[:-1]
-            found[key] = f"{self.file}, line {checker.line((*table, key))}, in [{'.'.join(table)}]"
+            found[key] = f"{self.file}, line {checker.line((*table, key))}, in {header(table)}"
         return found
 
     def _account_table(self, source: str) -> dict[str, Any]:

@@ -33,7 +33,8 @@ BESIDE = ("also_created", "also_updated")  # of `Counts`: in no sum
 REQUIRE_CLEAN = "--require-clean"  # what a reason begins with that is no limit
 BEHIND_KEY = " change #"  # of a revert's row, before its number, where its key has several
 _WRITES = "action IN ('update', 'associate', 'disassociate')"
-_OPEN = "state IN ('planned', 'pending', 'sending', 'left_out')"
+_NOT_ENDED = (plan.PLANNED, plan.PENDING, plan.SENDING, plan.LEFT_OUT)
+_OPEN = f"state IN ({', '.join(sql.literal(each) for each in _NOT_ENDED)})"
 
 
 @attrs.frozen(kw_only=True)
@@ -287,7 +288,7 @@ def size(counts: Counts, counted: Mapping[tuple[str, str], int], header: Header)
     """Return how large a plan is, for its limits: of the changes that are not done yet."""
 
     def open_ones(action: str) -> int:
-        return sum(number for (each, state), number in counted.items() if each == action and state in plan.OPEN_STATES)
+        return sum(number for (each, state), number in counted.items() if each == action and state in _NOT_ENDED)
 
     return Size(
         updates=counts.updated + counts.also_updated,

@@ -148,7 +148,7 @@ def verify(
     doors = doors or doors_of(settings, SystemClock())
     chosen = pushing.chosen_of(name, settings)
     done: list[Verified] = []
-    with notifying.Watch(VERIFY, settings=settings, doors=doors) as watch:
+    with notifying.Watch(VERIFY, asked=[each.name for each in chosen], settings=settings, doors=doors) as watch:
         for source in dict.fromkeys(mapping.source for mapping in chosen):
             with pushing.executing(source, settings=settings, request=Request(is_rehearsal=True), doors=doors) as run:
                 for mapping in chosen:

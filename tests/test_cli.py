@@ -76,6 +76,14 @@ def test_failed_mapping_does_not_keep_the_others_from_running(syncer: Syncer, sh
     assert "403" in failed["error"]
 
 
+def test_debug_shows_where_the_error_of_a_run_came_from(syncer: Syncer, shop: Shop) -> None:
+    """It became an outcome, and its author looks for the line all the same."""
+    shop.forbidden = {"items"}
+    result = syncer("pull", "shop.items", "--debug")
+    assert result.code == 1 and "Traceback" not in syncer("pull", "shop.items").err
+    assert "in read" in result.err and "NotAllowed: " in result.err
+
+
 def test_failure_goes_to_stderr(syncer: Syncer, shop: Shop) -> None:
     """cron mails what comes there."""
     shop.forbidden = {"items"}

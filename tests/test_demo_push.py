@@ -194,7 +194,8 @@ def test_a_push_that_fails_is_a_demo_that_failed(
     result = anywhere("demo", *output)
     assert result.code == 1
     if output:
-        assert len(result.json["pushes"]) == 1 and "401" in result.json["error"]["message"]
+        done, failed = result.json["pushes"]
+        assert (done["status"], failed["status"]) == ("done", "failed") and "401" in failed["error"]
     else:
         assert "401" in result.err and "\n6. " not in result.out
 

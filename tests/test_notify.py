@@ -23,7 +23,7 @@ pytest_plugins = ["tests.shop.fixtures"]
 
 PERSON = "ada.lovelace@example.com"
 BEARER = "b3arer-t0ken"
-HEAD = {"notification", "syncer", "verb", "environment", "host", "at", "causes", "exit_code", "runs"}
+HEAD = {"notification", "syncer", "verb", "environment", "host", "at", "asked", "causes", "exit_code", "runs"}
 Notify = Callable[..., None]
 
 
@@ -62,6 +62,7 @@ def test_a_pull_that_fails_is_told_once_with_all_its_runs(
     found = hook.only
     assert set(found) == HEAD and (found["verb"], found["causes"], found["exit_code"]) == ("pull", ["failed"], 1)
     assert (found["environment"], found["host"]) == ("default", socket.gethostname())
+    assert found["asked"] == ["shop.items", "shop.orders"]
     [run] = found["runs"]
     assert (run["mapping"], run["status"], run["exit_code"], run["requests"]) == (
         "shop.items",

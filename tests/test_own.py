@@ -126,6 +126,12 @@ def test_a_key_that_a_source_does_not_know_is_told_with_its_place(tmp_path: Path
         connect(own(tmp_path, "sources", NEEDS + SOURCE), url="", options={"urll": "x"}, places=places)
 
 
+def test_a_table_whose_name_has_no_quotes_is_told_with_them(tmp_path: Path) -> None:
+    """TOML takes `[my.items]` for a key of `[my]`."""
+    with pytest.raises(UsageError, match=r'items is a table\. .* stands in quotes: \["my\.items"\]'):
+        connect(own(tmp_path, "sources", NEEDS + SOURCE), url="", options={"items": {"policy": "ours"}})
+
+
 def test_a_wrong_option_is_told_without_its_text(tmp_path: Path) -> None:
     """It may be a token that stands in the wrong line."""
     with pytest.raises(UsageError, match="workers in .* is '…'; it is a number") as caught:

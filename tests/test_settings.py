@@ -96,7 +96,7 @@ def test_a_mapping_has_keys_of_its_own_also_by_environment(tmp_path: Path) -> No
         ('[warehouse]\nmemory_limit = "lots"\n', ["line 2", "memory_limit", "96MB"]),
         ("[jira]\nurl = 5\n", ["line 2", "url in [jira]", "text in quotes"]),
         ("[environments.voys.jira]\ntoken = 123456\n", ["line 2", "token in [environments.voys.jira]"]),
-        ('["jira.issues"]\nstyle = "delta"\n["jira.boards"]\nstyle = "x"\n', ["line 4", "style in [jira.boards]"]),
+        ('["jira.issues"]\nstyle = "delta"\n["jira.boards"]\nstyle = "x"\n', ["line 4", 'style in ["jira.boards"]']),
         ("[warehouse]\nwait_s = 1" + "0" * 5000 + "\n", ["too large"]),
     ],
 )

@@ -325,6 +325,11 @@ def _checked(file: str, module: ModuleType) -> Operation:
             f"{module.__file__}: the operation is named {name}: what stands behind the dot is to be the file's name.",
             hint=f'Such as NAME = "hubspot.{file}".',
         )
+    if not isinstance(getattr(module, "SETTINGS", {}), Mapping):
+        raise MappingError(
+            f"{module.__file__}: SETTINGS of an operation is a dict of names and Settings, and this one is none.",
+            hint="docs/operations.md shows a whole one.",
+        )
     wrong = [key for key, each in declared_of(cast(Operation, module)).items() if not isinstance(each, Setting)]
     if wrong:
         raise MappingError(

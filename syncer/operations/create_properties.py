@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol, cast
 
 import attrs
@@ -97,6 +97,7 @@ def looked(context: Context) -> Iterator[Looked]:
     for looked in _each(context, left, kinds):
         left.met(looked.row.key)
         yield looked
+    _note_patterns(context, kinds.values())
     unread = tuple(f"{kind.name}." for kind in kinds.values() if kind.is_unread)
     yield from (Looked(row) for row in left.taken_back(but=unread))
     _note(context, left)
@@ -120,9 +121,21 @@ def _each(context: Context, left: ToldOnce, kinds: dict[str, _Kind]) -> Iterator
 def _note(context: Context, left: ToldOnce) -> None:
     """Name what is not made: without it, the one line of a run has a count only."""
     if left.new:
-        context.note(f"left alone: {_named(left.new)}; `syncer status {NAME} --rejects` says why")
+        why = f"the plan says why, and after a run `syncer status {NAME} --rejects`"
+        context.note(f"left alone: {_named(left.new)}; {why}")
     if left.again:
         context.note(f"left alone, as an earlier run told: {_named(left.again)}")
+
+
+def _note_patterns(context: Context, kinds: Collection[_Kind]) -> None:
+    """Name the patterns that fit no column: a slip in one makes a text of what was to be a choice, for good."""
+    if any(kind.is_unread for kind in kinds):
+        return
+    columns = {f"{kind.name}.{column}" for kind in kinds for column in kind.columns}
+    for key in ("columns", "enumerations") if columns else ():
+        unmet = [each for each in context.values[key] if not fnmatch.filter(columns, each)]
+        if unmet:
+            context.note(f"{key} names no column that there is: {_named(unmet)}")
 
 
 def _named(keys: Sequence[str]) -> str:
@@ -156,6 +169,7 @@ class _Kind:
     name: str
     left: ToldOnce
     is_unread: bool = False  # a relation of it could not be read
+    columns: set[str] = attrs.field(factory=set)  # of its relations, also those that are properties
     _seen: set[str] = attrs.field(factory=set)
     _uniques: int | None = None  # unique properties of the portal's own, with those that are planned
     _archived: Mapping[str, str] | None = None
@@ -220,6 +234,7 @@ class _Kind:
     def _columns(self, mapping: EntityMapping, reference: str) -> list[_Column]:
         """Read what there is to know of the columns that are to become properties. Raises UsageError."""
         types = wanting.types_of(self.context.warehouse, mapping.name, reference)
+        self.columns.update(types)
         self._note_a_pulls(mapping, types, reference)
         patterns, choices = self.context.values["columns"], self.context.values["enumerations"]
         names = [

@@ -55,7 +55,10 @@ def looked(context: Context) -> Iterator[Looked]:
 
 @attrs.define(kw_only=True)
 class _Fixing:
-    """Reads the tickets of the stand-in, some at a time, and plans each. blank: how many have no number."""
+    """
+    Reads the tickets of the stand-in, some at a time, and plans each. blank: how many have no number; others: how many
+    have another address.
+    """
 
     context: Context
     tickets: Shape
@@ -65,6 +68,7 @@ class _Fixing:
     told: dict[str, _Told]  # tickets that an earlier run left, till they are met
     again: int = 0  # those that are left just as it told
     blank: int = 0
+    others: int = 0
 
     @classmethod
     def of(cls, context: Context) -> _Fixing:
@@ -122,7 +126,10 @@ class _Fixing:
 
     def _is_due(self, found: Found, id: str) -> bool:
         address = (found.properties.get(self._address_by) or "").strip().casefold()
-        if found.is_archived or found.id != id or (self._address and address != self._address):
+        if found.is_archived or found.id != id:
+            return False
+        if self._address and address != self._address:
+            self.others += 1
             return False
         has_name = bool(self._named(found.properties.get(str(self.context.values["ticket_property"]))))
         self.blank += not has_name
@@ -205,6 +212,8 @@ class _Fixing:
         if self.again:
             is_left = "is left" if self.again == 1 else "are left"
             note(f"{_tickets(self.again)} {is_left} as an earlier run told: `syncer status` has what stands")
+        if self.others and self.others == count:
+            note(f"no ticket of the stand-in's {count:,} has the {self._address_by} that customer_email names")
         if self.blank:
             has = "has" if self.blank == 1 else "have"
             note(f"{_tickets(self.blank)} of the stand-in {has} no {self.context.values['ticket_property']}")

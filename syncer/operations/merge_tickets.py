@@ -375,6 +375,11 @@ class _Merging:
             noun = "group" if len(left) == 1 else "groups"
             note(f"{len(left):,} {noun} left alone, {reason}: {'; '.join(left[:TOLD])}{more}")
 
+    @property
+    def _needs_table(self) -> str:
+        """What else it takes that the property is made: the table that says that a site merges."""
+        return "" if NAME in self.context.settings.tables else f', once ["{NAME}"] stands in syncer.toml'
+
     def _note_way_back(self) -> None:
         if not self.is_merge:
             self.context.note("archived records can be restored in HubSpot for 90 days, by a person")
@@ -383,7 +388,7 @@ class _Merging:
         if restored is None or not restored.is_unique:
             self.context.note(
                 f"this cannot be put back: {self.kind} have no unique property {RESTORED_FROM} here; `syncer run "
-                "hubspot.create_properties` makes it"
+                f"hubspot.create_properties` makes it{self._needs_table}"
             )
             return
         self.context.note(

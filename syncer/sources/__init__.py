@@ -228,6 +228,11 @@ def connect(account: Account, *, doors: Doors, streams: Sequence[str], folders: 
     unknown = sorted(set(account.options) - set(needs.options))
     if unknown:
         place = account.places.get(unknown[0], f"in [{account.source}] of syncer.toml")
+        if isinstance(account.options[unknown[0]], Mapping):
+            raise UsageError(
+                f"{place}: {unknown[0]} is a table.",
+                hint=f'Whose name has a point stands in quotes: ["{account.source}.{unknown[0]}"].',
+            )
         raise UsageError(f"{place}: {UnknownName('key', unknown[0], known=[*needs.options, 'url', 'token', 'user'])}")
     wanted = {
         "URL": (account.url, needs.url),

@@ -181,6 +181,11 @@ class Session:
             self.note(self.hidden("\n".join(_trace(cause or error))))
         return 1 if self.has_runs else error.exit_code
 
+    def traced(self, run: object, error: Exception) -> None:
+        """Show where the error of a run that failed came from, with --debug: `Request.on_failure`."""
+        if self.shared.debug:
+            self.note(self.hidden("\n".join(_trace(error))))
+
     def fail_unexpectedly(self, error: Exception) -> int:
         """Say whose file is wrong, ours or a person's own; not the error's text, which may hold a record's values."""
         frames = traceback.extract_tb(error.__traceback__)

@@ -80,6 +80,7 @@ def telling(options: PlanOptions, session: Session, verb: str) -> Iterator[Reque
         is_strict=options.require_clean,
         wait_s=wait_s_of(options.wait),
         on_run=teller.told,
+        on_failure=session.traced,
         on_plan=teller.planned,
         on_progress=progress.moved_plan,
     )

@@ -76,6 +76,7 @@ def run(options: Options, where: Where, session: Session) -> int:
         on_progress=progress.moved,
         on_wait=progress.waits,
         on_run=told,
+        on_failure=session.traced,
     )
     began = time.monotonic()
     with progress:

@@ -86,6 +86,7 @@ def _reporting(plans: PlanOptions, session: Session) -> Iterator[Request]:
             is_strict=plans.require_clean,
             wait_s=wait_s_of(plans.wait),
             on_report=made.append,
+            on_report_failure=session.traced,
             on_progress=progress.moved_plan,
         )
     for report in made:

@@ -15,7 +15,10 @@ NO_NAME = 'SUMMARY, COLUMNS = "look", ("n",)\n\n\ndef lines(context):\n    yield
 GOOD = f'NAME = "warehouse.good"\n{NO_NAME}'
 
 
-@pytest.fixture(params=[BROKEN, NO_NAME], ids=["not loaded", "no name"])
+NO_SETTINGS = f'NAME, SETTINGS = "warehouse.broken", ["x"]\n{NO_NAME}'
+
+
+@pytest.fixture(params=[BROKEN, NO_NAME, NO_SETTINGS], ids=["not loaded", "no name", "settings that are none"])
 def site(request: pytest.FixtureRequest, syncer: Syncer) -> Path:
     """A site with a broken operation, and a table of it in syncer.toml; and a good one."""
     folder = Path("mine/operations")

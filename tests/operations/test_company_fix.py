@@ -178,6 +178,16 @@ def test_only_tickets_with_the_address_are_fixed_where_one_is_set(fix: CompanyHo
     assert (set(fix.companies(ours)), set(fix.companies(other))) == ({acme.id}, {fix.stand_in.id})
 
 
+def test_an_address_that_no_ticket_of_the_stand_in_has_is_told(fix: CompanyHome) -> None:
+    """A slip in it would do nothing each night, and look well."""
+    fix.company("4711")
+    fix.ticket("4711", **{ADDRESS: "anon@example.com"})
+    fix.words(customer_email="anonymus@example.com")
+    assert "no ticket of the stand-in's 1 has the nerds_customer_email" in fix.of.notes(fix.run().plan)
+    fix.words(customer_email="anon@example.com")
+    assert "no ticket of" not in fix.of.notes(fix.run().plan)
+
+
 def test_tickets_of_other_companies_are_not_looked_at(fix: CompanyHome) -> None:
     """Whatever number they have."""
     acme, bolt = fix.company("4711"), fix.company("1")

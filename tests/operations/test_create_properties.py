@@ -108,6 +108,16 @@ def test_choices_are_the_different_values_of_a_column(home: OperationHome) -> No
     assert told == {"segment": ("select", ["big", "mid"]), "kinds": ("checkbox", ["a", "b", "c"])}
 
 
+def test_a_pattern_that_fits_no_column_is_told(home: OperationHome) -> None:
+    """A slip in it would make a text of what was to be a choice, and a type stands for good."""
+    home.home.relation([{**ROW, "segment": "mid"}])
+    shown = home.words(NAME, enumerations=["companies.segmnt", "companies.seg*"]).run(NAME, is_rehearsal=True)
+    assert "enumerations names no column that there is: companies.segmnt" in home.notes(shown.plan)
+    home.words(NAME, enumerations=["companies.segment"]).run(NAME)
+    home.home.later()
+    assert "names no column" not in home.notes(home.run(NAME).plan)
+
+
 @pytest.mark.parametrize(
     ("count", "several", "why"),
     [(101, False, "101"), (101, True, "101"), (10_001, True, "10,001"), (0, False, "no value")],
@@ -285,7 +295,7 @@ def test_a_column_that_is_left_alone_is_told_once_and_named_each_time(home: Oper
     first, again = home.run(NAME), home.run(NAME)
     assert [each.exit_code for each in (shown, first, again)] == [3, 3, 0]
     assert (again.counts.rejected, rejects(home)) == (0, ["companies.Big"])
-    assert "left alone: companies.Big; `syncer status" in home.notes(first.plan)
+    assert "left alone: companies.Big; the plan says why" in home.notes(first.plan)
     assert "left alone, as an earlier run told: companies.Big" in home.notes(again.plan)
     home.home.relation([{**ROW, "Big": "x", "Bigger": "x"}])
     third = home.run(NAME)

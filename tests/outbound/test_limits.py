@@ -201,6 +201,20 @@ def test_a_stored_plan_is_held_against_the_limits_of_now(home: PushHome) -> None
     assert home.with_words(max_update_share=0.5).push(plan=made.plan).counts.updated == 7
 
 
+@pytest.mark.parametrize("is_forced", [True, False])
+def test_what_first_left_out_is_held_against_them_as_well(home: PushHome, is_forced: bool) -> None:
+    """A few were looked at, or let through by force: the rest was not."""
+    home.relation(rows(20))
+    few = home.with_words(max_creates=5)
+    made = (few if is_forced else home).push(is_rehearsal=True)
+    (few if is_forced else home).push(plan=made.plan, first=1, is_forced=is_forced)
+    home.sent()
+    shown, refused = few.push(plan=made.plan, is_rehearsal=True), few.push(plan=made.plan)
+    assert (shown.exit_code, refused.exit_code, home.writes(), len(home.live())) == (4, 4, [], 1)
+    assert "19 creates" in refused.trips[0]
+    assert home.with_words(max_creates=19).push(plan=made.plan).counts.created == 19
+
+
 def test_a_limit_that_was_raised_lets_a_stored_plan_through(home: PushHome) -> None:
     """What is left of a plan counts, as it would in a new one; an empty relation was seen only when it was made."""
     home.relation(rows(20))
