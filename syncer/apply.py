@@ -25,11 +25,12 @@ from loguru import logger
 from syncer import following, grounds, linking, moving, plan, plan_journal, settling, settling_edges, settling_merges
 from syncer.ahead import ahead
 from syncer.clock import Clock
+from syncer.conflicts import OPERATION
 from syncer.errors import SyncerError
 from syncer.mapping import EntityMapping
 from syncer.plan import ARCHIVE, ASSOCIATE, CREATE, DISASSOCIATE, DONE, MERGE, SENDING, UPDATE, Change
-from syncer.plans import Header
-from syncer.settling_merges import Patience
+from syncer.plans import READ_AT_ONCE, Header
+from syncer.settling_merges import Going, Patience
 from syncer.snapshots import Owner
 from syncer.target import BATCH, MISSED, REFUSED, BatchRefused, Outcome, Shape, Target, Uncertain
 from syncer.warehouses import Transaction, Warehouse
@@ -54,13 +55,13 @@ class _Batch:
     Changes of one action that may be sent; of edges, what other columns of their rows are linked to, by number.
 
     needed: what was done before, and is to read back first; merges tell their outcome themselves, and are none of it.
-    going: merges and archives that leave these records, which get what those hold.
+    going: what is to leave these records, which get what that holds.
     """
 
     changes: list[Change]
     beside: Mapping[int, set[str]]
     needed: list[Change] = attrs.field(factory=list)
-    going: list[Change] = attrs.field(factory=list)
+    going: Going = Going()
 
 
 @attrs.frozen
@@ -238,16 +239,26 @@ class Applying:
             if ready:
                 yield _Batch(ready, beside, needed, going)
 
-    def _going(self, t: Transaction, found: list[Change]) -> tuple[list[Change], list[Change]]:
-        """Return what leaves the records of changes that give them something, and as many of these as it is all of."""
+    def _going(self, t: Transaction, found: list[Change]) -> tuple[list[Change], Going]:
+        """
+        Return what leaves the records of changes that give them something, or that link them to such a record of
+        their kind, and as many of these changes as it is all of.
+        """
         if not (self._has_going and found and found[0].action in GIVING):
-            return found, []
+            return found, Going()
+        name = self.header.plan
         while True:
             ids = {each.id for each in found if each.id}
-            going = plan_journal.going(t, self.header.plan, ids, limit=GOING)
-            if len(going) < GOING or len(found) == 1:
-                return found, going
+            ends = {each.edge.id for each in found if each.edge and each.edge.id and each.edge.kind == each.kind}
+            is_one = len(found) == 1
+            if is_one or len(ids | ends) <= READ_AT_ONCE:
+                leaving = plan_journal.going(t, name, ids | ends, limit=GOING)
+                if is_one or len(leaving) < GOING:
+                    break
             found = found[: len(found) // 2]
+        ids |= {each.into for each in leaving if each.into}
+        written = plan_journal.written(t, name, ids)
+        return found, Going(leaving=leaving, written=written, left=plan_journal.left_by_merges(t, name, ids))
 
     def _needed(self, t: Transaction, changes: Sequence[Change]) -> list[Change]:
         """Return what changes come after and was done, with the ids that it was written to; no merges."""
@@ -276,15 +287,14 @@ class Applying:
         batch = self._confirmed(drawn) if drawn.needed else drawn.changes
         read_at = self.header.read_at
         is_fresh = read_at is not None and (self.clock.now() - read_at).total_seconds() <= self.fresh_s
-        if drawn.going and not is_fresh:
+        if drawn.going.leaving and not is_fresh:
             batch = settling_merges.as_given(self.target, self.shape, batch, drawn.going)
         open_ones = [change for change in batch if change.state in plan.OPEN_STATES]
         edges = [change for change in open_ones if change.action in plan.OF_EDGES]
         if edges and not is_fresh:
-            now = settling_edges.as_planned(
-                self.target, self.shape.kind, edges, beside=drawn.beside, going=drawn.going
-            )
-            return _replaced(batch, grounds.standing(self.target, now))
+            batch = _replaced(batch, self._named(edges, drawn.going))
+            edges = [change for change in batch if change.state in plan.OPEN_STATES]
+            return _replaced(batch, self._standing(edges, drawn)) if edges else batch
         taking = [each for each in open_ones if each.action == MERGE or each.into]
         if taking:  # it cannot be undone: each is looked at, however new its plan is
             batch = _replaced(batch, settling_merges.as_planned(self.target, self.shape, taking))
@@ -294,10 +304,25 @@ class Applying:
         if is_fresh or not asked:
             return batch
         found = settling.read_back(self.target, self.shape, asked, match_on=self.match_on)
-        checked = [
-            settling.looks_as_planned(change, found.get(settling.looked_up(change)), self.shape) for change in asked
-        ]
+        left = drawn.going.left if self.header.verb == OPERATION else None  # a push writes through what survived
+        checked = []
+        for change in asked:
+            there, own = found.get(settling.looked_up(change)), None if change.id in drawn.going.staying else left
+            checked.append(settling.looks_as_planned(change, there, self.shape, left=own))
         return _replaced(batch, checked)
+
+    def _named(self, edges: Sequence[Change], going: Going) -> list[Change]:
+        """Read the records of associations whose ids nothing else looks at: are they the same still?"""
+        made = [each for each in edges if each.action == ASSOCIATE and self.header.verb == OPERATION]
+        asked = [each for each in made if each.id not in going.staying and not grounds.is_of_own(each)]
+        return settling_merges.all_named(self.target, self.shape.kind, asked, going.left)
+
+    def _standing(self, edges: Sequence[Change], drawn: _Batch) -> list[Change]:
+        """Return changes of edges as their records are associated now, and as what they were decided on stands."""
+        now = settling_edges.as_planned(
+            self.target, self.shape.kind, edges, beside=drawn.beside, going=drawn.going.leaving
+        )
+        return grounds.standing(self.target, now)
 
     def _confirmed(self, drawn: _Batch) -> list[Change]:
         """Return a batch in which what comes after something that does not read back has failed."""

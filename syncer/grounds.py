@@ -44,6 +44,11 @@ def carried(grounds: Sequence[Ground]) -> dict[str, str | None]:
     return {f"{PREFIX}:{each.kind}:{each.id}:{each.property}": each.value for each in grounds}
 
 
+def is_of_own(change: Change) -> bool:
+    """Tell whether a change was decided on a value of its own record."""
+    return any((each.kind, each.id) == (change.kind, change.id) for each in Ground.of(change))
+
+
 def standing(target: Target, changes: Sequence[Change]) -> list[Change]:
     """
     Return changes that are about to be sent: those that are open still are moved where what they were decided on is

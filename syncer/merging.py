@@ -209,7 +209,10 @@ def _edges(
     primary: str,
     instead: Mapping[tuple[str, str], str],
 ) -> list[Edge]:
-    """Return the associations that the survivor lacks: those of the others, but for those among themselves."""
+    """
+    Return the associations that the survivor lacks: those of the others, but for those among themselves. The primary
+    ones are the first.
+    """
     group = {member.id for member in ordered} | {id for member in ordered for id in member.merged}
     has = {(edge.kind, edge.id, edge.category, edge.type_id) for edge in survivor.edges()}
     pairs = {(edge.kind, edge.id) for edge in survivor.edges()}
@@ -223,6 +226,10 @@ def _edges(
     ]
     labels = [edge for edge in theirs if edge.label and (edge.category, edge.type_id, edge.kind) not in is_primary]
     labelled = {(edge.kind, edge.id) for edge in (*labels, *chosen)}
+    for edge in chosen:  # first: whichever company is written first becomes the primary one by itself
+        spec = edge.kind, edge.id, edge.category, edge.type_id
+        if spec not in has:
+            wanted[spec] = attrs.evolve(edge, is_whole=(edge.kind, edge.id) not in pairs)
     for edge in theirs:
         spec = edge.kind, edge.id, edge.category, edge.type_id
         if edge.id in group or spec in has or (edge.category, edge.type_id, edge.kind) in is_primary:
@@ -230,10 +237,6 @@ def _edges(
         if not edge.label and (edge.kind, edge.id) in pairs | labelled:  # a label brings it along
             continue
         wanted.setdefault(spec, attrs.evolve(edge, is_whole=(edge.kind, edge.id) not in pairs))
-    for edge in chosen:
-        spec = edge.kind, edge.id, edge.category, edge.type_id
-        if spec not in has:
-            wanted[spec] = attrs.evolve(edge, is_whole=(edge.kind, edge.id) not in pairs)
     return list(wanted.values())
 
 

@@ -49,12 +49,50 @@ def has_going(t: Transaction, plan: str) -> bool:
 
 
 def going(t: Transaction, plan: str, ids: Iterable[str], *, limit: int) -> list[Change]:
-    """Return the open merges and archives of a plan that leave one of these records, which are some hundred."""
+    """
+    Return the merges and archives of a plan that are yet to leave one of these records, which are some hundred; also
+    those that wait for the rest of the plan.
+    """
     wanted = sorted(set(ids))
     if not wanted:
         return []
-    where = f"{sql.quoted('into')} IN ({', '.join('?' for _ in wanted)}) AND state IN ('planned', 'pending')"
+    states = "'planned', 'pending', 'left_out'"
+    where = f"{sql.quoted('into')} IN ({', '.join('?' for _ in wanted)}) AND state IN ({states})"
     return changes_where(t, where, "number", [plan, *wanted], limit)
+
+
+def written(t: Transaction, plan: str, ids: Iterable[str]) -> dict[str, set[str]]:
+    """Return the properties that updates of a plan write to records, which are some hundred, by id."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return {}
+    where = f"id IN ({', '.join('?' for _ in wanted)}) AND action = 'update'"
+    found: dict[str, set[str]] = {}
+    for each in changes_where(t, where, "number", [plan, *wanted], READ_AT_ONCE):
+        found.setdefault(each.id or "", set()).update(each.fields)
+    return found
+
+
+def left_by_merges(t: Transaction, plan: str, ids: Iterable[str]) -> dict[str, set[str]]:
+    """Return the ids that records, some hundred, have behind merges of the same plan, by the id that it knows."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return {}
+    into = {id: id for id in wanted}
+    marks = ", ".join("?" for _ in wanted)
+    of_merges = f"FROM {sql.table_name(CHANGES)} WHERE plan = ? AND action = 'merge' AND"
+    query = f"SELECT id, {sql.quoted('into')} {of_merges} id IN ({marks})"
+    into |= dict(t.rows(sql.statement(query), [plan, *wanted]))
+    kept_ids = sorted(set(into.values()))
+    marks = ", ".join("?" for _ in kept_ids)
+    query = (
+        f"SELECT {sql.quoted('into')}, result {of_merges} {sql.quoted('into')} IN ({marks}) "
+        "AND state IN ('done', 'same') AND result IS NOT NULL"
+    )
+    results: dict[str, set[str]] = {}
+    for kept, result in t.rows(sql.statement(query), [plan, *kept_ids]):
+        results.setdefault(kept, set()).add(result)
+    return {id: results[kept] for id, kept in into.items() if kept in results}
 
 
 def steps(t: Transaction, plan: str) -> list[tuple[int, str]]:

@@ -81,14 +81,23 @@ def unlike(
             return {change.number for change in left}
 
 
-def looks_as_planned(change: Change, found: Found | None, shape: Shape) -> Change:
+def looks_as_planned(
+    change: Change, found: Found | None, shape: Shape, *, left: Mapping[str, Collection[str]] | None = None
+) -> Change:
     """
     Return a change that is about to be sent as its record, read now, has it: planned still, the same, or moved.
+
+    left: what merges of the same plan made of records, by id; any other record that an id leads to is none that an
+    update was planned for. None: a push, which writes through what survived its record.
     """
     if change.action == CREATE:
         return _as_sent(_settled(change, found, shape))
     if found is None or (found.is_archived and change.action != ARCHIVE):
         return attrs.evolve(change, state=plan.MOVED, reason="Its record is there no more.")
+    if change.action == UPDATE and left is not None:
+        change = settling_merges.as_named(change, found, left)
+        if change.state == plan.MOVED:
+            return change
     if change.action == ARCHIVE and change.fields and not found.is_archived:  # what a run made, and nobody touched
         before = _normal(change, shape, of_before=True)
         now = {name: shape.properties[name].theirs(found.properties.get(name)) for name in before}

@@ -2,6 +2,8 @@
 Merges, and archives of a record of which another has what it held: whether one that is about to be sent still is what
 was planned. And what became of a merge whose answer was lost.
 
+Before that, what stays may get what the others hold only while each of them, and it itself, is what was planned.
+
 What was read for the plan is compared with all that can be written now: also a blank that somebody filled since goes
 with its record. The survivor must be there, with the values that both held; an association that came since must not
 be lost.
@@ -15,7 +17,7 @@ as long as the site's patience lasts, before it counts as not done. Not here: wh
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -51,6 +53,23 @@ class Patience:
             yield True
 
 
+@attrs.frozen(kw_only=True)
+class Going:
+    """
+    What is to leave records that get something before. leaving: merges and archives. By a record's id, written: the
+    properties that the plan itself writes to it; left: the ids that the plan's own merges made of it.
+    """
+
+    leaving: Sequence[Change] = ()
+    written: Mapping[str, Collection[str]] = attrs.field(factory=dict)
+    left: Mapping[str, Collection[str]] = attrs.field(factory=dict)
+
+    @property
+    def staying(self) -> frozenset[str]:
+        """The records that they are to leave, as the plan knows them."""
+        return frozenset(each.into for each in self.leaving if each.into)
+
+
 def settled(target: Target, changes: Sequence[Change], patience: Patience) -> list[Change]:
     """
     Return merges with the state that reading shows: done, with the survivor's id, moved, or planned (not done).
@@ -80,34 +99,91 @@ def as_planned(target: Target, shape: Shape, changes: Sequence[Change]) -> list[
     return [unlinked.get(each.number, each) for each in looked]
 
 
-def as_given(target: Target, shape: Shape, changes: Sequence[Change], going: Sequence[Change]) -> list[Change]:
+def as_given(target: Target, shape: Shape, changes: Sequence[Change], going: Going) -> list[Change]:
     """
-    Return changes that give a record what others hold, before these go: planned still, or moved where one of *going*
-    is no longer what both were. What was copied from it by then would stay for good.
+    Return changes that give a record what others hold, before these go, or that link one to such a record: planned
+    still, or moved where one of them is no longer what both were. What was copied by then would stay for good.
     """
-    names = sorted({name for each in going for name, edit in each.fields.items() if _is_of_both(edit, name, shape)})
-    found = target.find(shape.kind, [each.id for each in going if each.id], by=None, properties=names)
+    leaving = going.leaving
+    names = sorted({name for each in leaving for name, edit in each.fields.items() if _is_of_both(edit, name, shape)})
+    found = _found(target, leaving, names)
+    became = _became(going, found)
     reasons: dict[str, str] = {}
-    for each in going:
-        lost = found.get(each.id or "")
-        if lost is None or lost.is_archived or lost.id != each.id:
-            continue  # it goes otherwise, and is still one with what stays
-        own = [(name, each.fields[name]) for name in names if name in each.fields]
-        moved = [
-            name
-            for name, edit in own
-            if _is_of_both(edit, name, shape)
-            and shape.properties[name].theirs(lost.properties.get(name)) != shape.properties[name].theirs(edit.after)
-        ]
-        if moved and each.into:
-            reasons[each.into] = (
-                f"Record {each.id}, whose values it was to get, changed on their side since the plan: "
-                f"{', '.join(moved)}."
-            )
+    for each in leaving:
+        written = going.written.get(each.into or "", ())
+        reason = _parted(each, found, became.get(each.into or "", ())) or _apart(each, found, shape, written)
+        if reason:
+            reasons.setdefault(each.into or "", reason)
+
+    def told(change: Change) -> str:
+        edge = change.edge
+        end = edge.id or "" if edge is not None and edge.kind == change.kind else ""
+        return reasons.get(change.id or "") or reasons.get(end) or ""
+
     return [
-        attrs.evolve(each, state=plan.MOVED, reason=reasons[each.id]) if each.id in reasons else each
+        attrs.evolve(each, state=plan.MOVED, reason=told(each))
+        if each.state in plan.OPEN_STATES and told(each)
+        else each
         for each in changes
     ]
+
+
+def as_named(change: Change, found: Found | None, left: Mapping[str, Collection[str]]) -> Change:
+    """Return a change, moved where its id leads to a record that merges of its own plan have not *left* there."""
+    if found is None or found.id == change.id or found.id in left.get(change.id or "", ()):
+        return change
+    reason = f"Its record was merged into record {found.id} on their side."
+    return attrs.evolve(change, state=plan.MOVED, reason=reason)
+
+
+def all_named(
+    target: Target, kind: str, changes: Sequence[Change], left: Mapping[str, Collection[str]]
+) -> list[Change]:
+    """Return changes, of which those are moved whose id leads to another record by now. Reads them."""
+    ids = list(dict.fromkeys(each.id for each in changes if each.id))
+    found = target.find(kind, ids, by=None, properties=()) if ids else {}
+    return [as_named(each, found.get(each.id or ""), left) for each in changes]
+
+
+def _became(going: Going, found: Mapping[str, Found]) -> dict[str, set[str]]:
+    """Return what records that stay are by now: what merges left, of this plan, or a person's of the same two."""
+    became: dict[str, set[str]] = {id: {id, *going.left.get(id, ())} for id in going.staying}
+    for each in going.leaving:
+        one = _survivor(each, found.get(each.id or ""), found.get(each.into or ""))
+        if one is not None and each.into:
+            became[each.into].add(one)
+    return became
+
+
+def _parted(change: Change, found: Mapping[str, Found], became: Collection[str]) -> str:
+    """Say why a record that goes, or the one that stays, is not there any more; empty: both are, or are one."""
+    lost, kept = found.get(change.id or ""), found.get(change.into or "")
+    reason = _absent(kept, became, f"Record {change.into}")
+    if reason or (lost is not None and kept is not None and lost.id == kept.id and not kept.is_archived):
+        return reason
+    if kept is not None and change.id in kept.merged:
+        return ""
+    return _absent(lost, (change.id or "",), f"Record {change.id}, whose values it was to get,")
+
+
+def _apart(change: Change, found: Mapping[str, Found], shape: Shape, written: Collection[str]) -> str:
+    """Say what of both changed on either record, but for what the plan itself has *written* to the one that stays."""
+    lost, kept = found.get(change.id or ""), found.get(change.into or "")
+    both = {name: edit for name, edit in sorted(change.fields.items()) if _is_of_both(edit, name, shape)}
+    for each, name, own in (
+        (lost, f"Record {change.id}, whose values it was to get,", both),
+        (kept, f"Record {change.into}", {name: edit for name, edit in both.items() if name not in written}),
+    ):
+        if each is None or (each is lost and each.id != change.id):  # it is one with what stays
+            continue
+        moved = [
+            prop
+            for prop, edit in own.items()
+            if shape.properties[prop].theirs(each.properties.get(prop)) != shape.properties[prop].theirs(edit.after)
+        ]
+        if moved:
+            return f"{name} changed on their side since the plan: {', '.join(moved)}."
+    return ""
 
 
 def _is_of_both(edit: Edit, name: str, shape: Shape) -> bool:
@@ -196,17 +272,17 @@ def _unlinked(target: Target, kind: str, changes: Sequence[Change]) -> Mapping[i
 
 def _moved(change: Change, lost: Found | None, kept: Found | None) -> str:
     """Say what stands in the way of a merge; empty: nothing does."""
-    for found, id, name in (
-        (lost, change.id, "It"),
-        (kept, change.into, f"Record {change.into}, which {STAYS[change.action]},"),
-    ):
-        if found is None:
-            return f"{name} is there no more on their side."
-        if found.is_archived:
-            return f"{name} was archived on their side."
-        if found.id != id:
-            return f"{name} was merged into record {found.id} on their side."
-    return ""
+    into = f"Record {change.into}, which {STAYS[change.action]},"
+    return _absent(lost, (change.id or "",), "It") or _absent(kept, (change.into or "",), into)
+
+
+def _absent(found: Found | None, ids: Collection[str], name: str) -> str:
+    """Say where a record went that is to be there under one of *ids*; empty: it is there."""
+    if found is None:
+        return f"{name} is there no more on their side."
+    if found.is_archived:
+        return f"{name} was archived on their side."
+    return "" if found.id in ids else f"{name} was merged into record {found.id} on their side."
 
 
 def _survivor(change: Change, lost: Found | None, kept: Found | None) -> str | None:

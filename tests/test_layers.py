@@ -46,7 +46,7 @@ LAYERS = (
     ("declined",),
     ("evidence", "linking", "outstanding"),
     ("operations",),
-    ("lacking", "toldonce"),
+    ("kept", "lacking", "toldonce"),
     ("conflicts", "colliding", "edgedeciding", "emptied", "wanting"),
     ("choosing", "deciding", "settling", "relation", "runs"),
     ("following", "settling_edges", "settling_merges"),

@@ -11,21 +11,20 @@ Not here: what becomes of one ticket (`standins.py`), sending and reading back (
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 
 import attrs
 
-from syncer import declared, plan, sql, standins
+from syncer import declared, plan, standins
 from syncer.declared import flag, text
 from syncer.errors import UsageError
 from syncer.grounds import Ground
-from syncer.journal import PUSHED, REJECTS
 from syncer.operations import Context, Looked
 from syncer.plans import PlanRow, Problem
 from syncer.standins import COMPANIES, TICKETS, Company, Ticket
 from syncer.target import EdgeType, Found, Shape
+from syncer.toldonce import ToldOnce
 
 NAME = "hubspot.fix_company_associations"
 SUMMARY = "give tickets whose company is a stand-in the company that their number names"
@@ -45,7 +44,6 @@ AT_ONCE = 1_000  # tickets that are read at once
 WIDEST = 10  # characters of a number with zeros in front of it that is looked for
 LONGEST = 100  # characters of what names a company: what is longer is a text
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
-_Told = tuple[str, str | None]  # the reason, and the value; None: it is personal
 
 
 def looked(context: Context) -> Iterator[Looked]:
@@ -65,8 +63,7 @@ class _Fixing:
     companies: Shape
     primary: EdgeType
     stand_in: Company
-    told: dict[str, _Told]  # tickets that an earlier run left, till they are met
-    again: int = 0  # those that are left just as it told
+    left: ToldOnce
     blank: int = 0
     others: int = 0
 
@@ -84,7 +81,7 @@ class _Fixing:
             companies=companies,
             primary=primary,
             stand_in=_found(context, companies),
-            told=_told(context),
+            left=ToldOnce.read(context.warehouse, NAME, environment=context.environment),
         )
 
     def looked(self) -> Iterator[Looked]:
@@ -100,8 +97,7 @@ class _Fixing:
             count += sum(each.row.outcome != plan.UNCHANGED for each in rows)
             self.context.passed(len(part) - len(rows))
             self.context.moved(at + len(part), len(ids))
-        for id in sorted(self.told):  # what an earlier run told is so no more: a row that says nothing takes it back
-            yield Looked(PlanRow(key=id, id=id))
+        yield from (Looked(row) for row in self.left.taken_back())
         self._note(len(ids), has_rows=bool(count))
 
     # Reading.
@@ -185,33 +181,28 @@ class _Fixing:
         found = self._look_up({each.wanted for each in tickets})
         for ticket in tickets:
             decided = standins.decide(ticket, self.stand_in, found.get(ticket.wanted, ()), self.primary)
-            row = self._left(ticket, decided.why) if decided.why else PlanRow(key=ticket.id, id=ticket.id)
-            if decided.changes or decided.why:
-                self.told.pop(ticket.id, None)
-                yield Looked(row, decided.changes)
+            if decided.why:
+                yield Looked(self._left(ticket, decided.why), decided.changes)
+            elif decided.changes:
+                self.left.met(ticket.id)
+                yield Looked(PlanRow(key=ticket.id, id=ticket.id), decided.changes)
 
     def _left(self, ticket: Ticket, why: str) -> PlanRow:
-        """Return the row of a ticket that is left; of one that an earlier run told, that its reject still stands."""
+        """Return the row of a ticket that is left."""
         ours = str(self.context.values["ticket_property"])
         is_personal = self.tickets.properties[ours].is_personal
         what = f"the {self._by} that it names" if is_personal else f"{self._by} '{ticket.wanted[:LONGEST]}'"
         reason = f"Left with the stand-in: {why} with {what}."
-        told = reason, None if is_personal else ticket.wanted
-        row = PlanRow(key=ticket.id, id=ticket.id, row_hash=_hash(told))
-        if self.told.get(ticket.id) == told:
-            self.again += 1
-            return attrs.evolve(row, outcome=plan.UNCHANGED)
-        problem = Problem(kind=plan.REJECTED, field=ours, reason=reason, ours=ticket.wanted)
-        return attrs.evolve(row, outcome=plan.REJECTED, problems=[problem])
+        return self.left.row(ticket.id, Problem(kind=plan.REJECTED, field=ours, reason=reason, ours=ticket.wanted))
 
     def _note(self, count: int, *, has_rows: bool) -> None:
         note = self.context.note
         if has_rows:
             name = f" ({self.stand_in.name})" if self.stand_in.name else ""
             note(f"the stand-in is company {self.stand_in.id}{name}, of {_tickets(count)}")
-        if self.again:
-            is_left = "is left" if self.again == 1 else "are left"
-            note(f"{_tickets(self.again)} {is_left} as an earlier run told: `syncer status` has what stands")
+        if again := len(self.left.again):
+            is_left = "is left" if again == 1 else "are left"
+            note(f"{_tickets(again)} {is_left} as an earlier run told: `syncer status` has what stands")
         if self.others and self.others == count:
             note(f"no ticket of the stand-in's {count:,} has the {self._address_by} that customer_email names")
         if self.blank:
@@ -281,23 +272,6 @@ def _found(context: Context, companies: Shape) -> Company:
         )
     [one] = found.values()
     return _company(one, companies)
-
-
-def _told(context: Context) -> dict[str, _Told]:
-    """Return what earlier runs told of the tickets that they left, by id."""
-    query = (
-        f"SELECT key, reason, {sql.quoted('value')} FROM {sql.table_name(REJECTS)} WHERE mapping = ? "
-        f"AND environment = ? AND scope = '{PUSHED}'"
-    )
-    with context.warehouse.transaction() as t:
-        found = t.rows(sql.statement(query), [NAME, context.environment])
-    context.warehouse.rest(waiting=True)
-    return {str(key): (str(reason), value) for key, reason, value in found}
-
-
-def _hash(told: _Told) -> str:
-    """Return what tells one reject of a ticket from another one."""
-    return hashlib.blake2b("\0".join(each or "" for each in told).encode(), digest_size=16).hexdigest()
 
 
 def _tickets(count: int) -> str:

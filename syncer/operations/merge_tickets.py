@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 
-from syncer import merging, plan, plan_journal, values
+from syncer import kept, merging, plan, plan_journal, values
 from syncer.blanks import is_blank
 from syncer.declared import count, flag, one_of, table, text
 from syncer.errors import NotAllowed, UnknownName, UsageError
@@ -142,6 +142,7 @@ class _Merging:
                     looked_at += sum(row.times for row in rows)
                     yield looked
             self.context.passed(max(0, met - looked_at))
+            self._note_kept()
         self._note()
 
     def _walk(self, groups: Groups) -> int:
@@ -272,8 +273,12 @@ class _Merging:
         return self._looked(merged)
 
     def _instead(self, members: Sequence[Member]) -> Mapping[tuple[str, str], str]:
-        """Return what stands for records of other groups that are to go; HubSpot's merge follows by itself."""
-        ids = [] if self.is_merge else [each.id for member in members for each in member.linked.get(self.kind, ())]
+        """
+        Return what stands for records of other groups that are to go. HubSpot's merge follows by itself, but not with
+        labels: where both have a pair with a third record, that of the one that stays has to have them all.
+        """
+        linked = [each for member in members for each in member.linked.get(self.kind, ())]
+        ids = [each.id for each in linked if not self.is_merge or any(type.label for type in each.types)]
         return {(self.kind, id): survivor for id, survivor in self.met.stands_for(ids).items()}
 
     def _check_group(self, value: str, members: Sequence[Member]) -> None:
@@ -357,6 +362,23 @@ class _Merging:
         )
 
     # Telling.
+
+    def _becomes_one(self, one: str, other: str) -> bool:
+        by_id = self.met.stands_for((one, other))
+        return by_id.get(one, one) == by_id.get(other, other)
+
+    def _note_kept(self) -> None:
+        """Tell what records keep of others that did not become one with them, and do not now."""
+        with self.context.warehouse.transaction() as t:
+            found = kept.found(t, NAME, environment=self.context.environment)
+            left = [each for each in found if not self._becomes_one(each.id, each.of)]
+        self.context.warehouse.rest(waiting=True)
+        if left:
+            more = f", and {len(left) - TOLD:,} more" if len(left) > TOLD else ""
+            self.context.note(
+                f"of {self.kind} that did not become one: {'; '.join(map(str, left[:TOLD]))}{more}: a person takes "
+                "off what is not its own; `--dry-run --plan` with that plan shows what was there before"
+            )
 
     def _note(self) -> None:
         note = self.context.note

@@ -84,6 +84,7 @@ def test_a_property_is_not_made_without_the_scope_and_the_run_says_so_first(home
 def test_a_dry_run_without_the_scope_shows_the_plan_and_the_scope(home: PushHome) -> None:
     """Who may only look sees what would be made, and what it needs."""
     home = home.with_words(match_on="code")
+    home.relation([{"code": "A1", "name": "One"}])
     without(home, SCHEMA)
     shown = operate(home, is_rehearsal=True)
     assert (shown.status, shown.counts.created, shown.exit_code) == ("done", 1, 0), shown
@@ -153,6 +154,7 @@ def test_the_rest_of_a_stored_plan_needs_the_scopes_of_the_rest_only(home: PushH
 
 def test_a_property_that_is_there_needs_no_scope(home: PushHome) -> None:
     """Nothing is to be made: a token that may make nothing is enough."""
+    home.relation([{"client_id": "A1", "name": "One"}])
     without(home, SCHEMA, "crm.schemas.contacts.write", "crm.schemas.deals.write", "crm.schemas.custom.write")
     done = operate(home)
     assert (done.status, done.exit_code, done.counts.unchanged >= 1) == ("done", 0, True), done

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -100,6 +101,7 @@ class HubSpot:
         self._properties: listed.Properties | None = None
         self._people: list[str] | None = None
         self._portal = Portal(self._calls, self._official, folder=_folder_of(doors))
+        self._alone = threading.Lock()
         self._sizes: dict[tuple[str, str], int] = {}  # of batches of edges, by pair of kinds
         self._fetching: tuple[float, Associations] | None = None
         self._opened: int | None = None  # the server's clock at the check, in milliseconds
@@ -291,6 +293,7 @@ class HubSpot:
             types=self._portal.edge_types(start, end),
             shape=self.shape(start.name),
             sizes=self._sizes,
+            alone=self._alone,
         )
 
     def _check_allowed(self) -> None:

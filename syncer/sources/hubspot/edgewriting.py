@@ -3,13 +3,16 @@ Associations of HubSpot's records, written: a type added to a pair, a type taken
 
 A create puts labels on a pair in place of those that it had, so the union is sent: what the pair has, and what is new.
 The types that make a company the primary one are sent only where a change asks for one, or the pair has it already. An
-association without a label keeps the labels that there are, and costs no reading.
+association without a label keeps the labels that there are, and costs no reading; it is sent after those with one,
+since the first company that a record gets becomes its primary one by itself. Between two records of one kind a pair
+can be written from either end, and a write from one is a write to the other: one after the other, each with the union.
 Not here: what a record is associated with (`edges.py`), which associations there should be (`linking.py`).
 Source: HubSpot's guide "Associate records".
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +31,7 @@ from syncer.target import DONE, MISSED, REFUSED, BatchRefused, EdgeType, Linked,
 from syncer.transport import Answer
 
 CREATE_MOST, ARCHIVE_MOST = 2_000, 100
+COMPANIES = "companies"
 SILENT = "HubSpot neither wrote it nor said why."
 
 Spec = tuple[str, int]  # category and type id
@@ -54,7 +58,10 @@ def linked(
 
 @attrs.define(kw_only=True)
 class EdgeWriting:
-    """Writes the associations from one kind to another; *types* are those that the two have."""
+    """
+    Writes the associations from one kind to another; *types* are those that the two have. *alone*: held while labels
+    are written that somebody else may write from the other end.
+    """
 
     calls: Calls
     start: Kind
@@ -62,6 +69,7 @@ class EdgeWriting:
     types: Sequence[EdgeType]
     shape: Shape
     sizes: dict[tuple[str, str], int]
+    alone: contextlib.AbstractContextManager[Any]
     _told: dict[int, Outcome] = attrs.field(factory=dict, init=False)
 
     def send(self, changes: Sequence[Change]) -> list[Outcome]:
@@ -97,31 +105,52 @@ class EdgeWriting:
             wanted.setdefault(_pair(change), set()).add(_spec(change))
         alone = list(dict.fromkeys(_pair(change) for change in plain if _pair(change) not in wanted))
         changes = _by_pair([*plain, *labelled])
+        with self.alone if self.start.name == self.end.name else contextlib.nullcontext():
+            for some in self._rounds(wanted):
+                unions = self._unions(some, changes)
+                for part in _parts(list(unions), CREATE_MOST):
+                    labels = [_labelled(pair, unions[pair]) for pair in part]
+                    self._written(("create",), labels, part, changes)
         for part in _parts(alone, CREATE_MOST):
             inputs = [{"from": {"id": one}, "to": {"id": other}} for one, other in part]
             self._written(("associate", "default"), inputs, part, changes)
-        unions = self._unions(wanted, changes)
-        for part in _parts(list(unions), CREATE_MOST):
-            labels = [_labelled(pair, unions[pair]) for pair in part]
-            self._written(("create",), labels, part, changes)
+
+    def _rounds(self, wanted: Mapping[Pair, set[Spec]]) -> Iterator[dict[Pair, set[Spec]]]:
+        """Yield the pairs of which none is another one's from its other end, then those others."""
+        first: dict[Pair, set[Spec]] = {}
+        second: dict[Pair, set[Spec]] = {}
+        for (one, other), specs in wanted.items():
+            is_seen = self.start.name == self.end.name and (other, one) in first
+            (second if is_seen else first)[one, other] = specs
+        yield from (each for each in (first, second) if each)
 
     def _unions(self, wanted: Mapping[Pair, set[Spec]], changes: Mapping[Pair, list[Change]]) -> dict[Pair, set[Spec]]:
-        """Return all types that each pair must have; a pair that has them already is done."""
-        if not wanted:
-            return {}
+        """
+        Return all types that each pair must have; a pair that has them already is done. One whose record gets another
+        primary company in the same go is not the primary one then.
+        """
         ids = list(dict.fromkeys(one for one, _ in wanted))
         there: dict[Pair, set[Spec]] = {}
         for id, others in linked(self.calls, self.start, self.end, ids, sizes=self.sizes).items():
             for other in others:
                 there[id, other.id] = {(each.category, each.type_id) for each in other.types}
+        moving = {self._owner(pair) for pair, specs in wanted.items() if any(map(self._is_primary, specs))}
         unions = {}
         for pair, specs in wanted.items():
             had = there.get(pair, set())
             if specs <= had:
                 self._settle(changes[pair], DONE)
             else:
-                unions[pair] = had | specs
+                kept = {each for each in had if not (self._owner(pair) in moving and self._is_primary(each))}
+                unions[pair] = kept | specs
         return unions
+
+    def _is_primary(self, spec: Spec) -> bool:
+        return is_primary(self.start.name, self.end.name, *spec)
+
+    def _owner(self, pair: Pair) -> str:
+        """Return the end of a pair that has one primary company at the most."""
+        return pair[1] if self.start.name == COMPANIES else pair[0]
 
     def _disassociate(self, plain: Sequence[Change], labelled: Sequence[Change]) -> None:
         """Take types away from pairs; without the unlabelled one the pair is gone, with all its labels."""
