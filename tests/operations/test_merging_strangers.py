@@ -22,12 +22,6 @@ OWN = {COMPANY, PRIMARY}  # the types of a primary company
 Pair = tuple[PortalRecord, PortalRecord]
 
 
-@pytest.fixture
-def backend() -> str:
-    """Nothing here is the warehouse's business."""
-    return "duckdb"
-
-
 @pytest.fixture(params=["new", "primary", "archive"])
 def merge_mode(request: pytest.FixtureRequest) -> str:
     """Which id a merge leaves; an archive leaves none, in a portal of either mode."""
