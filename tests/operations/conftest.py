@@ -15,8 +15,14 @@ from tests.operations.star import Star
 
 @pytest.fixture(params=["new", "primary"])
 def merge_mode(request: pytest.FixtureRequest) -> str:
-    """Which id a merge leaves: a third one, or that of the record that was merged into."""
+    """Which id a merge leaves: a third one, or that of the record that was merged into; `archive` leaves none."""
     return str(request.param)
+
+
+@pytest.fixture
+def mode(merge_mode: str) -> str:
+    """The operation's own word, where a test asks for each."""
+    return "archive" if merge_mode == "archive" else "merge"
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from syncer.sandbox.hubspot.model import PortalRecord
 from syncer.tally import Pushed
 from tests.operations import COMPANY, CONTACT, PRIMARY, OperationHome
 
+pytestmark = pytest.mark.parametrize("merge_mode", ["new", "primary", "archive"], indirect=True)
 OWN = {COMPANY, PRIMARY}  # the types of a primary company
 
 
@@ -17,18 +18,6 @@ OWN = {COMPANY, PRIMARY}  # the types of a primary company
 def backend() -> str:
     """Nothing here is the warehouse's business."""
     return "duckdb"
-
-
-@pytest.fixture(params=["new", "primary", "archive"])
-def merge_mode(request: pytest.FixtureRequest) -> str:
-    """Which id a merge leaves; an archive leaves none, in a portal of either mode."""
-    return str(request.param)
-
-
-@pytest.fixture
-def mode(merge_mode: str) -> str:
-    """The operation's own word."""
-    return "archive" if merge_mode == "archive" else "merge"
 
 
 def group(home: OperationHome, mode: str, *, size: int = 2) -> list[PortalRecord]:

@@ -18,20 +18,9 @@ from syncer.sources.hubspot.edgewriting import EdgeWriting
 from syncer.tally import Pushed
 from tests.operations import COMPANY, PRIMARY, SAME, OperationHome, define
 
+pytestmark = pytest.mark.parametrize("merge_mode", ["new", "primary", "archive"], indirect=True)
 OWN = {COMPANY, PRIMARY}  # the types of a primary company
 Pair = tuple[PortalRecord, PortalRecord]
-
-
-@pytest.fixture(params=["new", "primary", "archive"])
-def merge_mode(request: pytest.FixtureRequest) -> str:
-    """Which id a merge leaves; an archive leaves none, in a portal of either mode."""
-    return str(request.param)
-
-
-@pytest.fixture
-def mode(merge_mode: str) -> str:
-    """The operation's own word."""
-    return "archive" if merge_mode == "archive" else "merge"
 
 
 @pytest.fixture
