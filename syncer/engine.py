@@ -381,16 +381,7 @@ class _Verb:
 
     def _admit(self, source: str, now: dt.datetime) -> None:
         """Make the tables of state, and keep whose records these are; another process may do both at this moment."""
-        for is_last in (False, True):
-            try:
-                with self._with_state() as t:
-                    marks.admit(t, source, self.settings.environment, self._identity.account, now=now)
-                return
-            except (WarehouseLost, WarehouseBusy):
-                raise
-            except WarehouseError:
-                if is_last:
-                    raise
+        marks.admit(self._with_state, source, self.settings.environment, self._identity.account, now=now)
 
     @contextlib.contextmanager
     def _with_state(self) -> Iterator[warehouses.Transaction]:

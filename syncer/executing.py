@@ -221,8 +221,7 @@ class Executing:
         self._has_begun = pushed.run is not None  # a token that is refused is a run that failed
         self.warehouse.rest(waiting=True)
         account = self.identity.account
-        with self.warehouse.transaction() as t:
-            marks.admit(t, work.source, self.settings.environment, account, now=now)
+        marks.admit(self.warehouse.transaction, work.source, self.settings.environment, account, now=now)
         self.warehouse.rest(waiting=True)
         if pushed.run is not None:
             self.target.guard(work.outbound.kind, to=work.ends)

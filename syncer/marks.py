@@ -10,13 +10,14 @@ run named), `aliases` (ids merged away).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 
 import attrs
 import orjson
 
 from syncer import journal, sql
-from syncer.errors import WrongAccount
+from syncer.errors import WarehouseBusy, WarehouseError, WarehouseLost, WrongAccount
 from syncer.sources import Place
 from syncer.tables import STATE, Column, Table
 from syncer.values import BIGINT, JSON, TEXT, TIMESTAMP
@@ -349,18 +350,39 @@ def end_walks(t: Transaction, beginning: str, *, owner: Owner) -> None:
     )
 
 
-def admit(t: Transaction, source: str, environment: str, account: str, *, now: dt.datetime) -> None:
+def admit(
+    opened: Callable[[], AbstractContextManager[Transaction]],
+    source: str,
+    environment: str,
+    account: str,
+    *,
+    now: dt.datetime,
+) -> None:
     """
     Keep the account that an environment's first run named; refuse another one later.
 
-    Raises: WrongAccount: ids of one account must never be mixed with those of another.
+    opened: a transaction of its own. Another process may write the account down between our look and our insert, which
+    then fails: the second look finds it. Raises: WrongAccount: ids of one account must never be mixed with those of
+    another; WarehouseError.
     """
+    for is_last in (False, True):
+        try:
+            with opened() as t:
+                _kept_or_compared(t, source, environment, account, now)
+            return
+        except (WarehouseLost, WarehouseBusy):
+            raise
+        except WarehouseError:
+            if is_last:
+                raise
+
+
+def _kept_or_compared(t: Transaction, source: str, environment: str, account: str, now: dt.datetime) -> None:
     query = f"SELECT account FROM {sql.table_name(ACCOUNTS)} WHERE source = ? AND environment = ?"
     known = t.rows(sql.statement(query), [source, environment])
     if not known:
         t.run(sql.insert(ACCOUNTS), [source, environment, account, now])
-        return
-    if known[0][0] != account:
+    elif known[0][0] != account:
         raise WrongAccount(
             f"{source}, environment {environment}: the token is of account {account}, but the records here are of "
             f"{known[0][0]}.",

@@ -132,8 +132,7 @@ class _Making:
         if self.source is None:
             return
         account, of = self.source.check().account, self.operation.NAME.partition(".")[0]
-        with self.warehouse.transaction() as t:
-            marks.admit(t, of, report.environment, account, now=self.doors.clock.now())
+        marks.admit(self.warehouse.transaction, of, report.environment, account, now=self.doors.clock.now())
         self.warehouse.rest(waiting=True)
 
     def _made(self, report: Report) -> Report:

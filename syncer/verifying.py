@@ -261,7 +261,8 @@ class _Verifying:
             shape.ensure_state(t)
             for table in (*plans.TABLES, *snapshots.TABLES, *conflicts.TABLES):
                 shape.ensure(t, table)
-            marks.admit(t, self.mapping.source, whole.environment, account, now=now)
+        marks.admit(self.run.warehouse.transaction, self.mapping.source, whole.environment, account, now=now)
+        with self.run.warehouse.transaction() as t:
             wanting.check_columns(self.mapping.name, outbound, types)
             linking.check(types, reference)
             wanted, _ = wanting.choose(reference, types, found, outbound)

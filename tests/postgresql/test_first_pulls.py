@@ -1,44 +1,75 @@
-"""The first pulls of a source into a new database, by two processes at once."""
+"""The first runs of a source in a new database, by two processes at once."""
 
 from __future__ import annotations
 
+import datetime as dt
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from syncer import marks
-from tests.conftest import Site
-from tests.postgresql import things
+from syncer import marks, shape, sql
+from syncer.errors import WarehouseError, WrongAccount
+from syncer.warehouses import Warehouse
+from tests.postgresql import Place, eventually
+
+NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+WAITING = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+Raced = Callable[[str], list[Exception]]
 
 
-def test_an_account_that_another_process_wrote_down_meanwhile_is_compared(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def raced(place: Place) -> Raced:
+    """Admit account 1 while another transaction, which looked before, has its row in and not yet committed."""
+    mine, other = place.warehouse(), place.warehouse()
+    with mine.transaction() as t:
+        shape.ensure_state(t)
+
+    def admitted(account: str) -> list[Exception]:
+        errors: list[Exception] = []
+        thread = threading.Thread(target=_admitted, args=(mine, errors))
+        with other.transaction() as t:
+            t.run(sql.insert(marks.ACCOUNTS), ["hubspot", "default", account, NOW])
+            thread.start()
+            eventually(lambda: place.rows(WAITING) == [(1,)])
+        thread.join(timeout=20)
+        assert not thread.is_alive()
+        return errors
+
+    return admitted
+
+
+def _admitted(warehouse: Warehouse, errors: list[Exception]) -> None:
+    try:
+        marks.admit(warehouse.transaction, "hubspot", "default", "1", now=NOW)
+    except (WarehouseError, WrongAccount) as error:
+        errors.append(error)
+
+
+def test_an_account_that_another_process_wrote_down_meanwhile_is_compared(raced: Raced, place: Place) -> None:
     """Its row comes to be between our look and our insert: that is no failure."""
-    site.script.read = lambda stream, places: things(1, 2)
-    site.pull("scripted.things")
-    site.rows("DELETE FROM syncer.accounts")
-    admit, turns = marks.admit, []
+    assert raced("1") == []
+    assert place.rows("SELECT source, account FROM syncer.accounts") == [("hubspot", "1")]
 
-    def raced(t: Any, *given: Any, **more: Any) -> None:
-        if not turns:
-            turns.append(1)
-            other = site.warehouse()
-            with other.transaction() as first:
-                admit(first, *given, **more)
-            other.close()
-            t.rows = no_rows(t)
-        admit(t, *given, **more)
 
-    def no_rows(t: Any) -> Any:
-        rows = type(t).rows.__get__(t)
+def test_another_account_that_was_written_down_meanwhile_is_refused(raced: Raced) -> None:
+    """Two tokens, of two accounts, begin at once: one of them is told."""
+    (error,) = raced("2")
+    assert isinstance(error, WrongAccount)
 
-        def once(statement: Any, parameters: Any = ()) -> Any:
-            t.rows = rows
-            return []
 
-        return once
+def test_an_insert_that_fails_twice_is_told(place: Place) -> None:
+    """A rule of a site's own refuses the row; nothing is tried for ever."""
+    warehouse, tried = place.warehouse(), []
+    with warehouse.transaction() as t:
+        shape.ensure_state(t)
+    place.rows("ALTER TABLE syncer.accounts ADD CHECK (account <> '1')")
 
-    monkeypatch.setattr(marks, "admit", raced)
-    assert site.pull("scripted.things").status == "done" and turns == [1]
-    assert site.rows("SELECT COUNT(*) FROM syncer.accounts") == [(1,)]
+    def opened() -> Any:
+        tried.append(1)
+        return warehouse.transaction()
+
+    with pytest.raises(WarehouseError):
+        marks.admit(opened, "hubspot", "default", "1", now=NOW)
+    assert len(tried) == 2
