@@ -21,6 +21,7 @@ from syncer.journal import Pulled
 from syncer.settings import Settings
 from syncer.transport import Doors
 from syncer.warehouses import Warehouse, find
+from tests import in_memory
 from tests.backends import BACKENDS, Database, columns_of
 from tests.backends import query_file as query_file
 from tests.not_run import pytest_sessionfinish as pytest_sessionfinish
@@ -62,7 +63,11 @@ class MovableClock:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let SIGINT through: a shell starts what runs in its background without it, and so would be what we start."""
+    """
+    Let SIGINT through: a shell starts what runs in its background without it, and so would be what we start. Have
+    files in memory.
+    """
+    in_memory.use_memory()
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
