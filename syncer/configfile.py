@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from syncer import catalog, privacy, words
+from syncer.blanks import is_blank
 from syncer.errors import UnknownName, UsageError
 from syncer.mapping import TREATMENTS
 
@@ -352,7 +353,7 @@ def _shown_causes(value: Any) -> str:
 def _shown(value: Any) -> str:
     """Write a value of the wrong kind; a text, or what may hold one, only by its kind."""
     if isinstance(value, str):
-        return "a text that does not fit" if value else "an empty text"
+        return "an empty text" if not value else "a blank text" if is_blank(value) else "a text that does not fit"
     return (
         str(value)[:40] if isinstance(value, int | float) else "a list" if isinstance(value, list) else "no such value"
     )

@@ -17,7 +17,7 @@ import attrs
 import orjson
 
 from syncer import plan, sql
-from syncer.journal import PUSHED, REJECTS
+from syncer.journal import PUSHED, REJECTS, UNSEEN
 from syncer.plans import CHANGES, PLAN_ROWS, Header
 from syncer.tables import STATE, Column, Table
 from syncer.values import TEXT, TIMESTAMP
@@ -103,10 +103,13 @@ def keep(t: Transaction, seen: Seen, *, now: dt.datetime) -> None:
 
 
 def _see_again(t: Transaction, seen: Seen, now: dt.datetime) -> None:
-    """Note that rejects still stand that an operation told once: its rows say so, unchanged, and by their hash."""
+    """
+    Note that rejects still stand that an operation told once: its rows say so, unchanged, and by their hash, or that
+    it could not look.
+    """
     told = (
         f"SELECT 1 FROM {sql.table_name(PLAN_ROWS)} AS p WHERE p.plan = ? AND p.key = t.key "
-        f"AND p.outcome = '{plan.UNCHANGED}' AND p.row_hash <> '' AND p.row_hash = t.row_hash"
+        f"AND p.outcome = '{plan.UNCHANGED}' AND p.row_hash <> '' AND p.row_hash IN (t.row_hash, '{UNSEEN}')"
     )
     t.run(
         sql.statement(

@@ -3,7 +3,8 @@ Tables of a star schema, as a site names them, and counts over each in one query
 (`operations/check_fact_dimensions.py`, `check_sizes.py`, `check_current_flags.py`) stand on.
 
 A table is named SCHEMA.TABLE, each part in double quotes where it holds a dot or is to be taken exactly; `*` stands
-for any letters. What is not there, or cannot be read, is told, and the other tables are counted. Nothing is written.
+for any letters. A name is written so that it is read as the same one. What is not there, or cannot be read, is told,
+and the other tables are counted. Nothing is written.
 
 Not here: what is a finding (`operations/`), and how a report is kept (`reporting.py`).
 """
@@ -30,8 +31,8 @@ ANY = "*"
 UNREADABLE = (
     "could not be read"  # what is told of a table that refuses, since what it says may be another thing each day
 )
-_PART = r'(?:"((?:[^"]|"")+)"|([^".]+))'
-_NAME = re.compile(rf"\s*{_PART}\.{_PART}\s*")
+_PART = r'(?:"((?:[^"]|"")*)"|([^".]+))'
+_NAME = re.compile(rf"{_PART}\.{_PART}")
 _OURS = frozenset({Type.BIGINT, Type.DECIMAL, Type.DOUBLE})
 _NUMBER = re.compile(
     r"(u?(tiny|small|medium|big|huge)?int(eger)?\d*|numeric|decimal|float\d*|double|real|(small)?money)\b.*",
@@ -44,15 +45,26 @@ _SYSTEM = frozenset({"information_schema", "pg_catalog", "sys"})
 class Name:
     """
     A table as a site names it. schema: None where nobody said; is_exact: no other letters, and `*` is a letter.
+
+    A table that is there is named by `of`, a text by `parse`: what these return is written as it is read.
     """
 
     schema: str | None
     table: str
     is_exact: bool = False
 
+    @classmethod
+    def of(cls, schema: str, table: str) -> Name:
+        """Name a table that is there; it is exact where it is written in quotes."""
+        return cls(schema, table, is_exact=_needs_quotes(schema) or _needs_quotes(table))
+
     def __str__(self) -> str:
         """Write it as it is read; a part is quoted only where it would be read as something else."""
-        return ".".join(_written(part) for part in (self.schema, self.table) if part is not None)
+        parts = [part for part in (self.schema, self.table) if part is not None]
+        is_each = not any(map(_needs_quotes, parts))
+        return ".".join(
+            sql.quoted(part) if self.is_exact and (is_each or _needs_quotes(part)) else part for part in parts
+        )
 
     @property
     def is_pattern(self) -> bool:
@@ -128,16 +140,30 @@ class Flags:
 
 
 def parse(text: str) -> Name:
-    """Read a name; what is none has no schema."""
+    """Read a name; what is none has no schema. Blanks around a part that is not quoted count for nothing."""
+    found = _parts(text.strip())
+    if found is None or not all(is_quoted or part.strip() for part, is_quoted in found):
+        return Name(None, text.strip())
+    schema, table = [part if is_quoted else part.strip() for part, is_quoted in found]
+    return Name(schema, table, is_exact=any(is_quoted for _, is_quoted in found))
+
+
+def kept(text: str) -> Name:
+    """
+    Read the name of a table that was there, as a run wrote it down: exact, whatever is quoted of it. Runs of before
+    wrote quotes for points and quotes only, so that each blank and `*` is a letter.
+    """
+    found = _parts(text)
+    return Name(None, text) if found is None else Name(found[0][0], found[1][0], is_exact=True)
+
+
+def _parts(text: str) -> list[tuple[str, bool]] | None:
+    """Read SCHEMA.TABLE: both parts, each with whether it was quoted; None: it is no such name."""
     found = _NAME.fullmatch(text)
     if found is None:
-        return Name(None, text.strip())
-    exact_schema, schema, exact_table, table = found.groups()
-    parts = [
-        exact.replace('""', '"') if exact is not None else plain.strip()
-        for exact, plain in ((exact_schema, schema), (exact_table, table))
-    ]
-    return Name(parts[0], parts[1], is_exact=exact_schema is not None or exact_table is not None)
+        return None
+    pairs = found.group(1, 2), found.group(3, 4)
+    return [(plain, False) if exact is None else (exact.replace('""', '"'), True) for exact, plain in pairs]
 
 
 def is_joins(value: Any) -> bool:
@@ -208,12 +234,17 @@ def joins_from(warehouse: Warehouse, text: str) -> list[Join]:
     ]
 
 
-def _written(part: str) -> str:
-    return sql.quoted(part) if "." in part or '"' in part else part
+def _needs_quotes(part: str) -> bool:
+    """Tell whether a part of a name would be read as something else without quotes."""
+    return not part or part != part.strip() or any(letter in part for letter in ('"', ".", ANY))
 
 
 def _pattern(text: str, flags: int = 0) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in text.split(ANY)), flags)
+    return re.compile(".*".join(re.escape(part) for part in text.split(ANY)), flags | re.DOTALL)
+
+
+def _folded(name: Name) -> tuple[str, str]:
+    return (name.schema or "").casefold(), name.table.casefold()
 
 
 # Where they are.
@@ -238,7 +269,7 @@ class Catalogue:
         exact = self._place(name)
         if not exact.why_not or name.is_exact:
             return [exact]
-        alike = [each for each in self._all() if str(each).casefold() == str(name).casefold()]
+        alike = [each for each in self._all() if _folded(each) == _folded(name)]
         if len(alike) > 1:
             shown = ", ".join(f'"{each.schema}"."{each.table}"' for each in alike)
             return [attrs.evolve(exact, why_not=f"the table {name} may be any of {shown}: quote it")]
@@ -248,7 +279,7 @@ class Catalogue:
         if self._listed is None:
             query = "SELECT table_schema, table_name FROM information_schema.tables ORDER BY table_schema, table_name"
             found = self.t.rows(sql.statement(query))
-            self._listed = [Name(schema, table, is_exact=True) for schema, table in found if schema not in _SYSTEM]
+            self._listed = [Name.of(schema, table) for schema, table in found if schema not in _SYSTEM]
         return self._listed
 
     def _matching(self, name: Name) -> list[Name]:
@@ -264,7 +295,7 @@ class Catalogue:
         return []
 
     def _place(self, name: Name) -> Place:
-        name = attrs.evolve(name, is_exact=True)
+        name = Name.of(name.schema or "", name.table)
         if name not in self._known:
             table = Table(schema=name.schema or "", name=name.table, columns=())
             columns, foreign = self.t.columns(table), self.t.foreign(table)

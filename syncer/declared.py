@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 from syncer import limits, words
+from syncer.blanks import is_blank
 from syncer.configfile import Checker, text_of
 from syncer.errors import UnknownName, UsageError
 from syncer.settings import Settings
@@ -37,13 +38,17 @@ class Setting:
     default: Any = None
 
 
-def text(default: str = "", *, meaning: str = "a text") -> Setting:
-    """Declare a text; empty: it is not set."""
-    return Setting(meaning=meaning, is_good=lambda value: isinstance(value, str) and bool(value), default=default)
+def text(default: str = "", *, meaning: str = "a text", may_be_blank: bool = False) -> Setting:
+    """Declare a text; empty: it is not set. may_be_blank: whether one of nothing but blanks says something."""
+    return Setting(
+        meaning=meaning,
+        is_good=lambda value: isinstance(value, str) and bool(value) and (may_be_blank or not is_blank(value)),
+        default=default,
+    )
 
 
 def texts(*default: str, meaning: str = "a list of texts") -> Setting:
-    """Declare a list of texts."""
+    """Declare a list of texts, none of them blank."""
     return Setting(meaning=meaning, is_good=_is_texts, default=tuple(default))
 
 
@@ -110,7 +115,10 @@ def limits_of(settings: Settings, name: str) -> dict[str, float | str]:
 def check(settings: Settings, name: str, declared: Mapping[str, Setting]) -> None:
     """Check what a site set for an operation, in all environments. Raises UsageError."""
     tables = settings.tables.get(name)
-    if tables is None or settings.file is None:
+    if tables is None:
+        return
+    if settings.file is None:
+        _check_blank(name, tables, declared)
         return
     checker = Checker(settings.file, text_of(settings.file))
     known: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -124,6 +132,16 @@ def check(settings: Settings, name: str, declared: Mapping[str, Setting]) -> Non
         checker.keys((name, "environments", environment), named, known)
 
 
+def _check_blank(name: str, tables: Mapping[str, Any], declared: Mapping[str, Setting]) -> None:
+    """Refuse blank texts of settings that come from no file: they would stand for none."""
+    for own in (tables, *tables.get("environments", {}).values()):
+        for key, value in own.items():
+            given = value if isinstance(value, list | tuple) else [value]
+            is_text = any(isinstance(each, str) and is_blank(each) for each in given)
+            if key in declared and is_text and not declared[key].is_good(value):
+                raise UsageError(f'{key} in ["{name}"] is a blank text. Choices: {declared[key].meaning}.')
+
+
 def refuse(name: str, key: str, value: str, *, noun: str, known: object) -> UsageError:
     """Make the error of a setting that names something which is not there: `property`, of an operation."""
     choices = list(known) if isinstance(known, list | tuple | dict | set | frozenset) else []
@@ -132,4 +150,4 @@ def refuse(name: str, key: str, value: str, *, noun: str, known: object) -> Usag
 
 
 def _is_texts(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(each, str) and each for each in value)
+    return isinstance(value, list | tuple) and all(isinstance(each, str) and not is_blank(each) for each in value)

@@ -215,10 +215,17 @@ def _associate(kind: str, column: Column, row: Sides, write: _Write) -> Change:
     end = row.ends[column.name]
     change = _change(kind, column, row, ASSOCIATE, None if end.made_by else end.id)
     assert change.edge is not None
-    is_whole = all(each.id != end.id for each in row.linked.get(column.to, ()))
+    linked = row.linked.get(column.to, ())
+    is_whole = all(each.id != end.id for each in linked)
+    had = [
+        Edge(kind=column.to, id=each.id, category=type.category, type_id=type.type_id, label=type.label)
+        for each in linked
+        for type in each.types
+    ]
     return attrs.evolve(
         change,
         edge=attrs.evolve(change.edge, key=end.key or "", made_by=end.made_by, is_whole=is_whole),
+        edges=(*had, change.edge),
         after=tuple(number for number in (row.created, end.made_by) if number is not None),
         fields={column.name: Edit(write.theirs, end.id, write.decision.setting)},
     )

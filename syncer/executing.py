@@ -231,6 +231,8 @@ class Executing:
             pushed = attrs.evolve(pushed, notes=tuple(self._settled(work, pushed.run)))
         header = self._planned(work)
         pushed = attrs.evolve(pushed, plan=header.plan, checksum=header.checksum)
+        if self.request.plan is not None and not header.changes:
+            pushed = attrs.evolve(pushed, notes=(*pushed.notes, f"plan {header.plan} had no changes"))
         trips = self._trips(header)
         if pushed.run is None:
             return self._counted(header, attrs.evolve(pushed, trips=tuple(trips)))
@@ -390,7 +392,10 @@ class Executing:
             if header.state == aging.AGED:
                 raise UsageError(f"Plan {header.plan} is older than keep_days: its changes were deleted.")
             if needs_rest and not plan_journal.is_left(t, header.plan):
-                raise UsageError(f"Plan {header.plan} was applied already: nothing of it is left.")
+                if header.changes:
+                    raise UsageError(f"Plan {header.plan} was applied already: nothing of it is left.")
+                if runs.has_carried_out(t, header.plan):
+                    raise UsageError(f"Plan {header.plan} had no changes, and a run has carried it out already.")
         self.warehouse.rest(waiting=True)
         return header
 

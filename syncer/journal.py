@@ -59,6 +59,7 @@ RUNS = Table(
     key=("run",),
 )
 PUSHED = "push"  # the scope under which rows that a push does not write stand in `syncer.rejects`
+UNSEEN = "unseen"  # the row_hash in a plan of what an operation could not look at: its rejects stand as they are
 REJECTS = Table(
     schema=STATE,
     name="rejects",
@@ -402,7 +403,8 @@ def stand(
     """
     Make the findings of a kind just these, by key; return those that are new, or say something else now.
 
-    A detail that is None: the finding stands, and its row is left as it is.
+    A detail that is None: the finding stands, and its row is left as it is, but for when it was last seen: nobody
+    could look at it since, so that its age says nothing.
     """
     import pyarrow as pa
 
@@ -426,6 +428,13 @@ def stand(
             f"FROM findings_now AS s WHERE {where} AND s.key = t.key AND s.detail IS NOT NULL"
         ),
         [pulled.run, now, *owned],
+    )
+    t.run(
+        sql.statement(
+            f"UPDATE {name} AS t SET last_seen = ? FROM findings_now AS s "
+            f"WHERE {where} AND s.key = t.key AND s.detail IS NULL"
+        ),
+        [now, *owned],
     )
     t.run(
         sql.statement(

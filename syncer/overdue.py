@@ -50,7 +50,7 @@ class Run(Protocol):
 
 @attrs.frozen(kw_only=True)
 class Asked:
-    """What is asked. names: what counts even if it never ran, each with its verb, in *environment*."""
+    """What is asked. names: what counts even if it never ran in *environment*, each with its verb."""
 
     names: Mapping[str, str]
     environment: str
@@ -63,7 +63,7 @@ def of(runs: Iterable[Run], asked: Asked, *, settings: Settings, now: dt.datetim
     every night and of every week, and one that was run once by hand, stand beside pulls of every hour.
     """
     found = [run for run in runs if run.verb in VERBS]
-    ever = {run.mapping for run in found}
+    ever = {(run.mapping, run.environment) for run in found}
     late = [
         Stale(
             mapping=run.mapping,
@@ -79,7 +79,7 @@ def of(runs: Iterable[Run], asked: Asked, *, settings: Settings, now: dt.datetim
     never = [
         Stale(mapping=name, environment=asked.environment, last_done=None, last_status=None, verb=verb)
         for name, verb in asked.names.items()
-        if name not in ever
+        if (name, asked.environment) not in ever
     ]
     return (*late, *never)
 

@@ -95,7 +95,8 @@ class Change:
     fields: what is written, by property; of a merge and an archive what the record held, and what its place has then.
     edge: of an associate or disassociate. into: what survives a merge, as the plan knows it, or stays in the place of
     what is archived, and must be there; into_by: the number of the merge before it, which alone tells the id by then.
-    edges: of a merge or an archive, those that the record had; of a pair that goes whole, those of the pair.
+    edges: of a merge or an archive, those that the record had; of a pair that goes whole, those of the pair; of the
+    first associate of a record to a kind, those that the record had by itself to that kind, and its own one behind.
     row_hash: of the row as the plan read it; empty for a change that no row stands behind.
     agreed: what both sides agree on once this is done, by field, in normal form; beside it, under names of their own,
     the values that it was decided on (`grounds.py`).
@@ -125,7 +126,7 @@ class Change:
             edge = [*edge, "whole"]
         fields = {name: [edit.before, edit.after] for name, edit in self.fields.items()}
         what = [mapping, environment, self.action, self.kind, self.key, self.id, fields, edge, self.into]
-        if self.edges:
+        if self.edges and self.action != ASSOCIATE:  # there they are what was, and nothing that it would do
             what.append([[each.kind, each.id, each.category, each.type_id] for each in self.edges])
         text = orjson.dumps(what, option=orjson.OPT_SORT_KEYS)
         return int.from_bytes(hashlib.blake2b(text, digest_size=CHECKSUM_BITS // 8).digest(), "big")
@@ -180,7 +181,7 @@ def json_of(change: Change) -> dict[str, Any]:
         shown["into"] = change.into
     if change.title:
         shown["title"] = change.title
-    if change.edges:
+    if change.edges and change.action != ASSOCIATE:
         shown["edges"] = [
             {"to_type": each.kind, "to_id": each.id, "category": each.category, "type_id": each.type_id}
             for each in change.edges

@@ -11,7 +11,7 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 
 from syncer import sql
-from syncer.plan import SENDING, Change
+from syncer.plan import SENDING, Change, Edit
 from syncer.plans import CHANGES, READ_AT_ONCE, changes_where
 from syncer.values import BIGINT, TEXT
 from syncer.warehouses import Transaction
@@ -61,15 +61,15 @@ def going(t: Transaction, plan: str, ids: Iterable[str], *, limit: int) -> list[
     return changes_where(t, where, "number", [plan, *wanted], limit)
 
 
-def written(t: Transaction, plan: str, ids: Iterable[str]) -> dict[str, set[str]]:
-    """Return the properties that updates of a plan write to records, which are some hundred, by id."""
+def written(t: Transaction, plan: str, ids: Iterable[str]) -> dict[str, dict[str, Edit]]:
+    """Return what updates of a plan write to records, which are some hundred, by id and property."""
     wanted = sorted(set(ids))
     if not wanted:
         return {}
     where = f"id IN ({', '.join('?' for _ in wanted)}) AND action = 'update'"
-    found: dict[str, set[str]] = {}
+    found: dict[str, dict[str, Edit]] = {}
     for each in changes_where(t, where, "number", [plan, *wanted], READ_AT_ONCE):
-        found.setdefault(each.id or "", set()).update(each.fields)
+        found.setdefault(each.id or "", {}).update(each.fields)
     return found
 
 

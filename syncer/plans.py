@@ -87,7 +87,7 @@ CHANGES = Table(
         Column("ended_at", TIMESTAMP),
         Column("into_by", BIGINT),  # the merge that tells what `into` has become by then
         Column("sent_into", TEXT),  # what a merge was sent into, written with its intent
-        Column("edges", JSON),  # of a merge or an archive: those that its record had; of a pair that goes: its own
+        Column("edges", JSON),  # those that its record had, or that of a pair; see `plan.Change`
         Column("title", TEXT),  # what people call the record
     ),
     key=("plan", "number"),

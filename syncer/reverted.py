@@ -1,8 +1,8 @@
 """
 The run that is reverted: found by its id, looked at whether it can be, and what it did, as its journal has it.
 
-Only what a run itself did is read: a plan may have been carried out by several. Not here: what is put back
-(`undoing.py`), what the journal is (`plans.py`).
+Only what a run itself did is read: a plan may have been carried out by several. Not here: what else the journal tells
+of its records (`reverted_beside.py`), what is put back (`undoing.py`), what the journal is (`plans.py`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from syncer.warehouses import Transaction
 
 PULL = "pull"
 SHORTEST_ID = 4  # of the beginning of a run's id that a person types
-ARCHIVES = 500  # of a plan that are looked through at once, those next behind what they may come after
 OF_RECORDS = (plan.CREATE, plan.UPDATE, plan.ARCHIVE, plan.MERGE)
 OF_EDGES = (plan.ASSOCIATE, plan.DISASSOCIATE)
 
@@ -87,14 +86,6 @@ class Done:
     was: str | None = None
     edges: tuple[Edge, ...] = ()
     title: str = ""
-
-
-@attrs.frozen
-class Went:
-    """A record that a change of the plan merged away, or archived."""
-
-    id: str
-    is_merged: bool
 
 
 @attrs.frozen(kw_only=True)
@@ -305,50 +296,6 @@ def unlinked(t: Transaction, reverted: Reverted, ids: Iterable[str]) -> set[str]
         f"WHERE m.plan = c.plan AND m.key = c.key AND m.action = '{plan.CREATE}' AND m.state = '{plan.DONE}')"
     )
     return {key for (key,) in t.rows(sql.statement(query), [reverted.run, *wanted])}
-
-
-def has_gone(t: Transaction, reverted: Reverted) -> bool:
-    """Tell whether the plan merged records away, or archived some after something else, by any run of it."""
-    query = (
-        f"SELECT COUNT(*) FROM {sql.table_name(CHANGES)} WHERE plan = ? AND state = '{plan.DONE}' "
-        f"AND (action = '{plan.MERGE}' OR (action = '{plan.ARCHIVE}' AND after <> '[]'))"
-    )
-    return int(t.rows(sql.statement(query), [reverted.header.plan])[0][0]) > 0
-
-
-def gone_after(t: Transaction, reverted: Reverted, done: Sequence[Done]) -> dict[int, set[Went]]:
-    """
-    Return which records went after changes, by number: merged into the one that was written to, or archived after it.
-
-    By any run of the plan: what another one merged does not come back with this one. *done*: in the order of numbers,
-    either way; an archive stands behind what it comes after.
-    """
-    found: dict[int, set[Went]] = {}
-    of_record: dict[str, list[int]] = {}
-    for each in done:
-        of_record.setdefault(each.was or "", []).append(each.number)
-    changes, wanted = sql.table_name(CHANGES), sorted(of_record)
-    query = (
-        f"SELECT {sql.quoted('into')}, id FROM {changes} WHERE plan = ? AND action = '{plan.MERGE}' "
-        f"AND state = '{plan.DONE}' AND {sql.quoted('into')} IN ({', '.join('?' for _ in wanted)})"
-    )
-    for into, id in t.rows(sql.statement(query), [reverted.header.plan, *wanted]):
-        for number in of_record[into]:
-            found.setdefault(number, set()).add(Went(id, True))
-    numbers = {each.number for each in done}
-    query = (
-        f"SELECT number, id, after FROM {changes} WHERE plan = ? AND action = '{plan.ARCHIVE}' AND after <> '[]' "
-        f"AND state = '{plan.DONE}' AND number > ? ORDER BY number LIMIT {ARCHIVES}"
-    )
-    place, last, is_near = min(numbers), max(numbers), True
-    while is_near:
-        is_near = False
-        for number_of, id, after in t.rows(sql.statement(query), [reverted.header.plan, place]):
-            place, of_archive = int(number_of), orjson.loads(after)
-            is_near = is_near or min(of_archive) <= last
-            for number in numbers.intersection(of_archive):
-                found.setdefault(number, set()).add(Went(id, False))
-    return found
 
 
 def has_since(t: Transaction, reverted: Reverted) -> bool:

@@ -122,6 +122,12 @@ def ended(t: Transaction, run: str) -> tuple[str, str | None, int] | None:
     return (found[0][0], found[0][1], int(found[0][2] or 0)) if found else None
 
 
+def has_carried_out(t: Transaction, plan: str) -> bool:
+    """Tell whether a run has carried out a plan, whatever became of it."""
+    query = f'SELECT COUNT(*) FROM {sql.table_name(RUNS)} WHERE "plan" = ?'
+    return int(t.rows(sql.statement(query), [plan])[0][0]) > 0
+
+
 def note_plan(t: Transaction, run: str, plan: str) -> None:
     """Write which plan a run carries out, before it sends anything."""
     t.run(sql.statement(f'UPDATE {sql.table_name(RUNS)} SET "plan" = ? WHERE run = ?'), [plan, run])

@@ -2,7 +2,8 @@
 Merges, and archives of a record of which another has what it held: whether one that is about to be sent still is what
 was planned. And what became of a merge whose answer was lost.
 
-Before that, what stays may get what the others hold only while each of them, and it itself, is what was planned.
+Before that, what stays may get what the others hold only while each of them holds what it held when that was planned,
+and it itself what both held and what is written over. What a person took out meanwhile is copied nowhere.
 
 What was read for the plan is compared with all that can be written now: also a blank that somebody filled since goes
 with its record. The survivor must be there, with the values that both held; an association that came since must not
@@ -56,12 +57,12 @@ class Patience:
 @attrs.frozen(kw_only=True)
 class Going:
     """
-    What is to leave records that get something before. leaving: merges and archives. By a record's id, written: the
-    properties that the plan itself writes to it; left: the ids that the plan's own merges made of it.
+    What is to leave records that get something before. leaving: merges and archives. By a record's id, written: what
+    the plan itself writes to it, by property; left: the ids that the plan's own merges made of it.
     """
 
     leaving: Sequence[Change] = ()
-    written: Mapping[str, Collection[str]] = attrs.field(factory=dict)
+    written: Mapping[str, Mapping[str, Edit]] = attrs.field(factory=dict)
     left: Mapping[str, Collection[str]] = attrs.field(factory=dict)
 
     @property
@@ -92,7 +93,7 @@ def as_planned(target: Target, shape: Shape, changes: Sequence[Change]) -> list[
     Return merges, or archives with a survivor, that are about to be sent as their records are now: planned still, the
     same (done already), or moved: merged otherwise, archived, edited or associated otherwise since the plan was made.
     """
-    compared = sorted(name for name, known in shape.properties.items() if not known.why_not)
+    compared = _compared(shape)
     found = _found(target, changes, compared)
     looked = [_looked(change, found, shape, compared) for change in changes]
     unlinked = _unlinked(target, shape.kind, [each for each in looked if each.state in plan.OPEN_STATES])
@@ -102,16 +103,22 @@ def as_planned(target: Target, shape: Shape, changes: Sequence[Change]) -> list[
 def as_given(target: Target, shape: Shape, changes: Sequence[Change], going: Going) -> list[Change]:
     """
     Return changes that give a record what others hold, before these go, or that link one to such a record: planned
-    still, or moved where one of them is no longer what both were. What was copied by then would stay for good.
+    still, or moved where one of them is no longer what was planned. What was copied by then would stay for good.
+
+    Of what goes all is compared, as before it goes: what is joined, or was blank, is part of what is copied. Of what
+    stays, what both held, and what the plan writes over.
     """
-    leaving = going.leaving
-    names = sorted({name for each in leaving for name, edit in each.fields.items() if _is_of_both(edit, name, shape)})
-    found = _found(target, leaving, names)
+    leaving, compared = going.leaving, _compared(shape)
+    found = _found(target, leaving, compared)
     became = _became(going, found)
     reasons: dict[str, str] = {}
     for each in leaving:
-        written = going.written.get(each.into or "", ())
-        reason = _parted(each, found, became.get(each.into or "", ())) or _apart(each, found, shape, written)
+        written = going.written.get(each.into or "", {})
+        reason = (
+            _parted(each, found, became.get(each.into or "", ()))
+            or _other(each, found.get(each.id or ""), shape, compared)
+            or _apart(each, found.get(each.into or ""), shape, written)
+        )
         if reason:
             reasons.setdefault(each.into or "", reason)
 
@@ -166,32 +173,67 @@ def _parted(change: Change, found: Mapping[str, Found], became: Collection[str])
     return _absent(lost, (change.id or "",), f"Record {change.id}, whose values it was to get,")
 
 
-def _apart(change: Change, found: Mapping[str, Found], shape: Shape, written: Collection[str]) -> str:
-    """Say what of both changed on either record, but for what the plan itself has *written* to the one that stays."""
-    lost, kept = found.get(change.id or ""), found.get(change.into or "")
-    both = {name: edit for name, edit in sorted(change.fields.items()) if _is_of_both(edit, name, shape)}
-    for each, name, own in (
-        (lost, f"Record {change.id}, whose values it was to get,", both),
-        (kept, f"Record {change.into}", {name: edit for name, edit in both.items() if name not in written}),
-    ):
-        if each is None or (each is lost and each.id != change.id):  # it is one with what stays
-            continue
-        moved = [
-            prop
-            for prop, edit in own.items()
-            if shape.properties[prop].theirs(each.properties.get(prop)) != shape.properties[prop].theirs(edit.after)
-        ]
-        if moved:
-            return f"{name} changed on their side since the plan: {', '.join(moved)}."
-    return ""
+def _other(change: Change, lost: Found | None, shape: Shape, compared: Sequence[str]) -> str:
+    """Say what of a record that goes is another value by now; empty: nothing, or it is one with what stays."""
+    if lost is None or lost.id != change.id:
+        return ""
+    return _told(f"Record {change.id}, whose values it was to get,", _since(change, lost, shape, compared))
+
+
+def _apart(change: Change, kept: Found | None, shape: Shape, written: Mapping[str, Edit]) -> str:
+    """
+    Say what of the record that stays is another value by now: of what both held, and of what the plan itself has
+    *written* to it, or is to.
+    """
+    if kept is None:
+        return ""
+    asked: dict[str, tuple[str | None, ...]] = {
+        name: (edit.after,) for name, edit in change.fields.items() if _is_of_both(edit, name, shape)
+    }
+    asked |= {name: (edit.before, edit.after) for name, edit in written.items() if _is_compared(name, shape)}
+    moved = []
+    for name, values in sorted(asked.items()):
+        theirs = shape.properties[name].theirs
+        if theirs(kept.properties.get(name)) not in map(theirs, values):
+            moved.append(name)
+    return _told(f"Record {change.into}", moved)
+
+
+def _told(record: str, names: Sequence[str]) -> str:
+    return f"{record} changed on their side since the plan: {', '.join(names)}." if names else ""
+
+
+def _since(change: Change, lost: Found, shape: Shape, compared: Sequence[str]) -> list[str]:
+    """
+    Name the properties of a record that goes whose value is another one since the plan: it holds all that was there.
+    A change that says nothing of what its record held is not compared.
+    """
+    if not change.fields:
+        return []
+    since = []
+    for name in compared:
+        theirs, edit = shape.properties[name].theirs, change.fields.get(name)
+        if theirs(lost.properties.get(name)) != (theirs(edit.before) if edit is not None else None):
+            since.append(name)
+    return since
+
+
+def _compared(shape: Shape) -> list[str]:
+    """Return the properties that are compared: those that take a value."""
+    return sorted(name for name in shape.properties if _is_compared(name, shape))
+
+
+def _is_compared(name: str, shape: Shape) -> bool:
+    known = shape.properties.get(name)
+    return known is not None and not known.why_not
 
 
 def _is_of_both(edit: Edit, name: str, shape: Shape) -> bool:
     """Tell whether the record that goes and the one that stays had the same value when they were planned."""
-    known = shape.properties.get(name)
-    if known is None or known.why_not:
+    if not _is_compared(name, shape):
         return False
-    return known.theirs(edit.before) == known.theirs(edit.after)
+    theirs = shape.properties[name].theirs
+    return theirs(edit.before) == theirs(edit.after)
 
 
 def _found(target: Target, changes: Sequence[Change], properties: Sequence[str]) -> Mapping[str, Found]:
@@ -215,21 +257,12 @@ def _looked(change: Change, found: Mapping[str, Found], shape: Shape, compared: 
 def _edited(change: Change, lost: Found, kept: Found, shape: Shape, compared: Sequence[str]) -> str:
     """
     Say what was edited since the plan: of what goes, anything; of what stays, what both held, such as the value that
-    makes them one. A change that says nothing of what its record held is not compared.
+    makes them one.
     """
-    if not change.fields:
-        return ""
-    lost_now, kept_now, since, apart = lost.properties, kept.properties, [], []
-    for name in compared:
-        known, edit = shape.properties[name], change.fields.get(name)
-        before = known.theirs(edit.before) if edit is not None else None
-        if known.theirs(lost_now.get(name)) != before:
-            since.append(name)
-        elif edit is not None and _is_of_both(edit, name, shape) and before != known.theirs(kept_now.get(name)):
-            apart.append(name)
+    since = _since(change, lost, shape, compared)
     if since:
         return f"Changed on their side since the plan: {', '.join(since)}."
-    return f"Record {change.into} changed on their side since the plan: {', '.join(apart)}." if apart else ""
+    return _apart(change, kept, shape, {})
 
 
 def _unlinked(target: Target, kind: str, changes: Sequence[Change]) -> Mapping[int, Change]:

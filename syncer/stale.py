@@ -393,14 +393,18 @@ def _note_plans(t: Transaction, ages: Ages) -> None:
 
 def _note_last(t: Transaction, has: set[str]) -> None:
     """
-    Note when the newest done run of each kind began, and when a scope of a mapping could not be read last: few rows,
-    since each row is compared with all that are of its mapping.
+    Note when the newest done run of each kind began to look, and when a scope of a mapping could not be read last: few
+    rows, since each row is compared with all that are of its mapping. A run that carried out a plan looked when that
+    was made, which may have been long before.
     """
+    plans = f' LEFT JOIN {sql.table_name(PLANS)} AS p ON p.plan = r."plan"' if PLANS.name in has else ""
+    looked_at = "COALESCE(p.made_at, r.started_at)" if plans else "r.started_at"
     t.derive(
         "runs_done",
         sql.statement(
-            f"SELECT mapping, environment, verb, mode, MAX(started_at) AS started_at FROM {sql.table_name(RUNS)} "
-            f"WHERE status = '{DONE}' GROUP BY mapping, environment, verb, mode"
+            f"SELECT r.mapping, r.environment, r.verb, r.mode, MAX({looked_at}) AS started_at "
+            f"FROM {sql.table_name(RUNS)} AS r{plans} WHERE r.status = '{DONE}' "
+            "GROUP BY r.mapping, r.environment, r.verb, r.mode"
         ),
     )
     if REJECTS.name in has:

@@ -117,7 +117,7 @@ def _numbered(edges: Iterator[Edge], ticket: Ticket, right: Company, primary: Ed
             title=ticket.title,
             edge=edge,
             after=after,
-            edges=_held_by(ticket, edge) if number > 1 and edge.is_whole else (),
+            edges=_before(ticket, edge) if number == 1 else _held_by(ticket, edge) if edge.is_whole else (),
             agreed=grounds.carried([*ticket.grounds, *right.grounds]),
         )
         if number == 1 and right.id in held:
@@ -143,6 +143,12 @@ def _held_by(ticket: Ticket, edge: Edge) -> tuple[Edge, ...]:
     """Return all types of a pair: what it has got besides, when it is to go, was not planned."""
     linked = next(each for each in ticket.linked if each.id == edge.id)
     return tuple(_edge(Company(id=linked.id), type, is_whole=True) for type in linked.types)
+
+
+def _before(ticket: Ticket, made: Edge) -> tuple[Edge, ...]:
+    """Return what the ticket had by itself, which a revert leaves under its id of then, and what is made behind."""
+    had = (_edge(Company(id=each.id), type, is_whole=True) for each in ticket.linked for type in each.types)
+    return (*had, attrs.evolve(made, key=""))
 
 
 def _told_apart(types: Sequence[EdgeType]) -> list[EdgeType]:

@@ -216,7 +216,8 @@ class Target(Protocol):
         """
         Yield the live records of which a property, unique or not, is one of the values *wanted*, a page at a time.
 
-        Found by search: what was written a moment ago may be missing, and letters count for the same in capitals.
+        Found by search: what was written a moment ago may be missing, and letters count for the same in capitals. A
+        record may come twice where two of the values differ in blanks around them only.
         """
 
     def survivors(self, kind: str, ids: Sequence[str], *, since: dt.datetime) -> Mapping[str, str]:

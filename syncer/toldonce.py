@@ -1,6 +1,7 @@
 """
 Rejects that an operation tells once: the run that meets one rejects it, a later one that meets the same counts it as
-unchanged, so that a job of every night has news when there is some. What stands is in `syncer.rejects`.
+unchanged, so that a job of every night has news when there is some. What stands is in `syncer.rejects`. One that could
+not be looked at counts as unchanged, too, and as seen: `clean` takes none that a later run might still meet.
 
 Not here: writing rejects down and seeing them again (`conflicts.py`), what an operation rejects (`operations/`).
 """
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 import attrs
 
 from syncer import plan, sql
-from syncer.journal import PUSHED, REJECTS
+from syncer.journal import PUSHED, REJECTS, UNSEEN
 from syncer.plans import PlanRow, Problem
 from syncer.warehouses import Warehouse
 
@@ -23,12 +24,13 @@ class ToldOnce:
     """
     The rejects that stand of an operation, by key with the hash of what was told; one key has one problem.
 
-    again: keys that this run met as they were, new: those that it tells.
+    again: keys that this run met as they were, new: those that it tells, hidden: those that it could not look at.
     """
 
     _standing: dict[str, str]
     again: list[str] = attrs.field(factory=list)
     new: list[str] = attrs.field(factory=list)
+    hidden: list[str] = attrs.field(factory=list)
 
     @classmethod
     def read(cls, warehouse: Warehouse, operation: str, *, environment: str) -> ToldOnce:
@@ -56,8 +58,14 @@ class ToldOnce:
         """Say that a row of this key is in the plan already: it takes its reject back."""
         self._standing.pop(key, None)
 
-    def taken_back(self, *, but: tuple[str, ...] = ()) -> Iterator[PlanRow]:
-        """Yield a row that says nothing for each reject that is none any more, but for keys that begin so."""
+    def taken_back(self, *, unseen: tuple[str, ...] = ()) -> Iterator[PlanRow]:
+        """
+        Yield a row for each reject that none of this run names: one that says nothing takes it back; *unseen*: with
+        keys that begin so it stands as it is, since nobody could look.
+        """
         for key in sorted(self._standing):
-            if not key.startswith(but):
-                yield PlanRow(key=key, id=key)
+            row = PlanRow(key=key, id=key)
+            if key.startswith(unseen):
+                self.hidden.append(key)
+                row = attrs.evolve(row, row_hash=UNSEEN, outcome=plan.UNCHANGED)
+            yield row

@@ -30,6 +30,7 @@ from syncer.tally import BEHIND_KEY
 from syncer.target import BATCH, Found, Shape, Target
 from syncer.undoing_edges import UndoingEdges
 from syncer.undoing_merges import STAYS, UndoingMerges
+from syncer.undoing_own import UndoingOwn
 from syncer.undoing_survivors import Behind, UndoingSurvivors
 from syncer.undone import ERASED, Undone, conflict, left, nothing
 from syncer.warehouses import Warehouse
@@ -101,13 +102,7 @@ class Undoing:
             warehouse=self.warehouse,
             merges=self._merges,
         )
-        edges = UndoingEdges(
-            reverted=self.reverted,
-            kind=self._kind,
-            target=self.target,
-            warehouse=self.warehouse,
-            survivors=self._survivors,
-        )
+        edges = self._edges()
         read_at = self.clock.now()
         if self.reverted.did.get(MERGE):
             for done in self._did_to_records((MERGE,)):  # first: what their survivors got goes once they are back
@@ -132,6 +127,17 @@ class Undoing:
         with self.warehouse.transaction() as t:
             plans.update(t, header)
         return header
+
+    def _edges(self) -> UndoingEdges:
+        """Return what undoes the edges of the run."""
+        return UndoingEdges(
+            reverted=self.reverted,
+            kind=self._kind,
+            target=self.target,
+            warehouse=self.warehouse,
+            survivors=self._survivors,
+            own=UndoingOwn(reverted=self.reverted, kind=self._kind, warehouse=self.warehouse, merges=self._merges),
+        )
 
     def _store(self, header: Header, undone: Iterable[Undone], more: Sequence[Change] = ()) -> None:
         moment = self.clock.now()

@@ -16,7 +16,8 @@ from syncer import plan, reverted, sql
 from syncer.plan import ARCHIVE, ASSOCIATE, DISASSOCIATE, Change, Edge
 from syncer.plans import CHANGES, PlanRow
 from syncer.reverted import Done, Reverted
-from syncer.target import BATCH, EdgeType, Linked, Target
+from syncer.target import BATCH, EdgeType, Found, Linked, Target
+from syncer.undoing_own import OwnNow, UndoingOwn, ends_pair
 from syncer.undoing_survivors import Behind, UndoingSurvivors
 from syncer.undone import ERASED, Undone, left, nothing
 from syncer.values import TEXT
@@ -30,28 +31,32 @@ _Spec = tuple[str, int]  # category and type id
 class _There:
     """
     The edges of a batch as they are now. records, ends: the live record behind each id of the journal, ends by kind.
+    own: what records had by themselves.
 
     moved_on: what new records of merged ones are associated with by then, by kind and id: changes of the plan.
     going: records of the own kind that this plan archives. partners: edges that the plan made, by number. batch: what
     is undone. behind: what the undoing of changes waits for, by number.
     """
 
-    records: Mapping[str, str]
-    ends: Mapping[str, Mapping[str, str]]
+    records: Mapping[str, Found]
+    ends: Mapping[str, Mapping[str, Found]]
     linked: Mapping[str, Mapping[str, Sequence[Linked]]]
     going: frozenset[str]
     partners: Mapping[int, Edge]
     batch: Sequence[Done]
     moved_on: Mapping[tuple[str, str], set[int]]
     behind: Mapping[int, Behind]
+    own: OwnNow
 
     def one(self, done: Done) -> str | None:
         """Return the record's live id; None: there is none."""
-        return self.records.get(done.id or "")
+        found = self.records.get(done.id or "")
+        return None if found is None else found.id
 
     def other(self, edge: Edge) -> str | None:
         """Return the live id at the other end; None: there is none."""
-        return self.ends[edge.kind].get(edge.id or "")
+        found = self.ends[edge.kind].get(edge.id or "")
+        return None if found is None else found.id
 
     def types(self, done: Done, edge: Edge) -> dict[_Spec, EdgeType]:
         """Return the types that the pair has."""
@@ -90,6 +95,7 @@ class UndoingEdges:
     target: Target
     warehouse: Warehouse
     survivors: UndoingSurvivors
+    own: UndoingOwn
     _replaced: dict[int, tuple[int, bool]] = attrs.field(factory=dict, init=False)
 
     def undo(self, plan_id: str, keyed: Iterable[Keyed]) -> Iterator[Undone]:
@@ -117,10 +123,10 @@ class UndoingEdges:
         kinds = dict.fromkeys(each.kind for each in named)
         ends = {to: self._alive(to, [each.id for each in named if each.kind == to]) for to in kinds}
         records = self._alive(self.kind, [each.id for each in batch])
-        live = list(dict.fromkeys(records.values()))
+        live = list(dict.fromkeys(each.id for each in records.values()))
         linked = {to: self.target.edges(self.kind, live, to) if live else {} for to in kinds}
         with self.warehouse.transaction() as t:
-            going = _archived(t, plan_id, [*live, *ends.get(self.kind, {}).values()])
+            going = _archived(t, plan_id, [*live, *(each.id for each in ends.get(self.kind, {}).values())])
             moved_on = reverted.moved_on(t, self.reverted, plan_id, (each.key for each in batch))
         self.warehouse.rest(waiting=True)
         return _There(
@@ -132,15 +138,16 @@ class UndoingEdges:
             batch=batch,
             moved_on=moved_on,
             behind=self.survivors.behind(plan_id, batch),
+            own=self.own.now(plan_id, batch, records, linked),
         )
 
-    def _alive(self, kind: str, ids: Sequence[str | None]) -> dict[str, str]:
+    def _alive(self, kind: str, ids: Sequence[str | None]) -> dict[str, Found]:
         """Return the live records behind ids, those that were merged away followed."""
         asked = list(dict.fromkeys(id for id in ids if id is not None))
-        found: dict[str, str] = {}
+        found: dict[str, Found] = {}
         for at in range(0, len(asked), BATCH):
             records = self.target.find(kind, asked[at : at + BATCH], by=None, properties=())
-            found |= {id: record.id for id, record in records.items() if not record.is_archived}
+            found |= {id: record for id, record in records.items() if not record.is_archived}
         return found
 
     def _made(self, keyed: Keyed, edge: Edge, there: _There) -> Undone:
@@ -153,13 +160,11 @@ class UndoingEdges:
         is_going = one in there.going or (edge.kind == self.kind and other in there.going)
         if one is None or mine is None or is_going:
             return nothing(done, key)
-        if is_held:
-            return left(
-                done, key, "What it took the place of cannot be put back: it stays.", field=edge.kind, theirs=other
-            )
         behind = there.behind.get(done.number, Behind())
-        if behind.why:
-            return left(done, key, behind.why, field=edge.kind, theirs=other)
+        reason = "What it took the place of cannot be put back: it stays." if is_held else behind.why
+        reason = reason or there.own.why(done, edge, one, there.ends[edge.kind][edge.id or ""])
+        if reason:
+            return left(done, key, reason, field=edge.kind, theirs=other)
         ours = there.undone_types(done, edge)
         labels = sorted(
             type.label for spec, type in types.items() if type.label and not type.is_primary and spec not in ours
@@ -169,6 +174,11 @@ class UndoingEdges:
             reason = f"The association has the label {', '.join(labels)}, which would go with it."
             return left(done, key, reason, field=edge.kind, theirs=other)
         gone = attrs.evolve(edge, id=other, made_by=None, is_whole=edge.is_whole and not labels)
+        if ends_pair(gone):
+            if there.own.is_last(done, edge, one, gone.id or ""):
+                reason = f"It has no other of {edge.kind} by then, and had one before: it stays."
+                return left(done, key, reason, field=edge.kind, theirs=other)
+            there.own.is_taken(edge.kind, one, gone.id or "")
         change = self._change(keyed, DISASSOCIATE, one, gone)
         before = {*([after] if after else []), *behind.after, *there.moved_on.get((edge.kind, other or ""), ())}
         return Undone(PlanRow(key=key, id=one), attrs.evolve(change, after=tuple(sorted(before))))
@@ -191,6 +201,7 @@ class UndoingEdges:
             reason = "Associated otherwise on their side since."
             return left(done, key, reason, field=edge.kind, theirs=", ".join(sorted(now)) or None)
         back = attrs.evolve(edge, id=other, made_by=None)
+        there.own.is_put_back(edge.kind, one, other)
         return Undone(PlanRow(key=key, id=one), self._change(keyed, ASSOCIATE, one, back))
 
     def _change(self, keyed: Keyed, action: str, id: str, edge: Edge) -> Change:

@@ -32,7 +32,7 @@ SETTINGS = {
         'a table of dimensions, each with its business key: "dw.dim_customer" = ["code"]', _is_dimensions
     ),
     "flag": text("dss_current_flag", meaning="a column, such as dss_current_flag"),
-    "current": text("Y", meaning='the flag of a current row as text, such as "Y"'),
+    "current": text("Y", meaning='the flag of a current row as text, such as "Y"', may_be_blank=True),
 }
 ROWS, KEYS, SEVERAL, NONE = (
     "count_of_all_records",

@@ -57,21 +57,25 @@ def named_in(joins: list[Join]) -> list[Name]:
 def checked(context: Context, names: list[Name]) -> Iterator[Line]:
     """Yield a line for each table of a list, and one for each that the last run counted and that is gone."""
     found = counting.places(context.warehouse, names)
+    before = {_key(name): rows for name, rows in context.kept.items()}
     for number, place in enumerate(found, start=1):
-        yield _line(context, place)
+        yield _line(context, place, before.pop(str(place.name), None))
         context.moved(number, len(found))
-    here = {str(place.name) for place in found}
-    before = [counting.parse(name) for name in context.kept if name not in here]
-    for place in counting.places(context.warehouse, before):
-        if place.why_not:
-            yield _gone(context, str(place.name))
+    places = counting.places(context.warehouse, [counting.kept(name) for name in before])
+    away = {str(place.name) for place in places if place.why_not}
+    yield from (_gone(context, name, rows) for name, rows in before.items() if name in away)
     if not context.kept:
         context.note("nothing to compare with: no run before counted anything")
 
 
-def _line(context: Context, place: Place) -> Line:
+def _key(kept: str) -> str:
+    """Return a table's name as it is written now, of one that a run of before wrote down."""
+    name = counting.kept(kept)
+    return kept if name.schema is None else str(Name.of(name.schema, name.table))
+
+
+def _line(context: Context, place: Place, before: int | None) -> Line:
     name = str(place.name)
-    before = context.kept.get(name)
     values = {"date": context.now.date().isoformat(), "table": name, BEFORE: before}
     counted = counting.Counted(why_not=place.why_not)
     if not counted.why_not:
@@ -94,7 +98,6 @@ def _line(context: Context, place: Place) -> Line:
     return Line(key=name, text=f"{name}: {rows:,} rows", values=values, is_finding=False)
 
 
-def _gone(context: Context, name: str) -> Line:
-    before = context.kept[name]
+def _gone(context: Context, name: str, before: int) -> Line:
     values = {"date": context.now.date().isoformat(), "table": name, BEFORE: before}
     return Line(key=name, text=f"{name}: not there any more, and had {before:,} rows", values=values)

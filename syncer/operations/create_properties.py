@@ -99,7 +99,7 @@ def looked(context: Context) -> Iterator[Looked]:
         yield looked
     _note_patterns(context, kinds.values())
     unread = tuple(f"{kind.name}." for kind in kinds.values() if kind.is_unread)
-    yield from (Looked(row) for row in left.taken_back(but=unread))
+    yield from (Looked(row) for row in left.taken_back(unseen=unread))
     _note(context, left)
 
 
@@ -125,6 +125,8 @@ def _note(context: Context, left: ToldOnce) -> None:
         context.note(f"left alone: {_named(left.new)}; {why}")
     if left.again:
         context.note(f"left alone, as an earlier run told: {_named(left.again)}")
+    if left.hidden:
+        context.note(f"not looked at again, and left alone as an earlier run told: {_named(left.hidden)}")
 
 
 def _note_patterns(context: Context, kinds: Collection[_Kind]) -> None:

@@ -322,10 +322,11 @@ class _Merging:
         changes: list[Change] = []
         if merged.edits:
             changes.append(self._change(survivor, plan.UPDATE, 1, fields=dict(merged.edits)))
+        had = {edge.kind: [each for each in survivor.edges() if each.kind == edge.kind] for edge in merged.edges}
         for edge in merged.edges:
-            is_primary = edge == merged.primary
-            edit = {PRIMARY_COMPANY: Edit(survivor.primary_company, edge.id)} if is_primary else {}
-            changes.append(self._change(survivor, plan.ASSOCIATE, len(changes) + 1, edge=edge, fields=edit))
+            edit = {PRIMARY_COMPANY: Edit(survivor.primary_company, edge.id)} if edge == merged.primary else {}
+            own = (*had.pop(edge.kind), edge) if edge.kind in had else ()
+            changes.append(self._change(survivor, plan.ASSOCIATE, len(changes) + 1, edge=edge, fields=edit, edges=own))
         before = tuple(change.number for change in changes)
         last: int | None = None
         for member in merged.others:

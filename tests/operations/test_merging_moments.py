@@ -132,12 +132,14 @@ def test_where_the_survivor_is_somewhere_else_the_others_stay(
 
 
 def test_one_that_was_edited_since_is_left_and_planned_anew(home: OperationHome) -> None:
-    """What was written since stands in no joined text yet."""
-    (_, two), plan = planned(home)
+    """What was written since stands in no joined text yet; and what was taken out does not come to the survivor."""
+    (one, two), plan = planned(home)
     home.site.store.update("tickets", two.id, {"content": "more since"}, source_type="CRM_UI")
     done = applied(home, plan)
-    assert merges(home, plan, two.id) == [(MOVED, "Changed on their side since the plan: content.")]
-    assert (done.exit_code, two.properties["content"]) == (3, "more since")
+    assert merges(home, plan, two.id) == [(FAILED, "It comes after change 1, which was not done.")]
+    told = [each.reason for each in home.changes(plan) if each.key == one.id and each.state == MOVED]
+    assert told == [f"Record {two.id}, whose values it was to get, changed on their side since the plan: content."]
+    assert (done.exit_code, one.properties["content"], two.properties["content"]) == (1, "text 0", "more since")
     again = home.run()
     assert (again.counts.merged, again.exit_code) == (1, 0)
     assert "more since" in texts(home) and "text 0" in texts(home)

@@ -101,6 +101,7 @@ def test_two_that_both_come_back_are_linked_to_each_other_again(home: OperationH
 
 def test_an_end_that_was_merged_since_is_followed_and_one_that_is_gone_is_left(home: OperationHome) -> None:
     """What can come back does."""
+    define(home.site, "contacts", "hs_merged_object_ids")
     _, two = home.ticket("7"), home.ticket("7")
     contacts = [home.other("contacts", email=f"{number}@example.com") for number in range(3)]
     for each in contacts:

@@ -52,6 +52,29 @@ def test_an_operation_that_is_named_counts_even_if_it_never_ran(star: Star) -> N
         late(star, "warehouse.check_size")
 
 
+def test_an_operation_that_is_named_counts_where_it_ran_in_another_environment_only(star: Star) -> None:
+    """What is asked is whether it ran here: where it never did, nothing else would tell."""
+    counted(star)
+    star.rows("UPDATE syncer.runs SET environment = 'sandbox'")
+    asked = [{}, {"environment": "sandbox"}, {"environment": "test"}]
+    assert [late(star, SIZES, **each) for each in asked] == [[(SIZES, "run", None)], [], [(SIZES, "run", None)]]
+    assert late(star) == late(star, "warehouse.*") == [], "a pattern asks for what ever ran"
+
+
+def test_that_what_is_named_was_put_back_says_nothing_of_its_runs(star: Star) -> None:
+    """A revert is made once, by hand."""
+    counted(star)
+    star.rows("UPDATE syncer.runs SET verb = 'revert'")
+    assert late(star, SIZES) == [(SIZES, "run", None)]
+
+
+def test_a_mapping_that_is_only_pushed_need_not_be_pulled(star: Star) -> None:
+    """It is named as it is; nobody pulls it there."""
+    counted(star)
+    star.rows("UPDATE syncer.runs SET mapping = 'hubspot.companies', verb = 'push'")
+    assert late(star, "hubspot.companies") == []
+
+
 def test_a_run_that_failed_has_not_ended_well(star: Star) -> None:
     """It runs each night, and has found nothing out for two days."""
     star.table("dw.list", "fact TEXT, key TEXT", ("dw.f", None))

@@ -141,14 +141,14 @@ def test_what_is_not_there_is_told_and_the_rest_is_counted(star: Star) -> None:
         ("dw.fact_call", "nope", None, None),
         ("dw.fact_call", "a_key", 1, 1),
         ("dw.none_*", None, None, None),
-        ('"a.b.c"', None, None, None),
+        ("a.b.c", None, None, None),
     ]
     assert texts(report) == [
         "dw.gone: there is no table dw.gone",
         "fact_call: the table fact_call is named without its schema, or as no SCHEMA.TABLE",
         "dw.fact_call.nope: dw.fact_call has no such column",
         "dw.none_*: no table is called dw.none_*",
-        '"a.b.c": the table a.b.c is named without its schema, or as no SCHEMA.TABLE',
+        "a.b.c: the table a.b.c is named without its schema, or as no SCHEMA.TABLE",
     ]
     assert (len(report.new), report.exit_code, report.error) == (5, 3, None)
 

@@ -38,15 +38,17 @@ def matching(
     calls: Calls, kind: Kind, property: str, wanted: Sequence[str], properties: Sequence[str]
 ) -> Iterator[list[Found]]:
     """
-    Yield the live records of which *property* is one of the values *wanted*; letters count for the same in capitals.
+    Yield the live records of which *property* is one of the values *wanted*; letters count for the same in capitals,
+    and blanks around a value for nothing: a record that is found is told whichever part of them it came in.
     """
     names = list(dict.fromkeys([*properties, property]))
+    meant = {each.strip().lower() for each in wanted}
     for part in _parts(wanted):
         asked = {each.lower() for each in part}
         only = {"propertyName": property, "operator": "IN", "values": sorted(asked)}
         for page in walk.searched(calls, kind, only=only, properties=names):
             records = [found(record) for record in page]
-            yield [each for each in records if (each.properties.get(property) or "").strip().lower() in asked]
+            yield [each for each in records if (each.properties.get(property) or "").strip().lower() in meant]
 
 
 def survivors(calls: Calls, kind: Kind, ids: Sequence[str], *, since_ms: int) -> dict[str, str]:
