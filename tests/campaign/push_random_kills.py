@@ -221,8 +221,15 @@ def at_the_end(lab: Lab, aim: End, first: dict[str, Any]) -> list[str]:
     reached["lease lost"] += 1
     late = lab.history.since(aim.at)
     sent_at = {intent.signature: intent.sent_at for intent in intents}
-    found += [f"sent behind the loss of the lease, its intent too: {each.signature}" for each in late
-              if sent_at.get(each.signature, aim.at + 1) > aim.at]  # fmt: skip
+    behind = [each for each in late if sent_at.get(each.signature, aim.at + 1) > aim.at]
+    if behind:
+        (first_of, last_of), one = (behind[0].at, behind[-1].at), sent_at.get(behind[0].signature)
+        intent = "none" if one is None else f"{(one - aim.at) * 1_000:.0f} ms"
+        found.append(
+            f"{len(behind)} of {len(late)} inputs sent behind the loss of the lease, their intents too: the first "
+            f"{(first_of - aim.at) * 1_000:.0f} ms, the last {(last_of - aim.at) * 1_000:.0f} ms behind, the intent "
+            f"{intent}; {behind[0].signature}; it ended as {first['end']}"
+        )
     if late:
         lab.done.longest_s = max(lab.done.longest_s, late[-1].at - aim.at)
         reached["writes under way as the lease was lost"] += 1
