@@ -33,7 +33,7 @@ from syncer.plans import READ_AT_ONCE, Header
 from syncer.settling_merges import Going, Patience
 from syncer.snapshots import Owner
 from syncer.target import BATCH, MISSED, REFUSED, BatchRefused, Outcome, Shape, Target, Uncertain
-from syncer.warehouses import Transaction, Warehouse
+from syncer.warehouses import Lease, Transaction, Warehouse
 
 IN_FLIGHT = 3  # writes to one kind of records at once: HubSpot locks a kind that many write to
 NEVER_S = -1.0  # each record is read again
@@ -82,6 +82,7 @@ class Applying:
     shape: Shape
     match_on: str | None
     warehouse: Warehouse
+    lease: Lease  # of the kind of records
     clock: Clock
     fresh_s: float  # a record that was read longer ago is read again before it is written
     settle_s: float = 60.0  # how long a merge, and what is confirmed, is read again where it does not show
@@ -355,6 +356,7 @@ class Applying:
                 self._write_down(_Sent(others))
             if intents:
                 with self.warehouse.transaction() as t:
+                    self.lease.check()  # a loss that was met while a later batch was drawn comes out only behind this
                     plan_journal.set_states(t, self.header.plan, intents, run=self.run, now=now)
                 self.warehouse.rest(waiting=False)
                 yield intents

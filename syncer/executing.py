@@ -42,7 +42,7 @@ from syncer.sources import Identity
 from syncer.tally import Pushed
 from syncer.target import Target
 from syncer.transport import Doors
-from syncer.warehouses import Warehouse
+from syncer.warehouses import Lease, Warehouse
 
 RUN = "run"  # the verb of operations
 SHOWN = 5  # changes that an error names
@@ -153,6 +153,7 @@ class Executing:
     _told_requests: int = 0
     _has_begun: bool = False  # the run's row is there
     _made: str = ""  # the plan that this run made itself
+    _lease: Lease = attrs.field(init=False)  # of what a run writes; a rehearsal has none
 
     def run(self, work: Work) -> Pushed:
         """Make and carry out the plan of a work; what goes wrong is the outcome of its run."""
@@ -166,8 +167,8 @@ class Executing:
             with contextlib.ExitStack() as held:
                 if run is not None:
                     name = lease_name(f"{work.source}.{work.outbound.kind}", self.settings.environment)
-                    lease = self.warehouse.lease(name, run=run, wait_s=self.request.wait_s)
-                    held.callback(lease.release)
+                    self._lease = self.warehouse.lease(name, run=run, wait_s=self.request.wait_s)
+                    held.callback(self._lease.release)
                 self._begin(work, pushed)
                 pushed = self._leased(work, pushed)
         except SyncerError as error:
@@ -430,6 +431,7 @@ class Executing:
             shape=self.target.shape(work.outbound.kind),
             match_on=header.settings.get("match_on"),
             warehouse=self.warehouse,
+            lease=self._lease,
             clock=self.doors.clock,
             fresh_s=fresh_s if is_new else NEVER_S,
             settle_s=self.settings.settle_s,

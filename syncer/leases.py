@@ -45,6 +45,9 @@ class FileLease:
     _lock: filelock.BaseFileLock
     _note: Path
 
+    def check(self) -> None:
+        """Nothing: the file stays locked until it is released."""
+
     def release(self) -> None:
         """Give the lease back."""
         with contextlib.suppress(OSError):

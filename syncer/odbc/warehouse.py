@@ -41,6 +41,11 @@ class Lease:
     def __init__(self, warehouse: Warehouse, name: str, connection: pyodbc.Connection) -> None:
         self._warehouse, self.name, self._connection = warehouse, name, connection
 
+    def check(self) -> None:
+        """Make sure, within a transaction, that its session is the one that commits. Raises WarehouseLost."""
+        if not self._warehouse.holds(self):
+            raise self._warehouse.lost(self.name)
+
     def release(self) -> None:
         """Give the lease back; one whose connection is lost is free already."""
         self._warehouse.released(self, self._connection)
@@ -135,10 +140,18 @@ class Warehouse:
     def released(self, lease: Lease, connection: pyodbc.Connection) -> None:
         """Unlock, where the connection is still the one that the lease was taken on."""
         self._lost.pop(lease.name, None)
-        if self._held.get(lease.name) is not lease:
+        if not self.holds(lease):
             return
         del self._held[lease.name]
         self._unlock(lease.name, connection)
+
+    def holds(self, lease: Lease) -> bool:
+        """Tell whether a lease is held on the connection that there is now."""
+        return self._held.get(lease.name) is lease
+
+    def lost(self, names: str) -> WarehouseLost:
+        """Say that leases went with their connection."""
+        return WarehouseLost(f"{self.name}: the connection was lost, and with it the lease of {names}.", hint=AGAIN)
 
     @property
     def is_leased(self) -> bool:
@@ -168,7 +181,7 @@ class Warehouse:
                 self._unlock(name, connection)
             raise
         if connection is not self._connection:  # the note was kept, the session that has the lock was not
-            raise WarehouseLost(f"{self.name}: the connection was lost, and with it the lease of {name}.", hint=AGAIN)
+            raise self.lost(name)
         return True
 
     def _unlock(self, name: str, connection: pyodbc.Connection) -> None:
@@ -326,7 +339,7 @@ class Warehouse:
         if self._lost:
             names = ", ".join(sorted(self._lost))
             self._lost.clear()
-            raise WarehouseLost(f"{self.name}: the connection was lost, and with it the lease of {names}.", hint=AGAIN)
+            raise self.lost(names)
 
     def _settle(self, error: BaseException, token: Any) -> None:
         """Find out what became of a commit that failed. Returns where it was kept. Raises WarehouseError."""

@@ -138,6 +138,12 @@ class Transaction(Protocol):
 class Lease(Protocol):
     """The right to run something, held until `release` or the end of the process."""
 
+    def check(self) -> None:
+        """
+        Make sure, within a transaction, that it is held by whoever commits that. Raises WarehouseLost: it was lost with
+        its connection, and the transaction's is another one.
+        """
+
     def release(self) -> None:
         """Give it back."""
 
