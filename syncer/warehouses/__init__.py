@@ -140,8 +140,9 @@ class Lease(Protocol):
 
     def check(self) -> None:
         """
-        Make sure, within a transaction, that it is held by whoever commits that. Raises WarehouseLost: it was lost with
-        its connection, and the transaction's is another one.
+        Make sure, within a transaction, that it is held by whoever commits that.
+
+        Raises WarehouseLost: it was lost with its connection, and the transaction's is another one.
         """
 
     def release(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+from syncer.errors import UsageError
 from syncer.sandbox.faults import Fault
 from tests.operations import MERGE, OperationHome, operation_home
 from tests.operations.company_home import CompanyHome, company_home
@@ -67,13 +68,19 @@ def test_a_misspelt_property_of_a_setting_is_wrong_usage(home: OperationHome) ->
 
 @pytest.mark.parametrize(
     "words",
-    [{"ticket_property": "nerds_customer_idd"}, {"company_property": "client_idd"}, {"stand_in_domain": ""}],
+    [{"ticket_property": "nerds_customer_idd"}, {"company_property": "client_idd"}],
     ids=lambda words: next(iter(words)),
 )
-def test_a_setting_that_is_wrong_or_missing_is_wrong_usage(companies: CompanyHome, words: dict[str, str]) -> None:
+def test_a_setting_that_is_wrong_is_wrong_usage(companies: CompanyHome, words: dict[str, str]) -> None:
     """In each operation alike."""
     done = companies.words(**words).run()
     assert (done.status, done.exit_code) == ("failed", 2) and next(iter(words)) in str(done.error)
+
+
+def test_a_setting_that_is_blank_is_wrong_usage_before_anything_is_asked(companies: CompanyHome) -> None:
+    """As whatever cannot be read of syncer.toml."""
+    with pytest.raises(UsageError, match="stand_in_domain in .* is a blank text"):
+        companies.words(stand_in_domain="").run()
 
 
 def test_what_fails_otherwise_is_a_failure(home: OperationHome) -> None:
