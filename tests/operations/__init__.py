@@ -127,3 +127,16 @@ def operation_home(folder: Path, backend: str, *, merge_mode: str = "new", api: 
             tables={**home.settings.tables, "hubspot": {**home.settings.tables["hubspot"], "api": api}},
         )
         yield OperationHome(home).words(max_merges=1_000)
+
+
+def planned(home: OperationHome) -> str:
+    """Store a plan of all there is, and let a day pass."""
+    shown = home.run(is_rehearsal=True)
+    assert shown.exit_code == 0
+    home.home.later(86_400)
+    return shown.plan
+
+
+def edited(home: OperationHome, ticket: PortalRecord, **values: str) -> None:
+    """Edit a ticket as a person would."""
+    home.site.store.update("tickets", ticket.id, values, source_type="CRM_UI")

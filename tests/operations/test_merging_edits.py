@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from syncer.plan import ASSOCIATE, DONE, FAILED, LEFT_OUT, MOVED, UPDATE
-from syncer.sandbox.hubspot.model import PortalRecord
 from syncer.tally import Pushed
-from tests.operations import CONTACT, OperationHome, define
+from tests.operations import CONTACT, OperationHome, define, edited, planned
 
 pytestmark = pytest.mark.parametrize("merge_mode", ["new", "primary", "archive"], indirect=True)
 FIRST = pytest.mark.parametrize("first", [None, 1], ids=["all", "first 1"])
@@ -26,19 +25,6 @@ def words(home: OperationHome, mode: str) -> Callable[..., None]:
     """Say what the site says of the operation, in each mode."""
     define(home.site, "tickets", "memo")
     return lambda **own: home.words(mode=mode, max_archives=10, **own) and None
-
-
-def planned(home: OperationHome) -> str:
-    """Store a plan of all there is, and let a day pass."""
-    shown = home.run(is_rehearsal=True)
-    assert shown.exit_code == 0
-    home.home.later(86_400)
-    return shown.plan
-
-
-def edited(home: OperationHome, ticket: PortalRecord, **values: str) -> None:
-    """Edit a ticket as a person would."""
-    home.site.store.update("tickets", ticket.id, values, source_type="CRM_UI")
 
 
 def run(home: OperationHome, plan: str, first: int | None = None) -> Pushed:

@@ -16,7 +16,7 @@ from syncer.plan import ASSOCIATE, MERGE, MOVED, SENDING, UPDATE, Change
 from syncer.sandbox.hubspot.model import PortalRecord
 from syncer.sources.hubspot.edgewriting import EdgeWriting
 from syncer.tally import Pushed
-from tests.operations import COMPANY, PRIMARY, SAME, OperationHome, define
+from tests.operations import COMPANY, PRIMARY, SAME, OperationHome, define, edited, planned
 
 pytestmark = pytest.mark.parametrize("merge_mode", ["new", "primary", "archive"], indirect=True)
 OWN = {COMPANY, PRIMARY}  # the types of a primary company
@@ -30,19 +30,6 @@ def pair(home: OperationHome, mode: str) -> Pair:
     one, two = home.ticket("7", content="of one"), home.ticket("7", content="of two")
     home.link(two, "companies", home.other("companies"), COMPANY, PRIMARY)
     return one, two
-
-
-def planned(home: OperationHome) -> str:
-    """Store a plan of all there is, and let a day pass."""
-    shown = home.run(is_rehearsal=True)
-    assert shown.exit_code == 0
-    home.home.later(86_400)
-    return shown.plan
-
-
-def edited(home: OperationHome, ticket: PortalRecord, **values: str) -> None:
-    """Edit a ticket as a person would."""
-    home.site.store.update("tickets", ticket.id, values, source_type="CRM_UI")
 
 
 def is_left(home: OperationHome, done: Pushed, pair: Pair) -> None:

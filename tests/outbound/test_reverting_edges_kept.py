@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.operations import define
-from tests.outbound.edges_home import EdgesHome, edges_at_home, tickets
+from tests.outbound.edges_home import EdgesHome, tickets
+from tests.outbound.test_reverting_edges import edges as edges
 from tests.outbound.test_reverting_edges import linked, swapped, undo
-
-
-@pytest.fixture
-def edges(tmp_path: Path, backend: str) -> Iterator[EdgesHome]:
-    with edges_at_home(tmp_path / "edges", backend) as found:
-        for key in ("A", "B", "C"):
-            found.make("companies", key)
-        yield found
 
 
 def merged(edges: EdgesHome, one: str, other: str) -> str:
