@@ -22,6 +22,7 @@ from syncer import (
     drift,
     forgetting,
     journal,
+    landing,
     mappings,
     marks,
     notifying,
@@ -34,9 +35,11 @@ from syncer import (
 from syncer import settings as settings_module
 from syncer.budget import Budget
 from syncer.clock import Clock, SystemClock
+from syncer.demomark import is_of_demo
 from syncer.errors import LeaseHeld, SyncerError, UsageError, WarehouseBusy, WarehouseError, WarehouseLost
 from syncer.inbound import Inbound, OnProgress
 from syncer.journal import Pulled
+from syncer.landing import Fitted, Landing
 from syncer.leases import Holder, held_by, told
 from syncer.loading import Context, Loading
 from syncer.mapping import EntityMapping
@@ -46,23 +49,12 @@ from syncer.privacy import Privacy
 from syncer.rows import Typing, key_values
 from syncer.settings import Settings
 from syncer.sources import Source
-from syncer.tables import LOAD, STATE, Column, Table
+from syncer.tables import LOAD, STATE
 from syncer.transport import Doors
-from syncer.values import BIGINT, TEXT, TIMESTAMP
 from syncer.warehouses import Warehouse
 
 INCREMENTAL, FULL, CENSUS = journal.INCREMENTAL, journal.FULL, journal.CENSUS
 DEMO = "demo"  # the mode of each pull of a demo, and of no other
-MADE_BY_DEMO = Table(
-    schema=STATE,
-    name="demo",
-    columns=(
-        Column("made_at", TIMESTAMP),
-        Column("ended_at", TIMESTAMP),
-        Column("pid", BIGINT),
-        Column("host", TEXT),
-    ),
-)
 FAILED_TRIES = 3  # to write down a failure over a connection that is lost again
 TOLD_S = 10.0  # how often it is looked anew who holds what is waited for
 OnRun = Callable[[Pulled], None]  # called with each run as it ends
@@ -76,6 +68,7 @@ class Request:
     mode: str = INCREMENTAL
     is_forced: bool = False
     wait_s: float = 0.0
+    landing: Landing | None = None  # where the one mapping that is pulled goes: a load table that a host made
     on_progress: OnProgress | None = None
     on_run: OnRun | None = None
     on_failure: OnFailure | None = None
@@ -144,11 +137,6 @@ def _pulled(chosen: Sequence[EntityMapping], *, settings: Settings, request: Req
     return done
 
 
-def is_of_demo(t: warehouses.Transaction) -> bool:
-    """Tell whether a demo's mark is there: a table with its columns, and not one that only has its name."""
-    return set(t.columns(MADE_BY_DEMO)) == set(MADE_BY_DEMO.types())
-
-
 def _refuse_demo(t: warehouses.Transaction, warehouse: Warehouse) -> None:
     """Raise UsageError where a demo filled the warehouse: its places would be taken for those of a true account."""
     if is_of_demo(t):
@@ -190,6 +178,7 @@ class _Verb:
     _identity: sources.Identity = sources.Identity(account="", user="", clock_skew_s=0.0)
     is_gone: bool = False  # the warehouse was there, and is not any more
     is_looked_at: bool = False  # that no demo filled the warehouse was seen
+    _fitted: Fitted | None = None  # where the mapping lands in a host's table
     _told_requests: int = 0  # those that a run has counted; what the source asked at the start is the first run's
 
     def pull(self, chosen: Sequence[EntityMapping], *, is_first: bool = True) -> list[Pulled]:
@@ -290,6 +279,9 @@ class _Verb:
         inbound: Inbound | None = None
         try:
             mapping = self._discovered(mapping)
+            if self.request.landing is not None:
+                self._fitted = self.request.landing.fitted(mapping)
+                mapping = self._fitted.mapping
             privacy = self._privacy(mapping.with_names_of(self.warehouse.longest_name))
             inbound, places, again = self._begin(privacy, pulled, before)
             if again:
@@ -344,9 +336,10 @@ class _Verb:
         owner = marks.Owner(mapping=mapping.name, environment=self.settings.environment, run=pulled.run)
         self._admit(mapping.source, now)
         with self.warehouse.transaction() as t:
-            shaped = shape.ensure(t, shape.load_table(mapping, self.settings.environment))
+            wanted = shape.load_table(mapping, self.settings.environment)
+            shaped = shape.ensure(t, offers_table(wanted) if self._fitted else wanted)
             shaped = shape.make_room(t, shaped, journal.room_asked(t, pulled=pulled))
-            is_delta = self.settings.for_mapping(mapping.name).get("style") == "delta"
+            is_delta = bool(self._fitted) or self.settings.for_mapping(mapping.name).get("style") == "delta"
             notes = drift.tell(t, mapping, shaped, pulled=pulled, now=now, is_delta=is_delta)
             pulled = attrs.evolve(pulled, notes=notes)
             journal.begin(t, pulled, verb="pull", now=now)
@@ -355,13 +348,16 @@ class _Verb:
             places = marks.places(t, owner)
             has_rejects = journal.has_rejects(t, pulled)
             privacy = forgetting.recalled(t, privacy, environment=owner.environment)
-            typing = Typing(mapping, types=shaped.table.types(), privacy=privacy, takes_nul=self.warehouse.takes_nul)
+            table = landing.table_of(wanted, shaped.table) if self._fitted else shaped.table
+            typing = Typing(mapping, types=table.types(), privacy=privacy, takes_nul=self.warehouse.takes_nul)
             again = journal.rejected_keys(t, typing.types, pulled=pulled)
             marks.end_walks(t, "run:", owner=owner)
             context = Context(
-                mapping=mapping, table=shaped.table, owner=owner, started=now, is_full=self.request.mode == FULL
+                mapping=mapping, table=table, owner=owner, started=now, is_full=self.request.mode == FULL
             )
             base = self._base(context, t, now, shaped) if is_delta else Mirror(context, t)
+            if self._fitted is not None:
+                pulled = attrs.evolve(pulled, notes=(*notes, *landing.tell(t, self._fitted, pulled=pulled, now=now)))
         self._waits("the first page")
         for note in pulled.notes:
             logger.bind(run=pulled.run, mapping=mapping.name).info("{}: {}", mapping.name, note)
@@ -375,6 +371,7 @@ class _Verb:
             sent=lambda: self.source.requests - requests_before,
             on_progress=self.request.on_progress,
             on_wait=self.request.on_wait,
+            on_end=self._fitted.on_end(context, reoffer=self._reoffer(mapping)) if self._fitted else None,
             has_rejects=has_rejects,
         )
         return inbound, places, again
@@ -399,13 +396,21 @@ class _Verb:
         self.is_looked_at = True
 
     def _base(self, context: Context, t: warehouses.Transaction, now: dt.datetime, shaped: shape.Shaped) -> Delta:
-        """Compare with what was seen; the open offers are put back first."""
-        found = self.settings.for_mapping(context.mapping.name)
+        """Compare with what was seen; the open offers are put back first, into a host's table when the run ends."""
         shape.ensure(t, offers_table(context.table))
         shape.ensure(t, OFFERINGS)
-        reoffer = dt.timedelta(days=found["reoffer_days"]) if "reoffer_days" in found else REOFFER
-        put_back(t, context, reoffer=reoffer, now=now, is_mended=bool(shaped.added or shaped.restored))
-        return Delta(context, t)
+        reoffer = self._reoffer(context.mapping)
+        if self._fitted is not None:
+            shape.ensure(t, landing.LANDINGS)
+            landing.begin(t, self._fitted, context, reoffer=reoffer, now=now)
+        else:
+            put_back(t, context, reoffer=reoffer, now=now, is_mended=bool(shaped.added or shaped.restored))
+        return Delta(context, t, is_landed=self._fitted is not None)
+
+    def _reoffer(self, mapping: EntityMapping) -> dt.timedelta:
+        """Return for how long an offer that nobody confirms is put back."""
+        found = self.settings.for_mapping(mapping.name)
+        return dt.timedelta(days=found["reoffer_days"]) if "reoffer_days" in found else REOFFER
 
     def _read_again(self, inbound: Inbound, mapping: EntityMapping, keys: Sequence[str]) -> None:
         """Read the records again whose value did not fit a column that has been widened."""

@@ -45,6 +45,7 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+OnEnd = Callable[[Transaction, dt.datetime], tuple[Sequence[Reject], tuple[str, ...]]]
 
 
 @attrs.define(kw_only=True)
@@ -60,6 +61,7 @@ class Inbound:
     sent: Callable[[], int]  # requests of this run so far
     on_progress: OnProgress | None = None
     on_wait: Callable[[str], None] | None = None  # called with the warehouse's name, and with nothing when it is over
+    on_end: OnEnd | None = None  # called in the transaction that ends the run; returns rejects and notes
     has_rejects: bool = False
     pages: int = 0
     records: int = 0
@@ -147,6 +149,10 @@ class Inbound:
             if ends_run and self.context.is_full:
                 marks.forget_places_of_others(t, owner=self.context.owner)
                 journal.settle(t, marks.FULL_UNFINISHED, pulled=self.pulled)
+            if ends_run and self.on_end is not None:
+                rejects, said = self.on_end(t, now)
+                self.note_rejects(t, rejects)
+                self.pulled = attrs.evolve(self.pulled, notes=(*self.pulled.notes, *said))
             if ends_run:
                 marks.end_walks(t, "run:", owner=self.context.owner)
                 notes = (*self.pulled.notes, *([self._told_of_full] if self._told_of_full else []))

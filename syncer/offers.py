@@ -59,8 +59,10 @@ def offers_table(table: Table) -> Table:
 class Delta:
     """The base is what was seen, by key and row hash."""
 
-    def __init__(self, context: Context, t: Transaction) -> None:
+    def __init__(self, context: Context, t: Transaction, *, is_landed: bool = False) -> None:
+        """*is_landed*: the load table is somebody else's, and filled when the run ends (`landing.py`)."""
         self._context = context
+        self._is_landed = is_landed
         self._try_cast = t.try_cast
         self._offers = offers_table(context.table)
         # In an order of their own: definitions come in another one, and the rows are still the same.
@@ -123,7 +125,8 @@ class Delta:
 
     def load(self, t: Transaction, count: int, now: dt.datetime) -> tuple[int, int]:
         """Offer what differs, and put it into the load table."""
-        with t.by_key(marks.SEEN, self._offers, self._context.table):
+        filled = [] if self._is_landed else [self._context.table]
+        with t.by_key(marks.SEEN, self._offers, *filled):
             return self._load(t, now)
 
     def _load(self, t: Transaction, now: dt.datetime) -> tuple[int, int]:
@@ -234,14 +237,16 @@ class Delta:
         )
 
     def _offer(self, t: Transaction, stage: str, columns: Sequence[str], now: dt.datetime) -> None:
-        """Make the rows of *stage* the offers of their keys, and put them into the load table."""
+        """Make the rows of *stage* the offers of their keys, and put them into a load table of ours."""
         wanted = [*columns, RECORD_SOURCE, LOAD_DATE]
         values = f"{sql.names(columns, of='s')}, ?, ?"
         given: list[Any] = [self._context.mapping.name, now]
-        for table, extra, parameters in (
-            (self._offers, [OFFERED_BY], [*given, self._context.owner.run]),
-            (self._context.table, [], given),
-        ):
+        into: list[tuple[Table, list[str], list[Any]]] = [
+            (self._offers, [OFFERED_BY], [*given, self._context.owner.run])
+        ]
+        if not self._is_landed:
+            into.append((self._context.table, [], given))
+        for table, extra, parameters in into:
             name = sql.table_name(table)
             t.run(
                 sql.statement(
@@ -273,7 +278,7 @@ def put_back(
     So an offer that ends stands in the load table once more. *is_mended*: the load table has just got
     columns or types that somebody had taken away: what stands in it is put back, too.
     """
-    _number(t, context, outdated=now - reoffer)
+    number(t, context, outdated=now - reoffer)
     if is_mended:  # a person may have dropped one of them, which the offers still have
         t.run(
             sql.statement(
@@ -290,11 +295,11 @@ def put_back(
             f"WHERE {sql.equal('t', 's', context.table.key)})"
         )
     )
-    _end_old(t, context, outdated=now - reoffer)
+    end_old(t, context, outdated=now - reoffer)
     return count
 
 
-def _number(t: Transaction, context: Context, *, outdated: dt.datetime) -> None:
+def number(t: Transaction, context: Context, *, outdated: dt.datetime) -> None:
     """
     Give this pull the next number. Pulls that began before it and have none get one between its and the last: they
     failed before they put anything back, had the other style, or made an offer and stand in no other table any more.
@@ -304,7 +309,7 @@ def _number(t: Transaction, context: Context, *, outdated: dt.datetime) -> None:
     name, owner = sql.table_name(OFFERINGS), context.owner
     whose = [owner.mapping, owner.environment]
     last = f"SELECT COALESCE(MAX(o.number), 0) FROM {name} AS o WHERE {context.owned('o')}"
-    number = t.rows(sql.statement(last))[0][0]
+    latest = t.rows(sql.statement(last))[0][0]
     makers = f"SELECT f.{OFFERED_BY} AS run FROM {sql.table_name(offers_table(context.table))} AS f"
     t.run(
         sql.statement(
@@ -312,9 +317,9 @@ def _number(t: Transaction, context: Context, *, outdated: dt.datetime) -> None:
             f"FROM ({_unnumbered()} UNION {makers}) AS s WHERE s.run <> ? AND NOT EXISTS "
             f"(SELECT 1 FROM {name} AS o WHERE {context.owned('o')} AND o.run = s.run)"
         ),
-        [*whose, number + 1, *whose, owner.run],
+        [*whose, latest + 1, *whose, owner.run],
     )
-    t.run(sql.insert(OFFERINGS), [*whose, owner.run, number + 2, outdated])
+    t.run(sql.insert(OFFERINGS), [*whose, owner.run, latest + 2, outdated])
 
 
 def _unnumbered() -> str:
@@ -327,7 +332,7 @@ def _unnumbered() -> str:
     )
 
 
-def _end_old(t: Transaction, context: Context, *, outdated: dt.datetime) -> None:
+def end_old(t: Transaction, context: Context, *, outdated: dt.datetime) -> None:
     """
     End offers made before *outdated* that a finished pull had put back before *outdated*, and one had found old.
 

@@ -17,7 +17,8 @@ import attrs
 from syncer import forgotten, mappings, notifying, sources, warehouses
 from syncer import settings as settings_module
 from syncer.clock import SystemClock
-from syncer.engine import doors_of, is_of_demo
+from syncer.demomark import is_of_demo
+from syncer.engine import doors_of
 from syncer.errors import UsageError
 from syncer.executing import Executing, Request, Work
 from syncer.forgotten import Barred

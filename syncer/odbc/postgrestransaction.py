@@ -122,12 +122,14 @@ class PostgreSQLTransaction(Transaction):
         )
 
     def try_cast(self, expression: str, to: Type) -> str:
-        """Write a cast to bigint or timestamp that is NULL for what is none."""
+        """Write a cast to bigint, decimal or timestamp that is NULL for what is none."""
         text = f"CAST({expression} AS TEXT)"
         if to is Type.BIGINT:  # also of a column that has got decimals
             number = f"CAST({text} AS numeric)"
             pattern = r"^\s*[-+]?\d{1,19}(\.\d+)?\s*$"
             cast = f"CASE WHEN {number} BETWEEN -9223372036854775808 AND 9223372036854775807 THEN {number}::bigint END"
+        elif to is Type.DECIMAL:
+            pattern, cast = r"^\s*[-+]?\d{1,29}(\.\d+)?\s*$", f"CAST({text} AS {pg.TYPE_NAMES[to]})"
         else:
             last = f"CAST(CAST(SUBSTR({text}, 1, 7) || '-01' AS date) + interval '1 month' AS date) - 1"
             is_day = f"CAST(SUBSTR({text}, 9, 2) AS integer) <= EXTRACT(DAY FROM {last})"

@@ -41,7 +41,7 @@ from syncer.odbc.exactly import (
 from syncer.sql import WRITTEN_IN
 
 TEXT_TYPE: Final = f"nvarchar(max) COLLATE {COLLATION}"
-ROW_HASH, TRY_BIGINT, TRY_TIMESTAMP = "DSS_ROW_HASH", "DSS_TRY_BIGINT", "DSS_TRY_TIMESTAMP"  # written out here
+ROW_HASH, TRY_BIGINT, TRY_DECIMAL, TRY_TIMESTAMP = map("DSS_{}".format, ("HASH", "INT", "DECIMAL", "TIMESTAMP"))
 COLUMNS_A_HASH = 32  # an expression nested deeper than a few hundred is refused by the server
 _DIGIT = "[0-9]"
 _BLANK = "\ue000"  # for private use: no text has it
@@ -333,10 +333,10 @@ def _row_hash(columns: Sequence[exp.Expr]) -> exp.Expr:
     return exp.Var(this=f"(CONVERT(nvarchar(16), SUBSTRING({whole}, 1, 8), 2) COLLATE {COLLATION})")
 
 
-def _try_bigint(arguments: Sequence[exp.Expr]) -> exp.Expr:
-    """A cast to bigint takes an empty text, and a sign alone, for 0."""
+def _try_number(kind: str, arguments: Sequence[exp.Expr]) -> exp.Expr:
+    """A cast to a number takes an empty text, and a sign alone, for 0."""
     text = f"CAST({arguments[0].sql(dialect=_Server, identify=True)} AS nvarchar(max))"
-    return exp.Var(this=f"(CASE WHEN {text} LIKE N'%[0-9]%' THEN TRY_CAST({text} AS bigint) END)")
+    return exp.Var(this=f"(CASE WHEN {text} LIKE N'%[0-9]%' THEN TRY_CAST({text} AS {kind}) END)")
 
 
 def _try_timestamp(arguments: Sequence[exp.Expr]) -> exp.Expr:
@@ -364,7 +364,8 @@ def _try_timestamp(arguments: Sequence[exp.Expr]) -> exp.Expr:
 
 _OWN: dict[str, Callable[[Sequence[exp.Expr]], exp.Expr]] = {
     ROW_HASH: _row_hash,
-    TRY_BIGINT: _try_bigint,
+    TRY_BIGINT: functools.partial(_try_number, "bigint"),
+    TRY_DECIMAL: functools.partial(_try_number, "decimal(38, 9)"),
     TRY_TIMESTAMP: _try_timestamp,
 }
 

@@ -129,8 +129,9 @@ class SQLServerTransaction(Transaction):
         return f"{tsql.ROW_HASH}({listed})"
 
     def try_cast(self, expression: str, to: Type) -> str:
-        """Write a cast to bigint or timestamp that is NULL for what is none, in words that `tsql.render` knows."""
-        return f"{tsql.TRY_BIGINT if to is Type.BIGINT else tsql.TRY_TIMESTAMP}({expression})"
+        """Write a cast that is NULL for what is none, in words that `tsql.render` knows."""
+        names = {Type.BIGINT: tsql.TRY_BIGINT, Type.DECIMAL: tsql.TRY_DECIMAL}
+        return f"{names.get(to, tsql.TRY_TIMESTAMP)}({expression})"
 
     # The catalogue.
 

@@ -138,21 +138,27 @@ class DemoWarehouse:
 
     def _mark(self, t: Transaction) -> None:
         """Write down that a demo made what comes."""
-        from syncer import engine, sql
+        from syncer import sql
+        from syncer.demomark import MADE_BY_DEMO
 
-        t.create(engine.MADE_BY_DEMO)
+        t.create(MADE_BY_DEMO)
         t.run(
-            sql.statement(f"INSERT INTO {sql.table_name(engine.MADE_BY_DEMO)} (made_at, pid, host) VALUES (?, ?, ?)"),
+            sql.statement(
+                f"INSERT INTO {sql.table_name(MADE_BY_DEMO)} (made_at, pid, host) VALUES (?, ?, ?)"
+            ),
             [SystemClock().now(), os.getpid(), socket.gethostname()],
         )
 
     def mark_end(self) -> None:
         """Write down that the demo is over."""
-        from syncer import engine, sql
+        from syncer import sql
+        from syncer.demomark import MADE_BY_DEMO
 
         with self.opened() as t:
             t.run(
-                sql.statement(f"UPDATE {sql.table_name(engine.MADE_BY_DEMO)} SET ended_at = ? WHERE ended_at IS NULL"),
+                sql.statement(
+                    f"UPDATE {sql.table_name(MADE_BY_DEMO)} SET ended_at = ? WHERE ended_at IS NULL"
+                ),
                 [SystemClock().now()],
             )
 
@@ -233,13 +239,13 @@ class DemoWarehouse:
 
     def _is_file_of_demo(self, file: Path) -> bool:
         """Tell whether a demo made the file, and nobody else pulled into it. Raises WarehouseBusy."""
-        from syncer import engine
+        from syncer import demomark
 
         if not file.is_file():
             return False
         try:
             with self.opened() as t:
-                return engine.is_of_demo(t) and not _strangers(t) and not _others(t)
+                return demomark.is_of_demo(t) and not _strangers(t) and not _others(t)
         except WarehouseBusy:
             raise
         except WarehouseError:  # it cannot even be read as one
@@ -290,7 +296,7 @@ class DemoWarehouse:
 
     def _refuse_others(self, t: Transaction, there: Sequence[tuple[str, str, str, str]]) -> None:
         """Raise UsageError where something is there that no demo made."""
-        from syncer import engine
+        from syncer import demomark
 
         if not there:
             return
@@ -299,7 +305,7 @@ class DemoWarehouse:
                 raise UsageError(
                     f"{self.name} has {schema}.{name}, which belongs to {owner}; it is left alone.", hint=ANOTHER
                 )
-        if not engine.is_of_demo(t):
+        if not demomark.is_of_demo(t):
             raise UsageError(
                 f"{self.name} has {there[0][0]}.{there[0][1]}, and no demo made it; it is left alone.", hint=ANOTHER
             )
@@ -362,7 +368,7 @@ class _Known:
         from syncer import (
             colliding,
             conflicts,
-            engine,
+            demomark,
             forgotten,
             journal,
             mappings,
@@ -373,7 +379,7 @@ class _Known:
         )
         from syncer.verbs import demo_push
 
-        inbound = (*journal.TABLES, *marks.TABLES, forgotten.FORGOTTEN, engine.MADE_BY_DEMO)
+        inbound = (*journal.TABLES, *marks.TABLES, forgotten.FORGOTTEN, demomark.MADE_BY_DEMO)
         outbound = (*plans.TABLES, *snapshots.TABLES, *conflicts.TABLES)
         load = {demo_push.RELATION.name, *(mapping.table("default") for mapping in mappings.known().values())}
         self._names = {STATE: {table.name for table in (*inbound, *outbound)}, LOAD: load}

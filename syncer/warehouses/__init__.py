@@ -87,7 +87,7 @@ class Transaction(Protocol):
         """
 
     def try_cast(self, expression: str, to: Type) -> str:
-        """Write, as SQL text, a cast of *expression* to bigint or timestamp, NULL for what cannot be one."""
+        """Write, as SQL text, a cast of *expression* to bigint, decimal or timestamp, NULL for what is none."""
 
     def columns(self, table: Table) -> dict[str, Type]:
         """

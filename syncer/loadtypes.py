@@ -1,0 +1,251 @@
+"""
+The types of a load table that somebody else made: what a column there holds, and how a value of ours gets into it.
+
+A warehouse calls its types by many names, of which each belongs to a family. What does not fit a column (a text that
+is longer than it, a number out of its range) is found before it is written: no warehouse is left to cut or to round a
+value down to another one. The one thing that is rounded is what stands behind a number's point.
+
+Not here: which value belongs into which column (`landing.py`).
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable
+
+import attrs
+
+from syncer import sql
+from syncer.mapping import KEEP, Field
+from syncer.values import BIGINT, BOOLEAN, DATE, DECIMAL, DOUBLE, JSON, TEXT, TIMESTAMP, Type
+
+TryCast = Callable[[str, Type], str]  # as a transaction writes it
+
+
+class Family(enum.Enum):
+    """What a column holds."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    NUMERIC = "numeric"
+    FLOAT = "float"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    WALL = "timestamp without time zone"
+    MOMENT = "timestamp with time zone"
+    JSON = "json"
+    OTHER = "other"
+
+
+FAMILIES: dict[str, Family] = {
+    **dict.fromkeys(
+        ("text", "character varying", "varchar", "character", "char", "bpchar", "nvarchar", "nchar", "ntext", "string",
+         "citext"),
+        Family.TEXT,
+    ),
+    **dict.fromkeys(("smallint", "integer", "int", "int4", "int2", "int8", "bigint", "tinyint"), Family.INTEGER),
+    **dict.fromkeys(("numeric", "decimal", "money"), Family.NUMERIC),
+    **dict.fromkeys(("double precision", "double", "real", "float", "float4", "float8"), Family.FLOAT),
+    **dict.fromkeys(("boolean", "bool", "bit"), Family.BOOLEAN),
+    "date": Family.DATE,
+    **dict.fromkeys(
+        ("timestamp without time zone", "timestamp", "datetime", "datetime2", "smalldatetime"), Family.WALL
+    ),
+    **dict.fromkeys(("timestamp with time zone", "timestamptz", "datetimeoffset"), Family.MOMENT),
+    **dict.fromkeys(("json", "jsonb"), Family.JSON),
+}  # fmt: skip
+_BITS = {"tinyint": 8, "smallint": 16, "int2": 16, "integer": 32, "int": 32, "int4": 32}  # others: 64
+_SIZED = re.compile(r"(?P<type>.*?)(?:\((?P<digits>\d+)(?:,\s*(?P<scale>\d+))?\))?", re.DOTALL)
+_NUMBERS = (BIGINT, DECIMAL, DOUBLE)
+
+
+@attrs.frozen(kw_only=True)
+class LoadColumn:
+    """
+    One column of a load table as the warehouse's catalogue has it.
+
+    type: by its name there, in small letters, without its size. longest: letters that a text may have, None: any.
+    digits, scale: of a number with a point, all of them and those behind it; None: any.
+    """
+
+    name: str
+    type: str
+    longest: int | None = None
+    digits: int | None = None
+    scale: int | None = None
+
+    @property
+    def family(self) -> Family:
+        """What it holds."""
+        return FAMILIES.get(self.type, Family.OTHER)
+
+    @property
+    def told(self) -> str:
+        """Its type for people: `varchar(64)`, `numeric(10,2)`."""
+        if self.longest is not None:
+            return f"{self.type}({self.longest})"
+        return (
+            f"{self.type}({self.digits},{self.scale})" if self.family is Family.NUMERIC and self.digits else self.type
+        )
+
+
+def described(name: str, kind: str, longest: int | None, digits: int | None, scale: int | None) -> LoadColumn:
+    """
+    Make a column of what the view `information_schema.columns` says of it.
+
+    DuckDB has digits and scale in the name of the type, SQL Server -1 for a text of any length, and a whole number has
+    digits, too, in bits or not: they count for a number with a point alone.
+    """
+    found = _SIZED.fullmatch(kind.strip().lower())
+    assert found is not None  # it takes any text
+    type_name = found["type"].strip()
+    if found["digits"]:
+        digits, scale = int(found["digits"]), int(found["scale"] or 0)
+    is_numeric = FAMILIES.get(type_name) is Family.NUMERIC
+    is_text = FAMILIES.get(type_name) is Family.TEXT
+    return LoadColumn(
+        name=name,
+        type=type_name,
+        longest=int(longest) if is_text and longest is not None and longest > 0 else None,
+        digits=int(digits) if is_numeric and digits is not None else None,
+        scale=int(scale) if is_numeric and digits is not None and scale is not None else None,
+    )
+
+
+def wanted(field: Field, column: LoadColumn) -> Type:
+    """Return the type by which a field is offered to a column; one that is hashed or masked keeps its own."""
+    if field.treatment != KEEP:
+        return field.type
+    family = column.family
+    if family is Family.TEXT:
+        return JSON if field.type is JSON else TEXT
+    if family is Family.NUMERIC:
+        return BIGINT if field.type is BIGINT else DECIMAL
+    if family in (Family.WALL, Family.MOMENT):
+        return DATE if field.type is DATE else TIMESTAMP
+    return {
+        Family.INTEGER: BIGINT,
+        Family.FLOAT: DOUBLE,
+        Family.BOOLEAN: BOOLEAN,
+        Family.DATE: DATE,
+        Family.JSON: JSON,
+    }.get(family, field.type)
+
+
+@attrs.frozen
+class Fitting:
+    """SQL of a value as a column takes it, and the condition that it fits; "" where any does."""
+
+    value: str
+    fits: str = ""
+
+    @property
+    def safe(self) -> str:
+        """The value, NULL where it does not fit."""
+        return f"CASE WHEN {self.fits} THEN {self.value} END" if self.fits else self.value
+
+
+def fitting(value: str, stored: Type, column: LoadColumn, *, try_cast: TryCast) -> Fitting | None:
+    """Write how *value*, SQL of a type of ours, gets into a column; None where no value of that type can."""
+    make = {
+        Family.TEXT: _text,
+        Family.INTEGER: _integer,
+        Family.NUMERIC: _numeric,
+        Family.FLOAT: _float,
+        Family.BOOLEAN: _boolean,
+        Family.DATE: _date,
+        Family.WALL: _wall,
+        Family.MOMENT: _moment,
+        Family.JSON: _json,
+    }.get(column.family)
+    return make(value, stored, column, try_cast) if make else None
+
+
+def _text(value: str, stored: Type, column: LoadColumn, _: TryCast) -> Fitting:
+    text = value if stored is TEXT else f"CAST({value} AS TEXT)"
+    if column.longest is None:
+        return Fitting(text)
+    return Fitting(text, f"({value} IS NULL OR LENGTH({text}) <= {column.longest})")
+
+
+def _integer(value: str, stored: Type, column: LoadColumn, try_cast: TryCast) -> Fitting | None:
+    bits = _BITS.get(column.type, 64)
+    lowest, highest = (0, 255) if bits == 8 else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    within = f"BETWEEN {lowest} AND {highest}"
+    if stored is BIGINT:
+        return Fitting(value) if bits == 64 else Fitting(value, f"({value} IS NULL OR {value} {within})")
+    if stored in (DECIMAL, DOUBLE):
+        whole = f"{value} = TRUNC({value})"
+        return Fitting(f"CAST({value} AS BIGINT)", f"({value} IS NULL OR ({whole} AND {value} {within}))")
+    if stored is TEXT:
+        number = try_cast(value, BIGINT)
+        return Fitting(number, f"({value} IS NULL OR ({number} IS NOT NULL AND {number} {within}))")
+    return None
+
+
+def _numeric(value: str, stored: Type, column: LoadColumn, try_cast: TryCast) -> Fitting | None:
+    if stored is TEXT:
+        number = try_cast(value, DECIMAL)
+        is_one = f"{number} IS NOT NULL"
+    elif stored in _NUMBERS:
+        number, is_one = (f"CAST({value} AS DECIMAL(38,9))" if stored is DOUBLE else value), "TRUE"
+    else:
+        return None
+    if column.digits is None:
+        return Fitting(number, "" if is_one == "TRUE" else f"({value} IS NULL OR {is_one})")
+    room = f"ABS(ROUND({number}, {column.scale or 0})) < {10 ** (column.digits - (column.scale or 0))}"
+    return Fitting(number, f"({value} IS NULL OR ({is_one} AND {room}))")
+
+
+def _float(value: str, stored: Type, column: LoadColumn, try_cast: TryCast) -> Fitting | None:
+    if stored in _NUMBERS:
+        return Fitting(value if stored is DOUBLE else f"CAST({value} AS DOUBLE PRECISION)")
+    if stored is not TEXT:
+        return None
+    number = try_cast(value, DECIMAL)
+    return Fitting(f"CAST({number} AS DOUBLE PRECISION)", f"({value} IS NULL OR {number} IS NOT NULL)")
+
+
+def _boolean(value: str, stored: Type, column: LoadColumn, try_cast: TryCast) -> Fitting | None:
+    if stored is BOOLEAN:
+        return Fitting(value)
+    if stored is not TEXT:
+        return None
+    return Fitting(
+        f"(LOWER({value}) = 'true')", f"({value} IS NULL OR LOWER({value}) IN ({sql.literal('true')}, 'false'))"
+    )
+
+
+def _wall(value: str, stored: Type, column: LoadColumn, try_cast: TryCast) -> Fitting | None:
+    """A time without a zone is that of UTC."""
+    if stored is TIMESTAMP:
+        return Fitting(f"({value} AT TIME ZONE 'UTC')")
+    if stored is DATE:
+        return Fitting(f"CAST({value} AS TIMESTAMP)")
+    if stored is not TEXT:
+        return None
+    moment = try_cast(value, TIMESTAMP)
+    return Fitting(f"({moment} AT TIME ZONE 'UTC')", f"({value} IS NULL OR {moment} IS NOT NULL)")
+
+
+def _moment(value: str, stored: Type, column: LoadColumn, try_cast: TryCast) -> Fitting | None:
+    if stored is TIMESTAMP:
+        return Fitting(value)
+    if stored is DATE:
+        return Fitting(f"(CAST({value} AS TIMESTAMP) AT TIME ZONE 'UTC')")
+    if stored is not TEXT:
+        return None
+    moment = try_cast(value, TIMESTAMP)
+    return Fitting(moment, f"({value} IS NULL OR {moment} IS NOT NULL)")
+
+
+def _date(value: str, stored: Type, column: LoadColumn, try_cast: TryCast) -> Fitting | None:
+    if stored is DATE:
+        return Fitting(value)
+    found = _wall(value, stored, column, try_cast)
+    return None if found is None else Fitting(f"CAST({found.value} AS DATE)", found.fits)
+
+
+def _json(value: str, stored: Type, column: LoadColumn, try_cast: TryCast) -> Fitting | None:
+    return Fitting(value) if stored is JSON else None
