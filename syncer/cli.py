@@ -39,6 +39,7 @@ VERBS = {
     "check": ("check", "Try everything, and say what does not work."),
     "init": ("init", "Write a commented syncer.toml."),
     "sandbox": ("sandbox", "Run HubSpot, Jira, GitLab, Friday Pulse and AnythingLLM here, to rehearse with."),
+    "wherescape": ("wherescape", "Work with WhereScape RED: a stand-in for it, a check, its files."),
     "demo": ("demo", "Show how it works; nothing needs to be set up."),
 }
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
@@ -120,11 +121,12 @@ def _syncer(
 def spelled_out(arguments: Sequence[str]) -> list[str]:
     """Give `--wait` its value where it has none: typer has no options with a value that may be left out."""
     spelled = []
-    for at, argument in enumerate(arguments):
+    own = arguments.index("--") if "--" in arguments else len(arguments)  # behind it stands another's command
+    for at, argument in enumerate(arguments[:own]):
         following = arguments[at + 1] if at + 1 < len(arguments) else ""
         is_bare = argument == "--wait" and not _DURATION.fullmatch(following)
         spelled.append("--wait=forever" if is_bare else argument)
-    return spelled
+    return [*spelled, *arguments[own:]]
 
 
 class Conversion:

@@ -26,7 +26,7 @@ from syncer.mapping import TREATMENTS
 
 ENVIRONMENT = re.compile(r"[a-z][a-z0-9_]*")
 ACCOUNT_KEYS = ("url", "token", "user")
-TABLES = ("warehouse", "syncer", "journal", "push", "notify", "environments")
+TABLES = ("warehouse", "syncer", "journal", "push", "notify", "wherescape", "environments")
 SECRETS = frozenset({"password", "hash_key", "webhook", "command", "token"})  # an account's is its token
 _AT_LINE = re.compile(r"(.+) \(at line (\d+), column (\d+)\)$", re.DOTALL)
 _KEY = re.compile(r"""\s*([\w."'-]+)\s*=""")
@@ -137,6 +137,9 @@ NOTIFY_KEYS: Mapping[str, tuple[str, Check]] = {
     ),
     "token": ("a text of plain ASCII in one line", is_header_text),
 }
+WHERESCAPE_KEYS: Mapping[str, tuple[str, Check]] = {
+    "exit_code": ('"zero" or "status"', lambda value: value in ("zero", "status")),
+}
 MAPPING_KEYS: Mapping[str, tuple[str, Check]] = {
     "max_gone_share": ('a share between 0 and 1, or "off"', _is_share),
     "lookback_s": (
@@ -207,7 +210,7 @@ class Checker:
 
     def check(self, tables: Mapping[str, Any]) -> None:
         """Refuse a table, key or value that is not known. Raises UsageError."""
-        choices = "warehouse, syncer, journal, push, notify, environments, a source, or a mapping in quotes"
+        choices = f"{', '.join(TABLES)}, a source, or a mapping in quotes"
         for name, table in tables.items():
             if not isinstance(table, dict):
                 self.fail((name,), f"{name} stands outside a table", choices)
@@ -221,6 +224,8 @@ class Checker:
                 self.keys((name,), table, PUSH_KEYS)
             elif name == "notify":
                 self.keys((name,), table, NOTIFY_KEYS)
+            elif name == "wherescape":
+                self.keys((name,), table, WHERESCAPE_KEYS)
             elif name == "environments":
                 self._environments(name, table)
             elif "." in name and self._is_operation(name, tables):

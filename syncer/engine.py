@@ -357,6 +357,7 @@ class _Verb:
             )
             base = self._base(context, t, now, shaped) if is_delta else Mirror(context, t)
             if self._fitted is not None:
+                again = list(dict.fromkeys([*again, *self._fitted.landing.widened(t, context)]))
                 pulled = attrs.evolve(pulled, notes=(*notes, *landing.tell(t, self._fitted, pulled=pulled, now=now)))
         self._waits("the first page")
         for note in pulled.notes:

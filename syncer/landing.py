@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 
-from syncer import journal, sql
+from syncer import journal, marks, sql
 from syncer.errors import UsageError
 from syncer.journal import Pulled
 from syncer.loading import LOAD_DATE, MERGED_INTO, RECORD_SOURCE, RECORD_STATE, Context
 from syncer.loadtypes import Fitting, LoadColumn, described, fitting, wanted
-from syncer.mapping import EntityMapping, Field
+from syncer.mapping import MASK, EntityMapping, Field
 from syncer.offers import OFFERED_BY, end_old, number, offers_table
 from syncer.rows import Reject, fixed_columns
 from syncer.sources import LIVE
@@ -33,6 +33,7 @@ from syncer.warehouses import Transaction
 OURS = (RECORD_SOURCE, LOAD_DATE, RECORD_STATE, MERGED_INTO)
 NOT_CARRIED, UNFILLED = "column_not_carried", "column_unfilled"  # kinds of findings
 NAMED = 5  # how many columns a note names
+MISFIT = "does not fit "  # how the reason of a reject begins; behind it stand the column's type and table
 REJECTS_A_COLUMN = 1_000  # that are named; all are counted
 
 LANDINGS = Table(
@@ -181,6 +182,8 @@ class Landing:
                 f"{self.told} has no column that {mapping.name} could fill.",
                 hint=f"Is it the table of another stream? {mapping.name} has {', '.join(list(fields)[:NAMED])}, ….",
             )
+        if any(field.treatment == MASK for field in kept.values()):  # by the names that stand in the same record
+            kept |= {name: field for name, field in fields.items() if field.names_people and name not in kept}
         paths = {field.steps for field in kept.values()}
         not_carried = [name for name, field in fields.items() if name not in kept and field.steps not in paths]
         landed = attrs.evolve(mapping, fields=tuple(kept.values()))
@@ -235,20 +238,49 @@ class Landing:
         self, t: Transaction, fittings: Iterable[tuple[LoadColumn, str, Fitting]], context: Context, which: str
     ) -> list[Reject]:
         """Name the values that did not fit their column."""
+        limited = [(column, fit.fits) for column, _, fit in fittings if fit.fits]
+        if not limited:
+            return []
         rejects: list[Reject] = []
         offers = sql.table_name(offers_table(context.table))
-        for column, _, fit in fittings:
-            if not fit.fits:
+        # One pass, whatever the number of columns.
+        counts = ", ".join(f"SUM(CASE WHEN {fits} THEN 0 ELSE 1 END)" for _, fits in limited)
+        found = t.rows(sql.statement(f"SELECT {counts} FROM {offers} AS s{which}"))[
+            0
+        ]  # one pass, whatever the columns
+        narrowed = f"{which} AND" if which else " WHERE"
+        for (column, fits), count in zip(limited, found, strict=True):
+            if not count:
                 continue
-            narrowed = f"{which} AND" if which else " WHERE"
-            query = (
-                f"SELECT {context.key_of('s')} FROM {offers} AS s{narrowed} NOT ({fit.fits}) LIMIT {REJECTS_A_COLUMN}"
-            )
-            rejects += [
-                Reject(str(key), column.name, f"does not fit {column.told} of {self.told}")
-                for (key,) in t.rows(sql.statement(query))
-            ]
+            query = f"SELECT {context.key_of('s')} FROM {offers} AS s{narrowed} NOT ({fits}) LIMIT {REJECTS_A_COLUMN}"
+            rejects += [Reject(str(key), column.name, self._misfit(column)) for (key,) in t.rows(sql.statement(query))]
         return rejects
+
+    def widened(self, t: Transaction, context: Context) -> list[str]:
+        """
+        Return the keys with a value that did not fit a column that is another one by now, and forget what was seen of
+        them: read again, they are offered anew.
+        """
+        owner = context.owner
+        query = (
+            f'SELECT r.key, r."column", r.reason FROM {sql.table_name(journal.REJECTS)} AS r '
+            f"WHERE {context.owned('r')} AND STARTS_WITH(r.reason, '{MISFIT}') ORDER BY r.key"
+        )
+        now = {column.name: self._misfit(column) for column in self.columns}
+        found = t.rows(sql.statement(query))
+        keys = list(dict.fromkeys(key for key, column, reason in found if now.get(column) != reason))
+        for key in keys:
+            t.run(
+                sql.statement(
+                    f"UPDATE {sql.table_name(marks.SEEN)} SET row_hash = '' "
+                    "WHERE mapping = ? AND environment = ? AND key = ?"
+                ),
+                [owner.mapping, owner.environment, key],
+            )
+        return keys
+
+    def _misfit(self, column: LoadColumn) -> str:
+        return f"{MISFIT}{column.told} of {self.told}"
 
     @staticmethod
     def _offered(field: Field, column: LoadColumn, kept: Mapping[str, Field], fixed: Iterable[str]) -> Field:
@@ -306,27 +338,22 @@ def table_of(wanted: Table, offers: Table) -> Table:
 
 
 def tell(t: Transaction, fitted: Fitted, *, pulled: Pulled, now: dt.datetime) -> tuple[str, ...]:
-    """Keep as findings, and return as notes where they are new, columns that only the stream or only the table has."""
-    landing = fitted.landing
-    carried = journal.stand(
-        t,
-        NOT_CARRIED,
-        dict.fromkeys(fitted.not_carried, f"{landing.told} has no such column"),
-        pulled=pulled,
-        now=now,
-    )
-    unfilled = journal.stand(
-        t, UNFILLED, dict.fromkeys(fitted.unfilled, f"{pulled.mapping} has no such field"), pulled=pulled, now=now
-    )
-    return tuple(
-        f"{_counted(len(names), 'column')} {what} (finding {kind}): "
-        f"{', '.join(list(names)[:NAMED])}{f' and {len(names) - NAMED:,} more' if len(names) > NAMED else ''}"
-        for kind, names, what in (
-            (NOT_CARRIED, carried, f"that {landing.told} does not have"),
-            (UNFILLED, unfilled, f"of {landing.told} that nothing fills"),
-        )
-        if names
-    )
+    """
+    Keep as findings, one a kind, the columns that only the stream or only the table has; return notes of those that no
+    run has told before.
+    """
+    table = fitted.landing.told
+    notes = []
+    for kind, names, what in (
+        (NOT_CARRIED, fitted.not_carried, f"that {table} does not have"),
+        (UNFILLED, fitted.unfilled, f"of {table} that nothing fills"),
+    ):
+        known = set(journal.standing(t, kind, pulled=pulled).get(table, "").split(", "))
+        journal.stand(t, kind, {table: ", ".join(names)} if names else {}, pulled=pulled, now=now)
+        if new := [name for name in names if name not in known]:
+            more = f" and {len(new) - NAMED:,} more" if len(new) > NAMED else ""
+            notes.append(f"{_counted(len(new), 'column')} {what} (finding {kind}): {', '.join(new[:NAMED])}{more}")
+    return tuple(notes)
 
 
 def _counted(number: int, noun: str) -> str:

@@ -121,7 +121,7 @@ def wanted(field: Field, column: LoadColumn) -> Type:
     if family is Family.TEXT:
         return JSON if field.type is JSON else TEXT
     if family is Family.NUMERIC:
-        return BIGINT if field.type is BIGINT else DECIMAL
+        return field.type if field.type in (BIGINT, DOUBLE) else DECIMAL  # a double may have more than nine decimals
     if family in (Family.WALL, Family.MOMENT):
         return DATE if field.type is DATE else TIMESTAMP
     return {

@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import attrs
 
@@ -35,7 +36,10 @@ class Field:
     itself has a dot; `"."` is the record itself. `comment` is for the warehouse's catalogue. `treatment` is what
     becomes of a personal field's values where a site says nothing else. `names_people`: the value is somebody's name,
     which is masked in the free text of the same record. `blank_is_null`: where the field is no text, an empty text
-    means that there is no value (an API that clears with ""): NULL, and no reject.
+    means that there is no value (an API that clears with ""): NULL, and no reject. `index`: the value is that element,
+    counted from 0, of the list that stands there; a list that is too short has none: NULL. `as_written`, of a
+    timestamp: the time as the API wrote it, its offset dropped and the rest taken as UTC. `convert` makes, of the
+    values that stand there in some records, as many other ones, before they are typed; what is odd it leaves.
     """
 
     column: str
@@ -47,15 +51,20 @@ class Field:
     comment: str = attrs.field(default="", kw_only=True)
     blank_is_null: bool = attrs.field(default=False, kw_only=True)
     follows: str = attrs.field(default="", kw_only=True)  # the column whose treatment it shares: a history of it
+    index: int | None = attrs.field(default=None, kw_only=True)
+    as_written: bool = attrs.field(default=False, kw_only=True)
+    convert: Callable[[Sequence[Any]], Sequence[Any]] | None = attrs.field(default=None, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        """Check the treatment."""
+        """Check the treatment, and the index."""
         if self.treatment not in TREATMENTS:
             raise MappingError(
                 f"Column {self.column}: treatment is {self.treatment!r}; choices: {', '.join(TREATMENTS)}."
             )
         if self.treatment != KEEP and not self.personal:
             raise MappingError(f"Column {self.column}: treatment {self.treatment} goes with personal=True.")
+        if self.index is not None and self.index < 0:
+            raise MappingError(f"Column {self.column}: index is {self.index}; elements are counted from 0.")
         if self.treatment == MASK and self.type not in (TEXT, JSON):
             raise MappingError(
                 f"Column {self.column}: mask is for text and json, and it is {self.type.value}; choose drop or hash."

@@ -52,6 +52,16 @@ class TypedRows:
     without_key: int
 
 
+@attrs.frozen
+class _Blocked:
+    """Something that stands on the way to a value of a field."""
+
+    row: int
+    field: Field
+    found: str  # its JSON type
+    wanted: str = "an object"
+
+
 @attrs.define
 class _Node:
     """A step on the way to values: by the next key, the fields that end there, and the steps that go on."""
@@ -154,7 +164,7 @@ class Typing:
         import pyarrow as pa
 
         raw: dict[str, Sequence[Any]] = {}
-        blocked: list[tuple[int, Field, str]] = []
+        blocked: list[_Blocked] = []
         self._collect(self._root, records, raw, blocked)
         for field in self._whole:
             raw[field.column] = list(records)
@@ -162,13 +172,15 @@ class Typing:
             self._privacy.treat(raw)
         arrays: dict[str, pa.Array] = {}
         misfits: list[tuple[int, Reject]] = [
-            (row, self._misfit(field, f"{found} stands where an object should", scope, found))
-            for row, field, found in blocked
+            (each.row, self._misfit(each.field, f"{each.found} stands where {each.wanted} should", scope, each.found))
+            for each in blocked
         ]
         for field in self.mapping.fields:
             kind, column = self.types[field.column], raw[field.column]
             is_blank_null = field.blank_is_null and field.type is not TEXT
-            arrays[field.column], odd = values.column(column, kind, blank_is_null=is_blank_null)
+            arrays[field.column], odd = values.column(
+                column, kind, blank_is_null=is_blank_null, as_written=field.as_written
+            )
             if not self._takes_nul and kind in (TEXT, JSON):
                 is_key = field.column in self.mapping.key
                 arrays[field.column], nuls = values.without_nul(arrays[field.column], kind, is_key=is_key)
@@ -223,19 +235,21 @@ class Typing:
         return tuple(found[column][0].as_py() for column in self.mapping.key) if found.num_rows else None
 
     def _collect(
-        self, node: _Node, parents: Sequence[Any], raw: dict[str, Sequence[Any]], blocked: list[tuple[int, Field, str]]
+        self, node: _Node, parents: Sequence[Any], raw: dict[str, Sequence[Any]], blocked: list[_Blocked]
     ) -> None:
         """Follow the steps of all records side by side; *parents* are dicts, or what stands there instead."""
         if not all(type(parent) is dict for parent in parents):
             parents = self._only_objects(node, parents, blocked)
         for name, found in zip(node.names, node.values_of(parents), strict=True):
             for field in node.ends.get(name, ()):
-                raw[field.column] = found
+                raw[field.column] = found if field.index is None else _elements(found, field, field.index, blocked)
+                if field.convert is not None:
+                    raw[field.column] = field.convert(raw[field.column])
             if name in node.below:
                 self._collect(node.below[name], found, raw, blocked)
 
     @staticmethod
-    def _only_objects(node: _Node, parents: Sequence[Any], blocked: list[tuple[int, Field, str]]) -> list[Record]:
+    def _only_objects(node: _Node, parents: Sequence[Any], blocked: list[_Blocked]) -> list[Record]:
         """Put an empty object where there is none; anything but null there is a misfit of every field below."""
         kept = []
         for row, parent in enumerate(parents):
@@ -244,7 +258,7 @@ class Typing:
                 continue
             kept.append(_EMPTY)
             if parent is not None:
-                blocked += [(row, field, values.json_type(parent)) for field in node.fields()]
+                blocked += [_Blocked(row, field, values.json_type(parent)) for field in node.fields()]
         return kept
 
     def _misfit(self, field: Field, reason: str, scope: str, found: str, roomier: Type | None = None) -> Reject:
@@ -300,6 +314,18 @@ class Typing:
             scope,
             self.key_types[0].value,
         )
+
+
+def _elements(lists: Sequence[Any], field: Field, index: int, blocked: list[_Blocked]) -> list[Any]:
+    """Return the element at *index* of each list; anything but a list or null there is a misfit."""
+    if set(map(type, lists)) <= {list, type(None)}:
+        return [each[index] if each is not None and len(each) > index else None for each in lists]
+    blocked += [
+        _Blocked(row, field, values.json_type(each), "a list")
+        for row, each in enumerate(lists)
+        if each is not None and not isinstance(each, list)
+    ]
+    return [each[index] if isinstance(each, list) and len(each) > index else None for each in lists]
 
 
 def last_of_each_key(table: pa.Table, key: Sequence[str], version: str | None) -> pa.Table:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from syncer.masking import REGIONS, Mask, Names
 DEFAULT_ENVIRONMENT = "default"
 KEEP_DAYS, KEEP_RUNS_DAYS = 90, 400
 NOTIFY_S = 10.0
+ZERO, STATUS = "zero", "status"  # what a host script of WhereScape RED leaves with: `[wherescape] exit_code`
 FRESH_S, SETTLE_S = 60.0, 60.0  # `[push] fresh_s` and `settle_s` where the site says nothing
 _OF_ENVIRONMENT = re.compile(r"SYNCER_[A-Z0-9_]*?[A-Z0-9]__([A-Z][A-Z0-9_]*)_(?:URL|TOKEN|USER)")
 
@@ -49,6 +50,26 @@ class Account:
     options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     places: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     variables: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+
+    @property
+    def start(self) -> datetime | None:
+        """
+        Where a first pull begins (the option or variable `start`); None: at the beginning. What changed last before it
+        is not read. Raises UsageError: it is no date or time.
+        """
+        given = self.variables.get("start") or self.options.get("start")
+        if not given:
+            return None
+        place = self.places.get("start", f"{self.variable('START')}")
+        try:
+            found = given if isinstance(given, date) else datetime.fromisoformat(str(given).strip())
+        except ValueError:
+            raise UsageError(
+                f"{place}: start is neither a date nor a time.", hint="Such as 2026-01-31, or 2026-01-31T09:30:00Z."
+            ) from None
+        if not isinstance(found, datetime):
+            found = datetime(found.year, found.month, found.day, tzinfo=UTC)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
     def variable(self, what: str) -> str:
         """Name the environment variable that holds URL, TOKEN or USER of this account."""
@@ -263,6 +284,11 @@ class Settings:
     def settle_s(self) -> float:
         """How many seconds what was written, or merged, is read again until it shows."""
         return float(self.tables.get("push", {}).get("settle_s", SETTLE_S))
+
+    @property
+    def wherescape_exit_code(self) -> str:
+        """What a host script leaves with inside WhereScape RED: `ZERO` always, or its `STATUS`."""
+        return str(self.tables.get("wherescape", {}).get("exit_code", ZERO))
 
     @property
     def has_hash_key(self) -> bool:

@@ -72,6 +72,9 @@ _PLAIN: dict[Type, str] = {
     DOUBLE: f"^{_NUMBER.pattern}$",
     BOOLEAN: "^(true|false)$",
 }
+# A date with a time, and an offset behind it where there is one.
+_TIME = r"^(.{10}[T ][0-9:.,]+)\s*(?:[Zz]|[+-][0-9]{2}(?::?[0-9]{2}(?::?[0-9]{2})?)?)?$"
+_OFFSET = re.compile(_TIME.removesuffix("$") + r"\Z")
 _LIMIT = 2**63
 _EXACT = 2**53  # a double holds every integer up to here
 _DAYS = (-719_162, 2_932_897)  # the years 1 to 9999, as days since 1970: what Python can read back
@@ -184,29 +187,28 @@ def arrow_type(kind: Type) -> pa.DataType:
     }[kind]
 
 
-def column(values: Sequence[Any], kind: Type, *, blank_is_null: bool = False) -> tuple[pa.Array, list[Misfit]]:
+def column(
+    values: Sequence[Any], kind: Type, *, blank_is_null: bool = False, as_written: bool = False
+) -> tuple[pa.Array, list[Misfit]]:
     """
     Turn JSON *values* into an Arrow array of *kind*; what does not fit is NULL there and a `Misfit` beside it.
 
-    blank_is_null: an empty text is NULL, and no misfit.
+    blank_is_null: an empty text is NULL, and no misfit. as_written: of a timestamp's text the offset is dropped, and
+    the rest taken as UTC: `2024-05-01T10:00:00+0200` is 10:00. Nothing for other types.
     """
     import pyarrow as pa
 
+    as_written = as_written and kind is Type.TIMESTAMP
     try:
-        fast = _whole_column(values, kind, blank_is_null=blank_is_null)
-    except (
-        pa.ArrowInvalid,
-        pa.ArrowTypeError,
-        pa.ArrowNotImplementedError,
-        UnicodeEncodeError,
-        OverflowError,
-        TypeError,
-    ):
+        fast = _whole_column(values, kind, blank_is_null=blank_is_null, as_written=as_written)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeEncodeError, OverflowError, TypeError):
         fast = None
     if fast is not None:
         return fast, []
     if blank_is_null:
         values = [None if value == "" else value for value in values]
+    if as_written:
+        values = [_OFFSET.sub(r"\1", value) if isinstance(value, str) else value for value in values]
     return _by_value(values, kind)
 
 
@@ -252,7 +254,9 @@ def roomier(value: object, kind: Type) -> Type | None:
     return wanted
 
 
-def _whole_column(values: Sequence[Any], kind: Type, *, blank_is_null: bool = False) -> pa.Array | None:
+def _whole_column(
+    values: Sequence[Any], kind: Type, *, blank_is_null: bool = False, as_written: bool = False
+) -> pa.Array | None:
     """Convert all at once; None or an Arrow error where one value is odd."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -278,7 +282,9 @@ def _whole_column(values: Sequence[Any], kind: Type, *, blank_is_null: bool = Fa
     if came != {str}:
         return None
     texts = pa.array(values, pa.string())
-    return _whole_texts(_without_blanks(texts) if blank_is_null else texts, kind)
+    if blank_is_null:
+        texts = _without_blanks(texts)
+    return _whole_texts(_with_utc(texts) if as_written else texts, kind)
 
 
 def _whole_texts(texts: pa.Array, kind: Type) -> pa.Array | None:
@@ -298,6 +304,15 @@ def _whole_texts(texts: pa.Array, kind: Type) -> pa.Array | None:
     found = texts.cast(arrow_type(kind))
     is_odd = kind is Type.DOUBLE and pc.all(pc.is_finite(found)).as_py() is False
     return None if is_odd else found
+
+
+def _with_utc(texts: pa.Array) -> pa.Array:
+    """Write UTC in place of each time's own offset, also where it has none; a date is its midnight."""
+    import pyarrow.compute as pc
+
+    return pc.replace_substring_regex(
+        pc.replace_substring_regex(texts, _TIME, r"\1Z"), r"^([0-9]{4}-[0-9]{2}-[0-9]{2})$", r"\1T00:00:00Z"
+    )
 
 
 def _without_blanks(texts: pa.Array) -> pa.Array:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+import attrs
 import pytest
 
 from syncer.errors import Unavailable
 from syncer.journal import Pulled
 from syncer.landing import Landing, Meaning, read_columns
 from syncer.loadtypes import LoadColumn
-from syncer.mapping import Field
+from syncer.mapping import MASK, EntityMapping, Field, Inbound
 from syncer.sources import DELETED, Page, State
 from syncer.values import BIGINT
 from tests.conftest import Site
@@ -93,6 +94,18 @@ def test_a_run_that_died_leaves_the_load_table_as_it_was(site: Site) -> None:
     assert rows(site) == [(1, "thing 1"), (2, "thing 2")]
 
 
+def test_an_offer_that_ends_stands_there_once_more(site: Site) -> None:
+    """Where nobody confirms: a host that could not carry for days gets it with the very pull that ends it."""
+    landing = made(site, *THINGS, *OURS)
+    land(site, landing, thing(1))
+    stood = []
+    for days in (1, 4, 4, 4):
+        site.clock.advance(days * 86_400)
+        land(site, landing)
+        stood.append((len(rows(site)), site.rows("SELECT count(*) FROM syncer.offers_scripted_things")[0][0]))
+    assert stood == [(1, 1), (1, 1), (1, 0), (0, 0)]
+
+
 def test_rows_of_others_stay(site: Site) -> None:
     """A load table may be filled by another script as well: theirs have another record source."""
     landing = made(site, *THINGS, *OURS, labels=("things before",))
@@ -111,6 +124,34 @@ def test_a_value_that_does_not_fit_is_null_there_and_a_reject(site: Site) -> Non
         ("1", "name", "does not fit varchar(10) of load.load_thing"),
         ("1", "size", "does not fit integer of load.load_thing"),
     ]
+
+
+def test_a_value_arrives_when_its_column_got_room(site: Site) -> None:
+    """The host widened the column: the record is read again by its key, though nothing of it changed."""
+    landing = made(site, *THINGS, *OURS)
+    land(site, landing, thing(1, name="x" * 11), thing(2))
+    site.rows("DELETE FROM load.load_thing")  # carried on, and confirmed
+    site.rows("DELETE FROM syncer.offers_scripted_things")
+    site.rows("ALTER TABLE load.load_thing ALTER COLUMN name TYPE varchar(20)")
+    wider = attrs.evolve(landing, columns=(THINGS[0], attrs.evolve(THINGS[1], longest=20), *THINGS[2:], *OURS))
+    site.script.fetch = lambda stream, keys: iter([Page(records=[thing(key[0], name="x" * 11) for key in keys])])
+    done = land(site, wider)
+    assert (done.status, done.rejected) == ("done", 0)
+    assert rows(site) == [(1, "x" * 11)]
+    assert site.rows("SELECT count(*) FROM syncer.rejects") == [(0,)]
+
+
+def test_who_is_named_in_a_record_is_known_to_the_mask(site: Site) -> None:
+    """A name that the table has no column for is masked in the text that it has one for."""
+    fields = (
+        Field("id", type=BIGINT),
+        Field("text", personal=True, treatment=MASK),
+        Field("author", personal=True, names_people=True),
+    )
+    mapping = EntityMapping(name="scripted.letters", key=("id",), fields=fields, inbound=Inbound(stream="letters"))
+    columns = (LoadColumn(name="id", type="bigint"), LoadColumn(name="text", type="text"), *OURS)
+    fitted = Landing(schema="load", name="x", columns=columns, label="x").fitted(mapping)
+    assert [field.column for field in fitted.mapping.fields] == ["id", "text", "author"]
 
 
 def test_tombstones_are_told_where_the_table_has_the_column(site: Site) -> None:

@@ -126,7 +126,8 @@ def test_a_field_is_offered_in_the_type_that_its_column_wants() -> None:
     """So that the API's own text is typed once; what is hashed is a text, whatever the column is."""
     assert wanted(Field("x", type=BIGINT), TEXTS) is TEXT
     assert wanted(Field("x", type=JSON), TEXTS) is JSON
-    assert wanted(Field("x", type=DOUBLE), MONEY) is DECIMAL
+    assert wanted(Field("x", type=DOUBLE), MONEY) is DOUBLE
+    assert wanted(Field("x"), MONEY) is DECIMAL
     assert wanted(Field("x", type=BIGINT), MONEY) is BIGINT
     assert wanted(Field("x", type=DATE), WALL) is DATE
     assert wanted(Field("x", personal=True, treatment=HASH), INT) is TEXT

@@ -10,6 +10,7 @@ import pytest
 from syncer import mappings
 from syncer.errors import MappingError, UnknownName
 from syncer.mapping import EntityMapping, Field, Inbound
+from syncer.rows import Typing
 from syncer.values import BIGINT, JSON, TEXT
 
 GOOD: dict[str, Any] = {
@@ -82,3 +83,57 @@ def test_every_shipped_mapping_is_sound(name: str) -> None:
         if "id" in [field.column for field in mapping.fields] and len(mapping.key) == 1
         else True
     )
+
+
+def test_an_element_of_a_list_is_a_field() -> None:
+    """The n-th one, NULL where the list is too short or there is none; what is no list is a misfit, not its letter."""
+    shelf = EntityMapping(
+        name="shelf.books",
+        key=("id",),
+        fields=(Field("id", type=BIGINT), *(Field(f"tag_{n}", path="about.tags", index=n) for n in (0, 1))),
+    )
+    given = (["a", "b"], ["a"], [], None, [None, "b"], "ab", {"0": "a"})
+    typed = Typing(shelf).rows([{"id": n, "about": {"tags": tags}} for n, tags in enumerate(given)], scope="")
+    assert typed.table["tag_0"].to_pylist() == ["a", "a", None, None, None, None, None]
+    assert typed.table["tag_1"].to_pylist() == ["b", None, None, None, "b", None, None]
+    some = Typing(shelf).rows([{"id": n, "about": {"tags": tags}} for n, tags in enumerate(given[:4])], scope="")
+    assert some.table["tag_1"].to_pylist() == ["b", None, None, None] and some.rejects == []
+    odd = [(reject.key, reject.column, reject.found) for reject in typed.rejects]
+    assert odd == [
+        ("5", "tag_0", "string"),
+        ("6", "tag_0", "object"),
+        ("5", "tag_1", "string"),
+        ("6", "tag_1", "object"),
+    ]
+    assert {reject.reason for reject in typed.rejects} == {
+        "string stands where a list should",
+        "object stands where a list should",
+    }
+
+
+def test_an_element_of_another_type_is_a_misfit() -> None:
+    """An element is typed as any value is."""
+    shelf = EntityMapping(name="shelf.books", key=("id",), fields=(Field("id"), Field("n", type=BIGINT, index=1)))
+    typed = Typing(shelf).rows([{"id": "a", "n": [1, "x"]}, {"id": "b", "n": [1, 2]}], scope="")
+    assert typed.table["n"].to_pylist() == [None, 2]
+    assert [(reject.key, reject.column) for reject in typed.rejects] == [("a", "n")]
+
+
+def test_elements_are_counted_from_0() -> None:
+    """Counted from the end, a list that grows would move its values to other columns."""
+    with pytest.raises(MappingError, match="Column tag: index is -1"):
+        Field("tag", index=-1)
+
+
+def test_values_are_converted_a_column_at_once() -> None:
+    """What a field makes of its values is made before they are typed, and before anything of them is treated."""
+
+    def lengths(values: Any) -> Any:
+        return [len(value) if isinstance(value, list) else value for value in values]
+
+    fields = (Field("id"), Field("n", path="tags", type=BIGINT, convert=lengths))
+    typed = Typing(EntityMapping(name="shelf.books", key=("id",), fields=fields)).rows(
+        [{"id": "a", "tags": ["x", "y"]}, {"id": "b", "tags": "many"}, {"id": "c"}], scope=""
+    )
+    assert typed.table["n"].to_pylist() == [2, None, None]
+    assert [(reject.key, reject.found) for reject in typed.rejects] == [("b", "string")]

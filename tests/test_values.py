@@ -269,3 +269,42 @@ def test_a_number_beyond_a_double_is_a_misfit_in_json(body: bytes) -> None:
     array, misfits = values.column([values.parse(body), fine], JSON)
     assert array.to_pylist() == [None, '{"a":null,"b":[null,1.5,"null"]}']
     assert [(misfit.row, misfit.reason) for misfit in misfits] == [(0, "a number outside the range of a double")]
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("2024-05-01T10:00:00.000+0200", dt.datetime(2024, 5, 1, 10, tzinfo=UTC)),
+        ("2024-05-01T10:00:00-03:30", dt.datetime(2024, 5, 1, 10, tzinfo=UTC)),
+        ("2024-05-01 10:00:00.5Z", dt.datetime(2024, 5, 1, 10, 0, 0, 500_000, UTC)),
+        ("2024-05-01T10:00:00", dt.datetime(2024, 5, 1, 10, tzinfo=UTC)),
+        ("2024-05-01", dt.datetime(2024, 5, 1, tzinfo=UTC)),
+        ("0001-01-01T00:00:00+14:00", dt.datetime(1, 1, 1, tzinfo=UTC)),
+        ("2024-05-01T10:00:00 CEST", None),
+        ("May 1st", None),
+        (1492070429, dt.datetime(2017, 4, 13, 8, 0, 29, tzinfo=UTC)),
+    ],
+)
+@pytest.mark.parametrize("company", [(), ("odd", None, 7), ("2024-01-01T00:00:00+0100", None)])
+def test_a_time_as_it_was_written(given: Any, wanted: Any, company: tuple[Any, ...]) -> None:
+    """A column that drops offsets has the wall time of whoever asked the API; a date stays, and odd texts misfit."""
+    array, misfits = values.column([given, *company], TIMESTAMP, as_written=True)
+    assert array[0].as_py() == wanted
+    assert (0 in [misfit.row for misfit in misfits]) == (wanted is None)
+
+
+@given(texts=st.lists(st.none() | ODD_TEXTS, min_size=1, max_size=3))
+@hypothesis.settings(max_examples=500)
+def test_times_as_written_at_once_equal_those_by_value(texts: list[str | None]) -> None:
+    """Whatever the others in its column are, a text is the same time."""
+    alone, misfits = values.column(texts, TIMESTAMP, as_written=True)
+    together, others = values.column([*texts, 7], TIMESTAMP, as_written=True)
+    assert alone.to_pylist() == together.to_pylist()[:-1]
+    assert misfits == others
+
+
+@given(texts=st.lists(st.none() | ODD_TEXTS, max_size=3), kind=st.sampled_from([TEXT, DATE, BIGINT, JSON]))
+def test_as_written_is_of_timestamps_alone(texts: list[str | None], kind: Type) -> None:
+    """A column that holds the text itself has it whole."""
+    told = values.column(texts, kind, as_written=True)
+    assert told[0].equals(values.column(texts, kind)[0])

@@ -102,6 +102,11 @@ def driver_of(found: Link) -> str:
     return sources().get(found.string.get("DSN").lower(), "")
 
 
+def is_psqlodbc(found: Link) -> bool:
+    """Tell whether the driver is known to be PostgreSQL's own."""
+    return bool(_PSQLODBC.search(driver_of(found)))
+
+
 def sources() -> dict[str, str]:
     """Return the driver of each DSN that is known here, by its name in small letters; empty where it names none."""
     return {name.lower(): driver for name, driver in manager().dataSources().items()}

@@ -143,9 +143,7 @@ class DemoWarehouse:
 
         t.create(MADE_BY_DEMO)
         t.run(
-            sql.statement(
-                f"INSERT INTO {sql.table_name(MADE_BY_DEMO)} (made_at, pid, host) VALUES (?, ?, ?)"
-            ),
+            sql.statement(f"INSERT INTO {sql.table_name(MADE_BY_DEMO)} (made_at, pid, host) VALUES (?, ?, ?)"),
             [SystemClock().now(), os.getpid(), socket.gethostname()],
         )
 
@@ -156,9 +154,7 @@ class DemoWarehouse:
 
         with self.opened() as t:
             t.run(
-                sql.statement(
-                    f"UPDATE {sql.table_name(MADE_BY_DEMO)} SET ended_at = ? WHERE ended_at IS NULL"
-                ),
+                sql.statement(f"UPDATE {sql.table_name(MADE_BY_DEMO)} SET ended_at = ? WHERE ended_at IS NULL"),
                 [SystemClock().now()],
             )
 

@@ -18,7 +18,15 @@ import attrs
 import typer
 
 from syncer import declared, limits, mappings, operations, sources, words
-from syncer.configfile import JOURNAL_KEYS, MAPPING_KEYS, NOTIFY_KEYS, PUSH_KEYS, SYNCER_KEYS, WAREHOUSE_KEYS
+from syncer.configfile import (
+    JOURNAL_KEYS,
+    MAPPING_KEYS,
+    NOTIFY_KEYS,
+    PUSH_KEYS,
+    SYNCER_KEYS,
+    WAREHOUSE_KEYS,
+    WHERESCAPE_KEYS,
+)
 from syncer.errors import UsageError
 from syncer.settings import Account, Settings
 from syncer.verbs import Session
@@ -50,6 +58,7 @@ EXAMPLES = {
     "daily_reserve": "5000",
     "max_failed_share": "0.2",
     "risk_key": '"id"',
+    "start": '"2026-01-31"',
     "embed": '"b1f5c0de-0000-4000-8000-000000000000"',
     "full_every": "24",
     "empty_lists": '"refuse"',
@@ -68,6 +77,7 @@ EXAMPLES = {
     "on": '["failed", "refused"]',
     "timeout_s": "10",
     "token": '"..."',
+    "exit_code": '"zero"',
     "relation": '"stage.hubspot_companies"',
     "match_on": '"client_id"',
     "policy": '"skip"',
@@ -122,6 +132,7 @@ WHAT_FOR = {
     "on": "of what",
     "timeout_s": "how long each of them may take",
     "token": "is sent to the webhook as Bearer; better SYNCER_NOTIFY_TOKEN",
+    "exit_code": 'what a host script leaves with inside RED; "status" for the scheduler of RED 10',
     "relation": "what a push reads",
     "match_on": "finds a row's record",
     "policy": "of a field that both sides changed",
@@ -174,6 +185,7 @@ def _fixed() -> Iterator[str]:
     yield from _table("[journal]", JOURNAL_KEYS)
     yield from _table("[push]", PUSH_KEYS)
     yield from _table("[notify]", NOTIFY_KEYS)
+    yield from _table("[wherescape]", WHERESCAPE_KEYS)
 
 
 def _sources() -> Iterator[str]:

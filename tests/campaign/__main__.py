@@ -46,6 +46,7 @@ CAMPAIGNS = {
     "portal-together": "two portals and two processes on each: no limit of any bucket is passed",
     "company-fix": "2,000 tickets of a stand-in get their company; a small one killed, and robbed of each answer",
     "friday": "Friday Pulse, 150 dates of 60 groups: killed on the way, no finished slice is asked again",
+    "red-night": "three nights of a WhereScape RED site, 5 seeds, and a kill -9 at every I/O call of one host script",
     "schedulers": "the examples of docs/scheduling.md, run by Airflow, Dagster and cron",
     "privacy": "what masking finds and misses in the labelled texts",
     "planted": "bugs planted on purpose, each of which a test must notice",

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.campaign import planted_operations, planted_push, planted_sources
+from tests.campaign import planted_operations, planted_push, planted_sources, planted_wherescape
 from tests.campaign.bugs import Bug
 
 PROJECT = Path(__file__).parents[2]
@@ -270,7 +270,7 @@ BUGS = (
 def campaign(*, is_short: bool) -> int:
     """Plant each bug; print who noticed; return how many nobody did."""
     unnoticed = 0
-    every = (*BUGS, *planted_sources.BUGS, *planted_push.BUGS, *planted_operations.BUGS)
+    every = (*BUGS, *planted_sources.BUGS, *planted_push.BUGS, *planted_operations.BUGS, *planted_wherescape.BUGS)
     began = time.monotonic()
     for bug in every[:3] if is_short else every:
         noticed = plant(bug)

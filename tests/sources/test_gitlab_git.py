@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from syncer import reading
+from syncer import reading, sources
+from syncer.budget import Budget
+from syncer.clock import SystemClock
+from syncer.mapping import Field
 from syncer.mappings.gitlab import MAPPINGS
 from syncer.sandbox import Clock, GitLabSite
+from syncer.sources import Place, Record
+from syncer.transport import Doors
 from tests.sources.gitlab_world import GIT, NOT_GIT, SMALL, START, Stopped, World, a_branch, with_branches, world
 
 
@@ -41,6 +46,57 @@ def test_a_force_push_takes_commits_off_the_branch_and_keeps_them(gitlab: World)
     assert pulled["branch_commits"].gone == 2
     assert (project.id, branch, old) in gitlab.rows("branch_commits", state="deleted")
     assert (project.id, old) in gitlab.rows("commits")
+
+
+DETAILS = (Field("title", path="commit.title"), Field("created_at", path="commit.created_at"))
+
+
+def test_details_of_a_branchs_commits_cost_no_request(gitlab: World) -> None:
+    """The walks bring them, however a branch is read; they stand in a row only where a field asks for them."""
+    project, clock = with_branches(gitlab), SystemClock()
+    branch = a_branch(gitlab, project)
+    doors = Doors(clock=clock, budget=Budget(gitlab.folder / "cache", clock=clock))
+
+    def read(places: dict[str, Place], fields: Sequence[Field]) -> tuple[list[Record], int]:
+        source = sources.connect(gitlab.settings().account("gitlab"), doors=doors, streams=["branch_commits"])
+        found: list[Record] = []
+        for page in source.read("branch_commits", places=dict(places), lookback=dt.timedelta(0), fields=fields):
+            found += page.records
+            places.update({page.scope: page.place} if page.place is not None else {})
+        source.close()
+        return found, source.requests
+
+    with_details: dict[str, Place] = {}
+    without: dict[str, Place] = {}
+    told, asked = read(with_details, DETAILS)
+    assert read(without, ()) == (plain(told), asked)
+    gitlab.later(hours=2)
+    gitlab.site.git.push(project.id, branch, count=2)
+    gitlab.site.git.create_branch(project.id, "new", ref=branch)
+    more, asked = read(with_details, DETAILS)
+    assert read(without, ()) == (plain(more), asked)
+    repositories = gitlab.site.store.repositories.values()
+    titles = {commit.sha: commit.title for repository in repositories for commit in repository.commits.values()}
+    assert {record["branch"] for record in more} == {branch, "new"} and len(told) > 100
+    assert all(record["commit"]["title"] == titles[record["sha"]] for record in [*told, *more])
+
+
+def plain(records: Sequence[Record]) -> list[Record]:
+    """The same rows without details."""
+    return [{name: value for name, value in record.items() if name != "commit"} for record in records]
+
+
+def test_commits_of_branches_are_fetched_with_their_details(gitlab: World) -> None:
+    """Who fetches some keys asked for no fields; what is compared with them may hold details."""
+    project, clock = with_branches(gitlab), SystemClock()
+    repository = gitlab.site.store.repositories[project.id]
+    branch = a_branch(gitlab, project)
+    head = repository.commits[repository.branches[branch]]
+    doors = Doors(clock=clock, budget=Budget(gitlab.folder / "cache", clock=clock))
+    source = sources.connect(gitlab.settings().account("gitlab"), doors=doors, streams=["branch_commits"])
+    pages = list(source.fetch("branch_commits", [(project.id, branch, head.sha)]))
+    source.close()
+    assert [record["commit"]["title"] for page in pages for record in page.records] == [head.title]
 
 
 def test_a_head_whose_old_commit_was_collected_is_walked_whole(gitlab: World) -> None:

@@ -137,6 +137,26 @@ def test_first_in_progress(status: str, histories: Sequence[dict[str, Any]], exp
     assert home.first_in_progress(record, histories) == expected
 
 
+@pytest.mark.parametrize(
+    ("zone", "expected"),
+    [
+        ("Europe/Amsterdam", "2026-07-01T11:30:00.000+02:00"),
+        ("Asia/Kolkata", "2026-07-01T15:00:00.000+05:30"),
+        ("", "2026-07-01T10:30:00.000+01:00"),
+        ("Nowhere/Else", "2026-07-01T10:30:00.000+01:00"),
+    ],
+)
+def test_a_status_called_in_progress(zone: str, expected: str) -> None:
+    """By its name alone, the earliest time; in the user's zone, as the issue's own times are, or with their offset."""
+    home = Issues(calls=None, once=None, definitions=None, categories=CATEGORIES, zone=zone)  # type: ignore[arg-type]  # only the zone is looked at
+    record = {"fields": {"created": "2026-01-04T15:31:51.081+0100"}}
+    histories = [change(at, "1", "3") for at in (1782984600000, 1782898200000, 1782811800000)]
+    for history, name in zip(histories, ("In Progress", "In Progress", "In progress"), strict=True):
+        history["items"][1]["toString"] = name
+    assert home.named_in_progress(record, histories) == expected
+    assert home.named_in_progress(record, histories[2:]) is None
+
+
 def test_more_changes_than_a_page_and_an_issue_that_vanishes_between_pages(tmp_path: Path) -> None:
     """A page token is a position: what an issue takes with it must not make another one's changes be stepped over."""
     shape = Shape(comments=0, worklogs=0, histories=50, extra_fields=0)

@@ -37,7 +37,9 @@ NEEDS = Needs(
         "requests_per_minute": 'hold requests back to so many a minute (default 600), or "off"',
         "max_failed_share": 'the share of slices (a date and group) that may fail in a run (default 0.2), or "off"',
         "risk_key": 'where the key of a risk stands: a path such as "topic.code", or a list of paths',
+        "start": "a date such as 2026-01-31: a first pull begins there, and a census brings what is older",
     },
+    variables=("start",),
 )
 
 

@@ -10,6 +10,7 @@ Not here: which dates are due (`walk.py`), what a row becomes (`records.py`).
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
@@ -46,6 +47,7 @@ class Options:
 
     max_failed_share: float | None
     risk_key: tuple[str, ...]
+    start: str = ""  # the date that a first pull begins with; empty: the oldest
 
     @classmethod
     def of(cls, account: Account) -> Options:
@@ -55,7 +57,11 @@ class Options:
             raise UsageError(
                 f'max_failed_share in [friday_pulse] is {share!r}; it is a share between 0 and 1, or "off".'
             )
-        return cls(max_failed_share=None if share == "off" else float(share), risk_key=records.risk_key_of(account))
+        return cls(
+            max_failed_share=None if share == "off" else float(share),
+            risk_key=records.risk_key_of(account),
+            start=account.start.date().isoformat() if account.start is not None else "",
+        )
 
 
 @attrs.define(kw_only=True)
@@ -129,7 +135,9 @@ class Slices:
         A walk that was killed is gone on with; where it was opened long ago, the next one follows at once.
         Raises: AnswerError: no dates or no groups are listed at all.
         """
-        dates = list(self.listing.dates())
+        first = dt.date.fromisoformat(self.options.start) - lookback if self.options.start else None
+        since = first.isoformat() if first is not None else ""
+        dates = [date for date in self.listing.dates() if date >= since or date in places]
         if self.is_of_groups:
             self.listing.groups()
         last = places.get("")

@@ -9,6 +9,7 @@ Source: GitLab REST API docs and GraphQL API reference, as each file names them.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -45,18 +46,22 @@ NEEDS = Needs(
         "requests_per_minute": 'the most requests a minute of this token, 2000 unless set; "off": no limit',
         "workers": "requests at a time, 4 unless set",
         "account": '"host": any user of the host is the same account, for bots whose user changes with each token',
+        "start": "a date such as 2026-01-31: a first pull begins there, and a census brings what is older"
+        "; of issues and merge requests",
     },
+    variables=("start",),
 )
 
 
 @attrs.frozen(kw_only=True)
 class Stream:
-    """How one stream is read."""
+    """How one stream is read; *ask* tells it beforehand which fields are wanted of its records."""
 
     read: Callable[[Mapping[str, Place], timedelta], Iterator[Page]]
     keys: Callable[[Mapping[str, Place]], Iterator[Page]]
     fetch: Callable[[Sequence[Key]], Iterator[Page]]
     close: Callable[[], None] = lambda: None
+    ask: Callable[[Sequence[Field]], None] = lambda fields: None
 
 
 def connect(account: Account, *, doors: Doors, streams: Sequence[str]) -> Source:
@@ -96,7 +101,9 @@ class GitLab:
         self, stream: str, *, places: Mapping[str, Place], lookback: timedelta, fields: Sequence[Field]
     ) -> Iterator[Page]:
         """Yield pages of *stream* from its places on."""
-        return self._stream(stream).read(places, lookback)
+        found = self._stream(stream)
+        found.ask(fields)
+        return found.read(places, lookback)
 
     def keys(self, stream: str, *, places: Mapping[str, Place]) -> Iterator[Page]:
         """Yield every key of *stream* for a census."""
@@ -123,6 +130,7 @@ class _Options:
     groups: tuple[str, ...]
     workers: int
     has_graphql: bool
+    start: dt.datetime | None = None
 
     @classmethod
     def of(cls, account: Account) -> _Options:
@@ -147,7 +155,10 @@ class _Options:
                 hint='Say which groups to read: groups = ["your-group"] in the table [gitlab] of syncer.toml.',
             )
         return cls(
-            groups=tuple(str(group).strip("/") for group in groups), workers=workers, has_graphql=graphql == "auto"
+            groups=tuple(str(group).strip("/") for group in groups),
+            workers=workers,
+            has_graphql=graphql == "auto",
+            start=account.start,
         )
 
 
@@ -159,6 +170,7 @@ def _streams(api: Api, options: _Options, wanted: frozenset[str]) -> dict[str, S
     is_shared = {"merge_requests", "merge_request_commits"} <= wanted
     issues = Items(ISSUES, api, projects=projects, parts=parts, is_shared=False)
     merge_requests = Items(MERGE_REQUESTS, api, projects=projects, parts=parts, is_shared=is_shared)
+    issues.start = merge_requests.start = options.start
     of_merge_requests = MergeRequestCommits(
         api, graphql, projects=projects, parts=parts, is_shared=is_shared, workers=options.workers
     )
@@ -186,7 +198,7 @@ def _repository_streams(api: Api, options: _Options, projects: Projects, wanted:
     return {
         "commits": _untimed(commits),
         "branches": _untimed(branches),
-        "branch_commits": _untimed(branch_commits),
+        "branch_commits": attrs.evolve(_untimed(branch_commits), ask=branch_commits.ask),
         "tags": _untimed(tags),
     }
 

@@ -5,6 +5,9 @@ A branch that moved: what came between its old head and its new one, and, unless
 what left. A branch that is new, or whose old head was collected, is written whole, out of the graph of its project's
 commits: the default branch once, and of each other one what it has beside it. A branch that went is an empty slice.
 
+The details of a commit (`commit`) stand in a row only where a field asks for them. They cost no request, since the
+walks bring them, but a graph that keeps them is larger.
+
 Not here: the commits themselves (`commits.py`), whose walks these are in the same verb.
 Source: GitLab REST API docs, "Commits"; gitrevisions(7).
 """
@@ -18,6 +21,7 @@ import attrs
 
 from syncer.ahead import ahead
 from syncer.errors import NotFound, SyncerError
+from syncer.mapping import Field
 from syncer.sources import DELETED, Key, Page, Place, Record, State, Whole
 from syncer.sources.gitlab.api import Api, is_scoped, named, text_of
 from syncer.sources.gitlab.projects import Project, Projects
@@ -27,6 +31,7 @@ from syncer.sources.gitlab.walks import (
     Move,
     Walks,
     beside,
+    details_of,
     heads_of,
     is_cheaper,
     known_heads,
@@ -34,6 +39,7 @@ from syncer.sources.gitlab.walks import (
     reaches_back,
 )
 
+COMMIT = "commit"  # where the details of a commit stand in a row
 CAME, LEFT, ALL = "came", "left", "all"
 GONE_KEPT = 200  # names of branches that went, which the place of a project keeps
 
@@ -56,6 +62,11 @@ class BranchCommits:
         self._api = api
         self._projects = projects
         self._workers = workers
+        self._has_details = False
+
+    def ask(self, fields: Sequence[Field]) -> None:
+        """Note whether any of *fields* stands in the details of a commit."""
+        self._has_details = any(field.steps[:1] == (COMMIT,) for field in fields)
 
     def read(self, places: Mapping[str, Place]) -> Iterator[Page]:
         """Yield what changed in the branches of the projects that are due."""
@@ -95,8 +106,8 @@ class BranchCommits:
             try:
                 if heads.error is not None:
                     raise heads.error
-                for branch, shas in self._derived(heads.project, heads.now, list(heads.now)):
-                    yield Page(records=_rows(heads.project.id, branch, shas))
+                for branch, commits in self._derived(heads.project, heads.now, list(heads.now), has_details=False):
+                    yield Page(records=_rows(heads.project.id, branch, commits))
                 done.append((heads.project.id,))
                 yield from _doubted(heads, places.get(heads.project.scope, {}))
             except SyncerError as error:
@@ -118,8 +129,9 @@ class BranchCommits:
             if heads.error is not None:
                 raise heads.error
             branches = sorted({key[1] for key in keys if key[0] == project.id and key[1] in heads.now})
-            for branch, shas in self._derived(project, heads.now, branches):
-                yield Page(records=_rows(project.id, branch, [s for s in shas if (project.id, branch, s) in wanted]))
+            for branch, commits in self._derived(project, heads.now, branches, has_details=True):
+                some = [commit for commit in commits if (project.id, branch, commit["id"]) in wanted]
+                yield Page(records=_rows(project.id, branch, some, has_details=True))
 
     def _due(self, places: Mapping[str, Place], present: set[int]) -> Iterator[Project]:
         for project in self._projects.with_repository(present):
@@ -184,7 +196,7 @@ class BranchCommits:
         """Go on with the walk that was broken off."""
         move = Move(branch=walk["branch"], old=walk["old"], new=walk["new"])
         if walk["part"] == ALL:
-            with Graph() as graph:
+            with self._graph() as graph:
                 yield from self._default(state, move, graph, page=walk["page"])
         else:
             yield from self._moved(state, move, whole, part=walk["part"], page=walk["page"])
@@ -197,7 +209,7 @@ class BranchCommits:
             if part == CAME:
                 for one in self._walks.pages(project, f"{move.old}..{move.new}", page=page):
                     has_grown = has_grown or reaches_back(one.records, str(move.old))
-                    rows = _rows(project.id, move.branch, [record["id"] for record in one.records])
+                    rows = self._rows(project.id, move.branch, one.records)
                     yield state.page(rows, place=state.place(move, CAME, one.following))
                 page = 1
             if not has_grown:
@@ -223,15 +235,15 @@ class BranchCommits:
         if not whole:
             return
         project, default = state.project, state.project.default_branch
-        with Graph() as graph:
+        with self._graph() as graph:
             if state.is_open and default in whole and default is not None:
                 yield from self._default(state, Move(branch=default, old=None, new=now[default]), graph)
                 whole = whole - {default}
             for branch, pages in self._others(project, now, sorted(whole), graph):
                 if state.is_open:
                     state.writing[branch] = now[branch]
-                    for shas in pages:
-                        yield state.page(_rows(project.id, branch, shas), place=state.place())
+                    for commits in pages:
+                        yield state.page(self._rows(project.id, branch, commits), place=state.place())
                     del state.writing[branch]
                 else:
                     yield from self._slice(project, branch, pages)
@@ -243,38 +255,38 @@ class BranchCommits:
         state.writing[move.branch] = move.new
         for one in self._walks.pages(state.project, move.new, page=page):
             graph.add(one.records)
-            rows = _rows(state.project.id, move.branch, [record["id"] for record in one.records])
+            rows = self._rows(state.project.id, move.branch, one.records)
             if one.following is None:
                 del state.writing[move.branch]
             yield state.page(rows, place=state.place(move, ALL, one.following))
         state.known[move.branch] = move.new
 
-    def _slice(self, project: Project, branch: str, pages: Iterator[list[str]]) -> Iterator[Page]:
+    def _slice(self, project: Project, branch: str, pages: Iterator[list[Record]]) -> Iterator[Page]:
         """Yield one branch as a walk of a scope of its own."""
         is_first = True
-        held: list[str] = []
+        held: list[Record] = []
         base = _slices(project.id, [branch])
         scope = _slice_scope(project.id, branch)
-        for shas in pages:
+        for commits in pages:
             if held:
-                rows = _rows(project.id, branch, held)
+                rows = self._rows(project.id, branch, held)
                 yield Page(scope=scope, records=rows, whole=attrs.evolve(base, first=is_first, last=False))
                 is_first = False
-            held = shas
-        yield Page(scope=scope, records=_rows(project.id, branch, held), whole=attrs.evolve(base, first=is_first))
+            held = commits
+        yield Page(scope=scope, records=self._rows(project.id, branch, held), whole=attrs.evolve(base, first=is_first))
 
     def _derived(
-        self, project: Project, now: Mapping[str, str], branches: Sequence[str]
-    ) -> Iterator[tuple[str, list[str]]]:
-        """Yield the shas of branches out of the graph alone."""
-        with Graph() as graph:
+        self, project: Project, now: Mapping[str, str], branches: Sequence[str], *, has_details: bool
+    ) -> Iterator[tuple[str, list[Record]]]:
+        """Yield the commits of branches out of the graph alone."""
+        with Graph(keeps_details=has_details) as graph:
             for branch, pages in self._others(project, now, branches, graph):
-                for shas in pages:
-                    yield branch, shas
+                for commits in pages:
+                    yield branch, commits
 
     def _others(
         self, project: Project, now: Mapping[str, str], branches: Sequence[str], graph: Graph
-    ) -> Iterator[tuple[str, Iterator[list[str]]]]:
+    ) -> Iterator[tuple[str, Iterator[list[Record]]]]:
         """Yield branches with what each reaches; the default branch is walked first where the graph lacks it."""
         if not branches:
             return
@@ -282,7 +294,11 @@ class BranchCommits:
         if default is not None:
             pages = self._fill(project, default, graph)
         todo = [now[branch] for branch in branches if not graph.has(now[branch])]
-        everything = self._walks.graph_of(project, todo) if is_cheaper(len(todo), pages) else None
+        everything = (
+            self._walks.graph_of(project, todo, keeps_details=graph.keeps_details)
+            if is_cheaper(len(todo), pages)
+            else None
+        )
         with everything or contextlib.nullcontext():
             for branch in branches:
                 head = now[branch]
@@ -292,6 +308,12 @@ class BranchCommits:
                     yield branch, graph.reach(head)
                 else:
                     yield branch, everything.reach(head)
+
+    def _graph(self) -> Graph:
+        return Graph(keeps_details=self._has_details)
+
+    def _rows(self, project_id: int, branch: str, commits: Sequence[Record]) -> list[Record]:
+        return _rows(project_id, branch, commits, has_details=self._has_details)
 
     def _fill(self, project: Project, revision: str, graph: Graph) -> int:
         """Walk into the graph; return how many pages that were."""
@@ -399,5 +421,8 @@ def _slice_scope(project_id: int, branch: str) -> str:
     return f"{project_id} {branch}"
 
 
-def _rows(project_id: int, branch: str, shas: Sequence[str]) -> list[Record]:
-    return [{"project_id": project_id, "branch": branch, "sha": sha} for sha in shas]
+def _rows(project_id: int, branch: str, commits: Sequence[Record], *, has_details: bool = False) -> list[Record]:
+    base = {"project_id": project_id, "branch": branch}
+    if not has_details:
+        return [{**base, "sha": commit["id"]} for commit in commits]
+    return [{**base, "sha": commit["id"], COMMIT: details_of(commit)} for commit in commits]

@@ -79,6 +79,7 @@ class Items:
         self._parts = parts
         self._is_shared = is_shared  # another stream of this verb walks the same lists
         self._settle = settle
+        self.start: dt.datetime | None = None  # where a first window begins; None: at the beginning
         self.located = Located()
 
     def read(self, places: Mapping[str, Place], lookback: dt.timedelta) -> Iterator[Page]:
@@ -156,7 +157,8 @@ class Items:
         mark = place.get("mark")
         window = place.get("window")
         if window is None:
-            after = text_of(from_iso(mark) - lookback) if mark else None
+            begin = from_iso(mark) if mark else self.start
+            after = text_of(begin - lookback) if begin is not None else None
             window = {"opened": text_of(self._api.opened), "after": after, "seen": 0, "last": None}
         opened = window["opened"]
         at = ByUpdate(after=window["after"], seen=window["seen"], last=window["last"])

@@ -11,6 +11,7 @@ by an empty one); gitrevisions(7).
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -23,6 +24,7 @@ from syncer.sources.gitlab.projects import Project
 from syncer.sources.gitlab.refs import Proven, RefLists
 
 SHAS_A_PAGE = 500
+DETAILS = ("short_id", "title", "message", "created_at", "committed_date")  # of a commit, beside its sha
 SPARE = 2  # everything is walked at once where that is fewer requests, by so many, than head by head
 
 
@@ -69,9 +71,9 @@ class Walks:
             following = one.following
             yield one.records
 
-    def graph_of(self, project: Project, heads: Sequence[str]) -> Graph | None:
+    def graph_of(self, project: Project, heads: Sequence[str], *, keeps_details: bool = False) -> Graph | None:
         """Walk everything; return its graph where that holds all that *heads* reach, else None: ask head by head."""
-        graph = Graph()
+        graph = Graph(keeps_details=keeps_details)
         for records in self.everything(project):
             graph.add(records)
         if graph.wants(heads):
@@ -141,20 +143,23 @@ class Graph:
     """
     The commits of one project that walks have met, in a temporary file.
 
-    It is closed under parents as far as the walks were whole: what a met head reaches was met as well.
+    It is closed under parents as far as the walks were whole: what a met head reaches was met as well. Where it
+    *keeps_details*, it knows more of a commit than its sha and parents: DETAILS.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_details: bool = False) -> None:
+        self.keeps_details = keeps_details
         self._file = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self._file.execute("PRAGMA journal_mode = OFF")
-        self._file.execute("CREATE TABLE commits (n INTEGER PRIMARY KEY, sha TEXT UNIQUE)")
+        self._file.execute("CREATE TABLE commits (n INTEGER PRIMARY KEY, sha TEXT UNIQUE, details TEXT)")
         self._file.execute("CREATE TABLE parents (child TEXT, parent TEXT)")
         self._file.execute("CREATE INDEX parents_of ON parents (child, parent)")
 
     def add(self, records: Iterable[Record]) -> None:
         """Take in commits; one that was met before changes nothing."""
         fresh = [record for record in records if not self.has(record["id"])]
-        self._file.executemany("INSERT OR IGNORE INTO commits (sha) VALUES (?)", [(record["id"],) for record in fresh])
+        rows = [(record["id"], json.dumps(details_of(record)) if self.keeps_details else None) for record in fresh]
+        self._file.executemany("INSERT OR IGNORE INTO commits (sha, details) VALUES (?, ?)", rows)
         edges = [(record["id"], parent) for record in fresh for parent in record.get("parent_ids") or ()]
         self._file.executemany("INSERT INTO parents VALUES (?, ?)", edges)
 
@@ -167,15 +172,20 @@ class Graph:
         """Tell whether a commit was met."""
         return self._file.execute("SELECT 1 FROM commits WHERE sha = ?", [sha]).fetchone() is not None
 
-    def reach(self, head: str) -> Iterator[list[str]]:
-        """Yield the shas that *head* reaches, itself among them, some at a time."""
-        found = self._file.execute(
+    def reach(self, head: str) -> Iterator[list[Record]]:
+        """Yield what *head* reaches, itself among it, some at a time: the `id` of each, and the details it kept."""
+        reached = (
             "WITH RECURSIVE reached (sha) AS (SELECT ? UNION SELECT p.parent FROM parents AS p "
-            "JOIN reached ON p.child = reached.sha) SELECT sha FROM reached",
-            [head],
+            "JOIN reached ON p.child = reached.sha) SELECT "
         )
+        if not self.keeps_details:
+            found = self._file.execute(f"{reached} sha FROM reached", [head])
+            while rows := found.fetchmany(SHAS_A_PAGE):
+                yield [{"id": row[0]} for row in rows]
+            return
+        found = self._file.execute(f"{reached} sha, details FROM reached LEFT JOIN commits USING (sha)", [head])
         while rows := found.fetchmany(SHAS_A_PAGE):
-            yield [row[0] for row in rows]
+            yield [{"id": sha, **json.loads(details or "{}")} for sha, details in rows]
 
     def wants(self, heads: Sequence[str]) -> bool:
         """Note what *heads* reach as wanted; tell whether all of that was met."""
@@ -201,6 +211,11 @@ class Graph:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def details_of(record: Record) -> Record:
+    """Return the details of a commit that it has."""
+    return {name: record[name] for name in DETAILS if name in record}
 
 
 def is_cheaper(heads: int, default_pages: int | None) -> bool:

@@ -46,7 +46,9 @@ NEEDS = Needs(
         "limits": '"off": do not hold back requests by the documented burst limits (default "on")',
         "auth": '"bearer" for an OAuth 2.0 token (default "basic")',
         "ids_a_page": "issues a page of search, 1 to 5000 (default 5000); fewer where a proxy refuses large answers",
+        "start": "a date such as 2026-01-31: a first pull begins there, and a census brings what is older",
     },
+    variables=("start",),
 )
 
 
@@ -62,6 +64,7 @@ class Jira:
 
     def __init__(self, account: Account, *, doors: Doors, streams: Sequence[str]) -> None:
         self._calls = Calls(account, doors=doors)
+        self._start = account.start
         self._streams = frozenset(streams)
         self._spool = Spool() if len(WALKED & self._streams) > 1 else None
         self._homes: dict[str, Homes] = {}
@@ -97,6 +100,8 @@ class Jira:
         if stream == "worklogs":
             return self._counted(self._logged().read(place, lookback=lookback))
         reader = self._issues() if stream == "issues" else self._parts(stream)
+        if place is None and self._start is not None:
+            place = {"mark": int(self._start.timestamp() * 1_000)}
         windows = Window.since(place, now=self._now(), lookback=lookback)
         return self._counted(reader.read(windows, place=place))
 
@@ -157,6 +162,7 @@ class Jira:
             categories=self._categories,
             project_keys=self._project_keys,
             ended_projects=self._ended_projects,
+            zone=self._calls.zone,
             shares_histories="changelogs" in self._streams,
         )
 

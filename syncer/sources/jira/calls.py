@@ -57,6 +57,7 @@ class Calls:
             rules=RULES,
         )
         self.transport.environment = account.environment
+        self.zone = ""  # this user's time zone, in which times are told; from the check
 
     def get(self, path: str, params: Query | None = None, *, family: str = "") -> Answer:
         """Read by GET; *family* is the path without its ids, where it has some: a limit holds for all of them."""
@@ -79,6 +80,7 @@ class Calls:
         theirs = moment_of(answer.headers.get("Date") or "") or _no_date(answer)
         skew_s = (theirs - ours).total_seconds()
         me = an_object(answer)
+        self.zone = str(me.get("timeZone") or "")
         notes = []
         if abs(skew_s) > SKEW_TO_TELL_S:
             notes.append(f"the clock here is {abs(skew_s):.0f} s {'behind' if skew_s > 0 else 'ahead of'} Jira's")

@@ -9,6 +9,8 @@ category tells what it means.
 
 from __future__ import annotations
 
+import datetime as dt
+import zoneinfo
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import attrs
@@ -23,6 +25,7 @@ from syncer.sources.jira.definitions import IN_PROGRESS, Definitions
 from syncer.sources.jira.walk import BATCH, Batch, Once, Walk, Window, ask_again
 
 ALL_FIELDS = ("*all", "-comment", "-worklog", "-lastViewed")
+NAMED_IN_PROGRESS = "In Progress"  # the name that many sites look for; people rename and translate it
 NEVER = (
     "comment",
     "worklog",
@@ -48,6 +51,7 @@ class Issues:
 
     project_keys: the keys of live projects, by id.
     ended_projects: the states of projects that are archived or in the trash, by id.
+    zone: the time zone in which this user is told times.
     shares_histories: another stream of the verb reads all changelog entries of the same issues; so we do, too.
     """
 
@@ -57,6 +61,7 @@ class Issues:
     categories: Mapping[str, str]
     project_keys: Callable[[], Mapping[str, str]] = dict
     ended_projects: Callable[[], Mapping[str, str]] = dict
+    zone: str = ""
     shares_histories: bool = False
 
     def read(self, windows: Iterable[Window], *, place: Place | None) -> Iterator[Page]:
@@ -171,6 +176,7 @@ class Issues:
             if fields.get(name):
                 fields[name] = definitions.cleaned(fields[name])
         record["first_in_progress"] = self.first_in_progress(record, histories)
+        record["named_in_progress"] = self.named_in_progress(record, histories)
 
     def first_in_progress(self, record: Record, histories: Sequence[Record]) -> str | None:
         """
@@ -189,6 +195,14 @@ class Issues:
             return created if isinstance(created, str) else None
         return next((iso_of(at) for at, _, to in changes if self._is_in_progress(to)), None)
 
+    def named_in_progress(self, record: Record, histories: Sequence[Record]) -> str | None:
+        """
+        Return when an issue was first moved to a status that is called "In Progress", written as Jira writes the times
+        of the issue itself; None: never.
+        """
+        times = [at for at, _, to in _status_changes(histories, by="toString") if to == NAMED_IN_PROGRESS]
+        return _written(min(times), self.zone, like=record["fields"].get("created")) if times else None
+
     def _is_in_progress(self, status: object) -> bool:
         return self.categories.get(str(status)) == IN_PROGRESS
 
@@ -198,13 +212,26 @@ def _batch(ids: Sequence[str]) -> Batch:
     return Batch(ids=tuple(ids), place={})
 
 
-def _status_changes(histories: Sequence[Record]) -> Iterator[tuple[int, object, object]]:
-    """Yield the changes of status: when, from which, to which."""
+def _status_changes(histories: Sequence[Record], *, by: str = "to") -> Iterator[tuple[int, object, object]]:
+    """Yield the changes of status: when, from which, to which; *by* says whether that is its id or its name."""
     for history in histories:
         at = ms_of(history.get("created"))
         for item in history.get("items") or ():
             if at is not None and isinstance(item, dict) and item.get("fieldId") == "status":
-                yield at, item.get("from"), item.get("to")
+                yield at, item.get("from"), item.get(by)
+
+
+def _written(ms: int, zone: str, *, like: object) -> str:
+    """Write a time in *zone*; where this machine does not know it (Windows), with the offset of the time *like*."""
+    try:
+        where: dt.tzinfo | None = zoneinfo.ZoneInfo(zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        try:
+            where = dt.datetime.fromisoformat(str(like)).tzinfo
+        except ValueError:
+            where = None
+    moment = dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(milliseconds=ms)
+    return moment.astimezone(where or dt.UTC).isoformat(timespec="milliseconds")
 
 
 def _category(status: object) -> object:

@@ -1,0 +1,157 @@
+"""
+What a load table, or a stage table, is for: deduced from its name, by whole words.
+
+    load_jira_issues, load_jira_issue        jira.issues
+    load_hubspot_voys_companies              hubspot.companies of the environment voys
+    stage_company_voys                       the same, where no other source has companies
+    load_gitlab_merge_request_commit         gitlab.merge_request_commits: what is named by more words goes first
+
+A name that fits two mappings, or none, is refused: the host script then says which. Pure: which mappings and
+environments there are is given.
+
+Not here: what the names of legacy streams are (`legacy.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+import attrs
+
+from syncer.errors import UsageError
+from syncer.mapping import EntityMapping
+from syncer.settings import DEFAULT_ENVIRONMENT
+from syncer.wherescape.legacy import STREAMS
+
+PREFIXES = ("load", "stage")
+_APART = re.compile(r"[^a-z0-9]+")
+_EXACT, _FORM, _LEGACY = range(3)  # how well a name fits; the lower, the better
+NAMED = 6  # mappings that an error names
+
+Words = tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
+class _Fit:
+    """A mapping that a table's name fits, and the words that it leaves: an environment, or nothing."""
+
+    mapping: EntityMapping
+    length: int  # words of the name that name the entity
+    rank: int
+    left: Words
+    environment: str | None = None  # None: it leaves words, and they name none
+
+
+def deduce(
+    table_name: str, mappings: Iterable[EntityMapping], environments: Iterable[str] = ()
+) -> tuple[EntityMapping, str]:
+    """
+    Return the mapping that a table is of, and the environment.
+
+    table_name: with or without its schema. environments: those that the site knows; the default one has no word.
+
+    Raises: UsageError: the name fits several mappings, or none; or it names an environment that nobody knows.
+    """
+    words = _words(table_name.rpartition(".")[2])
+    known = {_words(name): name for name in environments}
+    fits = [attrs.evolve(fit, environment=_environment(fit.left, known)) for fit in _fits(words, list(mappings))]
+    whole = [fit for fit in fits if fit.environment is not None]
+    best = min(((-fit.length, fit.rank) for fit in whole), default=None)
+    found = {
+        (fit.mapping.name, fit.environment): fit
+        for fit in whole
+        if best is not None and (-fit.length, fit.rank) == best
+    }
+    if len(found) == 1:
+        only = next(iter(found.values()))
+        return only.mapping, str(only.environment)
+    longest = max((fit.length for fit in fits), default=0)
+    candidates = list(found.values()) or [fit for fit in fits if fit.length == longest]
+    raise _refused(table_name, candidates, [name for name in known.values() if name != DEFAULT_ENVIRONMENT])
+
+
+def names_ours(table_name: str, mappings: Sequence[EntityMapping]) -> bool:
+    """Tell whether a table's name has the words of a source or of an entity; else it is none of ours."""
+    words = _words(table_name.rpartition(".")[2])
+    sources = {_words(mapping.source) for mapping in mappings}
+    return any(_places(words, source) for source in sources) or any(True for _ in _fits(words, mappings))
+
+
+def _fits(words: Words, mappings: Sequence[EntityMapping]) -> Iterator[_Fit]:
+    """Yield each way in which a name fits a mapping; where it names a source, only that source's."""
+    if words[:1] and words[0] in PREFIXES:
+        words = words[1:]
+    named = [
+        (source, words[:at], words[at + len(_words(source)) :])
+        for source in {mapping.source for mapping in mappings}
+        for at in _places(words, _words(source))
+    ]
+    for mapping in mappings:
+        rests = [(before, behind) for source, before, behind in named if source == mapping.source]
+        for before, behind in rests if named else [((), words)]:
+            for form, rank in _forms(mapping).items():
+                for at in _places(behind, form):
+                    left = (*before, *behind[:at], *behind[at + len(form) :])
+                    yield _Fit(mapping=mapping, length=len(form), rank=rank, left=left)
+
+
+def _forms(mapping: EntityMapping) -> dict[Words, int]:
+    """Return the names of a mapping's entity, and how well each fits: its own, in one or many, its legacy stream's."""
+    own = _words(mapping.entity)
+    found: dict[Words, int] = {}
+    for stream in STREAMS:
+        if stream.mapping == mapping.name:
+            found |= dict.fromkeys(_numbers(_words(stream.name)), _LEGACY)
+    return {**found, **dict.fromkeys(_numbers(own), _FORM), own: _EXACT}
+
+
+def _numbers(words: Words) -> list[Words]:
+    """Return words whose last one is in the singular and in the plural; some that nobody says are among them."""
+    *before, last = words
+    forms = {last}
+    if last.endswith("ies"):
+        forms.add(f"{last[:-3]}y")
+    if last.endswith("es"):
+        forms.add(last[:-2])
+    if last.endswith("s") and not last.endswith("ss"):
+        forms.add(last[:-1])
+    else:
+        forms |= {f"{last}s", f"{last}es", *([f"{last[:-1]}ies"] if last.endswith("y") else [])}
+    return [(*before, form) for form in sorted(forms) if form]
+
+
+def _places(words: Words, wanted: Words) -> list[int]:
+    """Return where *wanted* begins in *words*."""
+    return [at for at in range(len(words) - len(wanted) + 1) if words[at : at + len(wanted)] == wanted]
+
+
+def _environment(left: Words, known: dict[Words, str]) -> str | None:
+    return known.get(left) if left else DEFAULT_ENVIRONMENT
+
+
+def _words(name: str) -> Words:
+    return tuple(word for word in _APART.split(name.lower()) if word)
+
+
+def _refused(table_name: str, candidates: Sequence[_Fit], environments: Sequence[str]) -> UsageError:
+    """Say why a name tells nothing, and how to say it."""
+    names = sorted({fit.mapping.name for fit in candidates})
+    if not names:
+        return UsageError(
+            f"The name of the table {table_name} fits no mapping.",
+            hint='Say in the host script which one it is, such as "jira.issues"; `syncer list` has all names. '
+            "A name that tells it by itself is load_SOURCE_ENTITY.",
+        )
+    if len(names) > 1:
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        return UsageError(
+            f"The name of the table {table_name} fits {', '.join(names[:NAMED])}{more}.",
+            hint=f'Say in the host script which one it is: "{names[0]}".',
+        )
+    left = sorted({"_".join(fit.left) for fit in candidates}, key=len)
+    known = ", ".join(sorted(environments)) or "none but the default one"
+    return UsageError(
+        f"The table {table_name} is of {names[0]}, and {left[0]!r} in its name is no environment. Known: {known}.",
+        hint=f'Name the environment in syncer.toml, or say in the host script: "{names[0]}", environment="default".',
+    )

@@ -1,0 +1,164 @@
+"""
+How a script ended: by reaching its end, by an exception, or by ending itself with an exit code.
+
+Python tells its exit functions nothing of that. So `sys.exit`, `exit` and `quit` raise an exception that can be seen
+going away: where the script's own frame is still at work then, the script caught it, and it counts for nothing. That
+something else ended the script is seen in its frame, whose last instruction is no RETURN.
+
+Not here: what becomes of it (`hosting.py`).
+"""
+
+from __future__ import annotations
+
+import atexit
+import builtins
+import dis
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Collection, Iterator
+from types import CodeType, FrameType
+from typing import Any, NoReturn
+
+import attrs
+
+MAIN = "__main__"
+
+
+@attrs.frozen
+class Exited:
+    """The script ended itself; *code* is what it gave to `sys.exit`, and not known where it raised SystemExit."""
+
+    code: object = None
+    is_known: bool = True
+
+    @property
+    def is_fine(self) -> bool:
+        """Tell whether that means success to everybody."""
+        return self.is_known and (self.code is None or self.code == 0)
+
+
+class _Exit(SystemExit):
+    """What `sys.exit` raises; unlike SystemExit it can be watched."""
+
+
+class Watch:
+    """Looks at the end of the main script, from now on."""
+
+    def __init__(self) -> None:
+        self._frame = _frame_of_main()
+        self._raised: dict[weakref.ref[_Exit], object] = {}
+        self._ended: Exited | None = None
+
+    def install(self) -> None:
+        """Put a function that is seen in the place of `sys.exit`, `exit` and `quit`."""
+        before = sys.exit
+        sys.exit = self.exit
+        for name in ("exit", "quit"):
+            setattr(builtins, name, self.exit)
+        own = vars(sys.modules.get(MAIN, sys))
+        for name in [name for name, value in own.items() if value is before and own is not vars(sys)]:
+            own[name] = self.exit  # `from sys import exit`
+
+    def exit(self, status: Any = None, /) -> NoReturn:
+        """End the script, as `sys.exit` does; in another thread that thread alone."""
+        error = _Exit(status)
+        if threading.current_thread() is threading.main_thread():
+            self._raised[weakref.ref(error, self._went_away)] = status
+        try:
+            raise error
+        finally:
+            del error  # else its traceback would hold it, by this frame, and it would not go away
+
+    def exited(self) -> Exited | None:
+        """Tell how the script ended itself; None where it reached its end. Call it when it is over."""
+        if self._frame is None or _returned(self._frame):
+            return None
+        if self._ended is not None:
+            return self._ended
+        alive = [code for error, code in self._raised.items() if error() is not None]  # somebody keeps it
+        return Exited(alive[-1]) if alive else Exited(is_known=False)
+
+    def _went_away(self, error: weakref.ref[_Exit]) -> None:
+        code = self._raised.pop(error)
+        if self._frame is not None and self._frame not in _stack():
+            self._ended = Exited(code)
+
+
+def others_first(last: Callable[[], None]) -> None:
+    """
+    Have *last* called at the process's end after the exit functions of everybody else, those registered earlier too.
+    """
+
+    def older() -> None:
+        """Do nothing; where it stands beside `finish` tells in which order exit functions are kept."""
+
+    def finish() -> None:
+        try:
+            _forget_newer(older, finish)
+            atexit._run_exitfuncs()
+        finally:
+            last()
+
+    atexit.register(older)
+    atexit.register(finish)
+
+
+def _forget_newer(older: Callable[[], None], finish: Callable[[], None]) -> None:
+    """Take *finish*, and what was registered after it and has run by now, out of the exit functions."""
+    probe = _Probe()
+    _unregister(probe)
+    places = {id(function): place for place, function in enumerate(probe.asked)}
+    at, before = places[id(finish)], places[id(older)]
+    newer = range(at, len(probe.asked)) if before < at else range(at + 1)
+    for place in reversed(newer):  # one by one, the last first: no place of another one moves
+        _unregister(_Probe((place,)))
+
+
+def _unregister(probe: Any) -> None:
+    """Unregister what *probe* is equal to: no function, though that is what is asked for."""
+    atexit.unregister(probe)
+
+
+class _Probe:
+    """
+    Is compared with each exit function when it is unregistered, in the order in which they are kept, and so sees them;
+    equal to those at the *chosen* places.
+    """
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, chosen: Collection[int] = ()) -> None:
+        self.asked: list[object] = []
+        self._chosen = chosen
+
+    def __eq__(self, other: object) -> bool:
+        self.asked.append(other)
+        return len(self.asked) - 1 in self._chosen
+
+
+def _frame_of_main() -> FrameType | None:
+    """Find the frame of the main script's own lines, in the main thread's stack, whichever thread asks."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    namespace = vars(sys.modules[MAIN]) if MAIN in sys.modules else None
+    found = None
+    while frame is not None:
+        if frame.f_code.co_name == "<module>" and frame.f_globals is namespace:
+            found = frame
+        frame = frame.f_back
+    return found
+
+
+def _stack() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _returned(frame: FrameType) -> bool:
+    return _name_at(frame.f_code, frame.f_lasti).startswith("RETURN_")
+
+
+def _name_at(code: CodeType, offset: int) -> str:
+    return next((each.opname for each in dis.get_instructions(code) if each.offset == offset), "")

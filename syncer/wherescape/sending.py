@@ -1,0 +1,181 @@
+"""
+`wherescape.push` and `wherescape.run`: the rows of RED's table go out as a plan, and maintenance as a step of a job.
+
+Not here: what a push or an operation does (`pushing.py`, `operating.py`), and pulls (`inward.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+
+from syncer import counting, outward
+from syncer.findings import Report
+from syncer.handles import Plan
+from syncer.outward import PushFailed
+from syncer.reports import report_shown
+from syncer.settings import DEFAULT_ENVIRONMENT, Settings
+from syncer.tally import Pushed
+from syncer.wherescape import tasklog
+from syncer.wherescape.inward import WAIT_S, schema_of
+from syncer.wherescape.procedures import ALL_JOBS, JobLog
+from syncer.wherescape.repository import Repository
+from syncer.wherescape.sitting import Sitting, meant_by, sitting
+
+Done = TypeVar("Done")
+NO_JOB = "no-job-key"
+
+
+def push(
+    name: str = "",
+    *,
+    environment: str = "",
+    dry_run: bool = False,
+    plan: str | None = None,
+    force: bool = False,
+    first: int | None = None,
+    require_clean: bool = False,
+    wait_s: float = WAIT_S,
+) -> Plan | Pushed:
+    """
+    Bring the rows of this host script's table (or of the relation that the site set) out to HubSpot.
+
+    name, environment: the mapping and its account; left out, they are deduced from the table's name. The others, and
+    what is raised, as of `syncer.push`.
+    """
+    with sitting() as here:
+        here.red.require("target_dsn")
+        found = meant_by(here, name, environment)
+        settings = _with_relation(found.settings, found.mapping.name, here)
+        words: dict[str, Any] = {"plan": plan, "force": force, "first": first, "require_clean": require_clean}
+        words |= {"dry_run": dry_run, "wait_s": wait_s}
+
+        def go() -> Plan | Pushed:
+            made: Plan | Pushed = outward.push(found.mapping.name, settings=settings, **words)
+            return made
+
+        return _told(here, _counted(here, go))
+
+
+def run(
+    operation: str,
+    *,
+    environment: str = DEFAULT_ENVIRONMENT,
+    dry_run: bool = False,
+    plan: str | None = None,
+    force: bool = False,
+    wait_s: float = WAIT_S,
+) -> Plan | Pushed | Report:
+    """
+    Run a maintenance operation, such as `hubspot.merge_tickets`.
+
+    `warehouse.check_fact_dimensions` gets the joins of RED's repository where the site lists none, and writes its CSV
+    into the work directory. The others, and what is raised, as of `syncer.run`.
+    """
+    with sitting() as here:
+        here.red.require("target_dsn")
+        source = operation.partition(".")[0]
+        settings = here.settings("" if source == "warehouse" else source, environment)
+        notes: tuple[str, ...] = ()
+        if operation == counting.LIST:
+            settings, notes = _with_joins(settings, here)
+
+        def go() -> Plan | Pushed | Report:
+            words: dict[str, Any] = {"plan": plan, "force": force, "wait_s": wait_s, "dry_run": dry_run}
+            made: Plan | Pushed | Report = outward.run(operation, settings=settings, **words)
+            return made
+
+        done = _counted(here, go)
+        if not isinstance(done, Report):
+            return _told(here, done)
+        if operation == counting.LIST:
+            notes = (*notes, f"written to {_written(done, here)}")
+        _report_told(here, done, notes)
+        return done
+
+
+def _with_relation(settings: Settings, name: str, here: Sitting) -> Settings:
+    """Have the push read this script's table, where the site named no relation."""
+    if settings.for_mapping(name).get("relation"):
+        return settings
+    here.red.require("load_table")
+    table = {**settings.tables.get(name, {}), "relation": f"{schema_of(here.red)}.{here.red.load_table}"}
+    return attrs.evolve(settings, tables={**settings.tables, name: table})
+
+
+def _with_joins(settings: Settings, here: Sitting) -> tuple[Settings, tuple[str, ...]]:
+    """Give the check the joins that RED knows; the facts that RED knows too little of are told."""
+    if counting.has_list(settings):
+        return settings, ()
+    found = Repository(here.connections.meta, here.red.meta_schema).fact_joins()
+    table = {**settings.tables.get(counting.LIST, {}), "joins": found.joins}
+    return attrs.evolve(settings, tables={**settings.tables, counting.LIST: table}), found.rejects
+
+
+def _counted(here: Sitting, go: Callable[[], Done]) -> Done:
+    """Run a verb; what a run did that failed, or was refused, is counted all the same."""
+    try:
+        return go()
+    except PushFailed as error:
+        counts = sum((tasklog.of_push(each) for each in error.runs), tasklog.Counts())
+        warning = tasklog.tell(counts, environment=here.red, procedures=lambda: here.procedures)
+        if warning:
+            error.hint = f"{error.hint} {warning}".strip()
+        raise
+
+
+def _told(here: Sitting, done: Plan | Pushed) -> Plan | Pushed:
+    """Count what a plan came to; of a dry run the plan itself goes to stderr."""
+    pushed = done.pushed if isinstance(done, Plan) else done
+    details = tuple(str(done).splitlines()) if isinstance(done, Plan) else pushed.notes
+    counts = None if isinstance(done, Plan) else tasklog.of_push(pushed)
+    here.ended(pushed.exit_code, str(pushed), details=details, counts=counts)
+    return done
+
+
+def _report_told(here: Sitting, report: Report, notes: tuple[str, ...]) -> None:
+    """Count what a report found: new findings are a warning, once."""
+    news = tuple(line.text for line in report.new)
+    more = f" (the first: {news[0]})" if news else ""
+    here.ended(report.exit_code, f"{report.operation}: {report.told}{more}", details=(*notes, *report.notes, *news))
+
+
+def _written(report: Report, here: Sitting) -> Path:
+    """Write the CSV of the check beside what RED's own steps write; a second run of a day replaces it."""
+    key = str(here.red.job_key) if here.red.job_key else NO_JOB
+    today = dt.datetime.now(dt.UTC).astimezone()  # the day of the scheduler that reads it
+    folder = here.red.folder()
+    file = folder / f"{key}_fact_dimension_check_result_{today:%y%m%d}.csv"
+    with contextlib.suppress(FileNotFoundError):
+        file.unlink()
+    report_shown.write(report, file)
+    return file
+
+
+def clear_job_logs(days: int = 90, job: str = ALL_JOBS) -> JobLog:
+    """
+    Have RED archive the logs of its jobs that are older than *days* (0: all); *job*: a name, `%` for all.
+
+    Raises: WarehouseError: RED refused.
+    """
+    with sitting() as here:
+        found = here.procedures.clear_logs_by_date(days=days, job=job)
+        here.ended(0, f"job logs: {found.message}")
+        return found
+
+
+def clear_archive(days: int = 365, job: str = ALL_JOBS, *, truncate: bool = False) -> JobLog:
+    """
+    Have RED delete archived logs that are older than *days*; *truncate*: all of them, of any job.
+
+    Raises: WarehouseError: RED refused.
+    """
+    with sitting() as here:
+        found = here.procedures.clear_archive(days=days, job=job, is_truncated=truncate)
+        here.ended(0, f"archive of job logs: {found.message}")
+        return found

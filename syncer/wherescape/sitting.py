@@ -1,0 +1,152 @@
+"""
+What every verb of a host script begins and ends with: the host, what RED says, its connections and parameters.
+
+A verb's failure is counted by the host before the error goes on: a script that catches it has failed all the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import weakref
+from collections.abc import Iterator
+
+import attrs
+
+from syncer import mappings
+from syncer import settings as settings_module
+from syncer.errors import UsageError
+from syncer.mapping import EntityMapping
+from syncer.settings import DEFAULT_ENVIRONMENT, Settings
+from syncer.wherescape import deducing, hosting, protocol, site, tasklog
+from syncer.wherescape.connections import Connections
+from syncer.wherescape.environment import Environment
+from syncer.wherescape.hosting import Host
+from syncer.wherescape.parameters import Parameters
+from syncer.wherescape.procedures import Caller, Procedures
+from syncer.wherescape.protocol import Outcome, Status
+from syncer.wherescape.tasklog import Counts
+
+_COUNTED: weakref.WeakKeyDictionary[Host, Counts] = weakref.WeakKeyDictionary()  # by the verbs of a script so far
+
+
+@attrs.frozen
+class Sitting:
+    """One verb of a host script, under way."""
+
+    host: Host
+    red: Environment
+    connections: Connections
+
+    @property
+    def procedures(self) -> Procedures:
+        """The procedures of the repository. Raises UsageError: RED named none."""
+        return Procedures(self.connections.meta, self.red.meta_schema, Caller.of(self.red))
+
+    @property
+    def parameters(self) -> Parameters:
+        """RED's parameters. Raises UsageError: RED named no repository."""
+        return Parameters(self.procedures)
+
+    @property
+    def carrier(self) -> str:
+        """This execution of the job, by which `confirm` finds what it loaded; empty outside a job."""
+        return f"{self.red.job_key}/{self.red.sequence}" if self.red.sequence else ""
+
+    def secret(self, name: str) -> str | None:
+        """Read a parameter that holds a secret: nothing that is told from now on has it."""
+        found = self.parameters.read(name)
+        if found is not None:
+            self.host.conceal(found)
+        return found
+
+    def settings(self, source: str, environment: str) -> Settings:
+        """Return the settings of a verb on a source in one of its environments. Raises UsageError."""
+        return site.settings_of(self.red, source=source, environment=environment, parameter=self.secret)
+
+    def ended(self, code: int, message: str, *, details: tuple[str, ...] = (), counts: Counts | None = None) -> None:
+        """
+        Count what came of the verb, by the exit code that the command line would have, and tell RED the counts: those
+        of all verbs of the script so far, since RED keeps what it was told last.
+        """
+        self.host.note(protocol.of_exit_code(code, message, details=details))
+        if counts is None:
+            return
+        counts = _COUNTED[self.host] = _COUNTED.get(self.host, Counts()) + counts
+        warning = tasklog.tell(counts, environment=self.red, procedures=lambda: self.procedures)
+        if warning:
+            self.host.note(Outcome(Status.WARNED, warning))
+
+
+@contextlib.contextmanager
+def sitting() -> Iterator[Sitting]:
+    """Begin a verb: the host takes over, where it has not yet; an error is counted, and goes on."""
+    host = hosting.host()
+    try:
+        red = host.environment
+        with Connections(red) as connections:
+            yield Sitting(host, red, connections)
+    except BaseException as error:
+        host.failed(error)
+        raise
+
+
+def connect() -> Connections:
+    """
+    Return the connections of this host script, for SQL of its own: `meta`, `target`, `source`, each made when it is
+    first used. `with` closes them. Raises UsageError: RED says something that cannot be.
+    """
+    return Connections(hosting.host().environment)
+
+
+def red_parameters() -> Parameters:
+    """Return RED's parameters, for a host script to read and write. Raises UsageError: RED named no repository."""
+    red = hosting.host().environment
+    return Parameters(Procedures(Connections(red).meta, red.meta_schema, Caller.of(red)))
+
+
+@attrs.frozen(kw_only=True)
+class Meant:
+    """What a load or stage table is for: a mapping in an environment, and the settings of a verb on it."""
+
+    mapping: EntityMapping
+    environment: str
+    settings: Settings
+
+
+def meant_by(here: Sitting, name: str, environment: str) -> Meant:
+    """
+    Find out what a host script is for: as it says, else as the name of its load table does.
+
+    Raises: UsageError: no such mapping, or a name that fits several or none.
+    """
+    site_settings = settings_module.load()
+    if name:
+        found, account = mapping_named(name, site_settings), environment or DEFAULT_ENVIRONMENT
+    else:
+        here.red.require("load_table")
+        known = mappings.known(folders=site_settings.folders, objects=site_settings.objects(is_every=True))
+        environments = [environment] if environment else _environments(here, site_settings)
+        found, account = deducing.deduce(here.red.load_table, known.values(), environments)
+        account = environment or account
+    settings = here.settings(found.source, account)
+    return Meant(mapping=settings.applied_to(found), environment=account, settings=settings)
+
+
+def _environments(here: Sitting, settings: Settings) -> list[str]:
+    """Return the environments that may stand in a table's name: the site's, and those with a token in RED."""
+    found = dict.fromkeys(settings.environments())
+    if here.red.meta.dsn:
+        for word in re.split(r"[^a-z0-9]+", here.red.load_table.lower()):
+            name = site.token_parameter(here.red, word)
+            if word and word not in found and here.secret(name) is not None:
+                found[word] = None
+    return list(found)
+
+
+def mapping_named(name: str, settings: Settings) -> EntityMapping:
+    """Return the mapping of a name, as the site has it. Raises UnknownName; UsageError: it names several."""
+    found = mappings.choose([name], folders=settings.folders, objects=settings.objects())
+    if len(found) != 1:
+        raise UsageError(f"'{name}' names {len(found)} mappings.", hint="A host script of RED fills one load table.")
+    return found[0]
