@@ -16,9 +16,20 @@ from collections.abc import Callable
 
 import attrs
 
-from syncer import sql
 from syncer.mapping import KEEP, Field
-from syncer.values import BIGINT, BOOLEAN, DATE, DECIMAL, DOUBLE, JSON, TEXT, TIMESTAMP, Type
+from syncer.values import (
+    BIGINT,
+    BOOLEAN,
+    DATE,
+    DECIMAL,
+    DECIMAL_DIGITS,
+    DECIMAL_SCALE,
+    DOUBLE,
+    JSON,
+    TEXT,
+    TIMESTAMP,
+    Type,
+)
 
 TryCast = Callable[[str, Type], str]  # as a transaction writes it
 
@@ -187,15 +198,19 @@ def _integer(value: str, stored: Type, column: LoadColumn, try_cast: TryCast) ->
 def _numeric(value: str, stored: Type, column: LoadColumn, try_cast: TryCast) -> Fitting | None:
     if stored is TEXT:
         number = try_cast(value, DECIMAL)
-        is_one = f"{number} IS NOT NULL"
+        conditions = [f"{number} IS NOT NULL"]
+    elif stored is DOUBLE:
+        is_within = f"ABS({value}) < 1e{DECIMAL_DIGITS - DECIMAL_SCALE}"  # beyond, the cast itself would fail
+        number = f"CASE WHEN {is_within} THEN CAST({value} AS DECIMAL({DECIMAL_DIGITS},{DECIMAL_SCALE})) END"
+        conditions = [is_within]
     elif stored in _NUMBERS:
-        number, is_one = (f"CAST({value} AS DECIMAL(38,9))" if stored is DOUBLE else value), "TRUE"
+        number, conditions = value, []
     else:
         return None
-    if column.digits is None:
-        return Fitting(number, "" if is_one == "TRUE" else f"({value} IS NULL OR {is_one})")
-    room = f"ABS(ROUND({number}, {column.scale or 0})) < {10 ** (column.digits - (column.scale or 0))}"
-    return Fitting(number, f"({value} IS NULL OR ({is_one} AND {room}))")
+    if column.digits is not None:
+        scale = column.scale or 0
+        conditions.append(f"ABS(ROUND({number}, {scale})) < {10 ** (column.digits - scale)}")
+    return Fitting(number, f"({value} IS NULL OR ({' AND '.join(conditions)}))" if conditions else "")
 
 
 def _float(value: str, stored: Type, column: LoadColumn, try_cast: TryCast) -> Fitting | None:
@@ -212,9 +227,7 @@ def _boolean(value: str, stored: Type, column: LoadColumn, try_cast: TryCast) ->
         return Fitting(value)
     if stored is not TEXT:
         return None
-    return Fitting(
-        f"(LOWER({value}) = 'true')", f"({value} IS NULL OR LOWER({value}) IN ({sql.literal('true')}, 'false'))"
-    )
+    return Fitting(f"(LOWER({value}) = 'true')", f"({value} IS NULL OR LOWER({value}) IN ('true', 'false'))")
 
 
 def _wall(value: str, stored: Type, column: LoadColumn, try_cast: TryCast) -> Fitting | None:
