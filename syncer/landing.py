@@ -245,9 +245,7 @@ class Landing:
         offers = sql.table_name(offers_table(context.table))
         # One pass, whatever the number of columns.
         counts = ", ".join(f"SUM(CASE WHEN {fits} THEN 0 ELSE 1 END)" for _, fits in limited)
-        found = t.rows(sql.statement(f"SELECT {counts} FROM {offers} AS s{which}"))[
-            0
-        ]  # one pass, whatever the columns
+        (found,) = t.rows(sql.statement(f"SELECT {counts} FROM {offers} AS s{which}"))
         narrowed = f"{which} AND" if which else " WHERE"
         for (column, fits), count in zip(limited, found, strict=True):
             if not count:

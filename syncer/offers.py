@@ -11,7 +11,8 @@ offers that this pull or one before it made: a row that a later pull has made an
 confirms, an offer ends once pulls that finished have put it back for longer than `reoffer`; a clock that was wrong in
 one pull ends nothing.
 
-A mapping's version is kept in `seen`: an older record never replaces a newer one, but in a full run.
+A mapping's version is kept in `seen`: an older record never replaces a newer one, but in a full run, which offers
+everything that it reads: so a host that lost what it carried on gets it again.
 """
 
 from __future__ import annotations
@@ -103,17 +104,21 @@ class Delta:
         return "b.run = ?", [self._context.owner.run]
 
     def differing(self) -> str:
-        """Another hash or state, and the record is not older than what was seen."""
-        other = f"(b.row_hash IS DISTINCT FROM {self._hash} OR b.state <> s.{RECORD_STATE})"
+        """
+        Another hash or state, and the record is not older than what was seen; in a full run each that this run has not
+        read yet, since nobody here can see what became of the rows that were carried on.
+        """
+        anew = " OR b.run IS DISTINCT FROM ?" if self._context.is_full else ""
+        other = f"(b.row_hash IS DISTINCT FROM {self._hash} OR b.state <> s.{RECORD_STATE}{anew})"
         if self._version is None:
             return other
         kept, incoming = self._versions(self._version)
-        healed = " OR b.run IS DISTINCT FROM ?" if self._context.is_full else ""
-        return f"({other} AND (({incoming} < b.{kept}) IS NOT TRUE{healed}))"
+        return f"({other} AND (({incoming} < b.{kept}) IS NOT TRUE{anew}))"
 
     def parameters_of_differing(self) -> list[Any]:
-        """The run, where it believes any version but those that it has read itself."""
-        return [self._context.owner.run] if self._context.is_full and self._version is not None else []
+        """The run, for each time that what it has read itself is told from what others have."""
+        times = 0 if not self._context.is_full else 1 if self._version is None else 2
+        return [self._context.owner.run] * times
 
     def is_standing(self, version: str | None, told: Sequence[str]) -> str:
         """Of the same state, and of the same version where both are known; what was seen has no columns *told*."""

@@ -342,6 +342,21 @@ def test_an_older_record_never_replaces_a_newer_one(delta: Site, monkeypatch: py
     assert delta.pull("scripted.versioned").updated == 1
 
 
+def test_a_full_pull_offers_everything_again_and_each_once(delta: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that lost what it had carried on gets it again; what the run has read twice is no second change."""
+    monkeypatch.setattr("syncer.reading.GROUP_ROWS", 1)
+    say(delta, Page(records=[thing(1), thing(2)]))
+    delta.pull()
+    carry_on(delta)
+    confirm(delta)
+    say(delta, Page(records=[thing(1)]), Page(records=[thing(2)]), Page(records=[thing(1)]))
+    assert delta.pull().unchanged == 2
+    assert delta.rows(LOAD) == []
+    done = delta.pull(mode="full")
+    assert (done.updated, done.unchanged) == (2, 0)
+    assert [row[0] for row in delta.rows(LOAD)] == [1, 2]
+
+
 def test_a_tombstone_keeps_the_version(delta: Site) -> None:
     """An index that lags must not raise the dead; the record itself may come back."""
     say(delta, versioned("new", 9))
