@@ -13,6 +13,7 @@ from __future__ import annotations
 import enum
 import unicodedata
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import attrs
 
@@ -43,6 +44,14 @@ _EXIT_CODES = {Status.DONE: 0, Status.WARNED: 3, Status.FAILED: 1, Status.FATAL:
 _SEVERITY = (1, 2, 4, 3, 0)  # of the command line's exit codes, the worst first
 
 
+class Run(Protocol):
+    """What a verb returns: the line that the command line would print, and the code that it would end with."""
+
+    @property
+    def exit_code(self) -> int:
+        """As of the command line."""
+
+
 @attrs.frozen
 class Outcome:
     """
@@ -60,6 +69,11 @@ class Outcome:
     @exit_code.default
     def _of_status(self) -> int:
         return _EXIT_CODES[self.status]
+
+    @classmethod
+    def of(cls, run: Run) -> Outcome:
+        """Return what came of a run of another verb, such as `syncer.pull` returns."""
+        return of_exit_code(run.exit_code, str(run))
 
 
 def of_exit_code(code: int, message: str, *, details: Iterable[str] = ()) -> Outcome:

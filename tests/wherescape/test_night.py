@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from syncer.verbs.sandbox import variables
 from tests.wherescape.red_site import RedSite, red_site
 from tests.wherescape.stand_in import Red
 
+DOCS = Path(__file__).parents[2] / "docs"
 JIRA = "load_jira_issue"
 ISSUE = (
     ("id", "numeric"),
@@ -105,6 +107,18 @@ def test_a_datastore_that_was_lost_is_filled_anew(site: RedSite) -> None:
     ended = site.run("wherescape.pull(full=True)", JIRA, source="jira")
     assert ended.message == "jira.issues: 40 changed of 40 read"
     assert site.rows(f"SELECT count(*) FROM load.{JIRA}") == [(40,)]
+
+
+def test_a_script_may_pull_into_tables_of_our_own(site: RedSite) -> None:
+    """The one of the page, a pattern of mappings: RED is told of each; one that fails is a handled error."""
+    script = (DOCS / "examples" / "wherescape_syncer.py").read_text(encoding="utf-8").replace("hubspot.*", "jira.*")
+    where = {"SYNCER_WAREHOUSE": site.database.setting, **variables(site.sandbox)}
+    ended = site.run(script, **where)
+    assert (ended.status, ended.code) == ("1", 0), ended
+    assert "pull jira.issues: 40 read" in ended.message
+    assert site.rows("SELECT count(*) FROM load.jira_issues") == [(40,)]
+    ended = site.run(script, **{**where, "SYNCER_JIRA_TOKEN": "wrong"})
+    assert (ended.status, ended.code) == ("-2", 0) and "pulls failed" in ended.message, ended
 
 
 def test_two_verbs_of_a_script_are_counted_together(site: RedSite) -> None:
