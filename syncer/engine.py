@@ -23,6 +23,7 @@ from syncer import (
     forgetting,
     journal,
     landing,
+    landings,
     mappings,
     marks,
     notifying,
@@ -341,6 +342,8 @@ class _Verb:
             shaped = shape.make_room(t, shaped, journal.room_asked(t, pulled=pulled))
             is_delta = bool(self._fitted) or self.settings.for_mapping(mapping.name).get("style") == "delta"
             notes = drift.tell(t, mapping, shaped, pulled=pulled, now=now, is_delta=is_delta)
+            if self._fitted is not None:  # those are of the table of offers, which nobody reads
+                notes = () if shaped.is_new else self._fitted.newly_filled(shaped.added)
             pulled = attrs.evolve(pulled, notes=notes)
             journal.begin(t, pulled, verb="pull", now=now)
             if marks.has_lost_its_base(t, owner, is_delta=is_delta, is_new=shaped.is_new):
@@ -352,12 +355,13 @@ class _Verb:
             typing = Typing(mapping, types=table.types(), privacy=privacy, takes_nul=self.warehouse.takes_nul)
             again = journal.rejected_keys(t, typing.types, pulled=pulled)
             marks.end_walks(t, "run:", owner=owner)
+            is_landed, is_full = self._fitted is not None, self.request.mode == FULL
             context = Context(
-                mapping=mapping, table=table, owner=owner, started=now, is_full=self.request.mode == FULL
+                mapping=mapping, table=table, owner=owner, started=now, is_landed=is_landed, is_full=is_full
             )
             base = self._base(context, t, now, shaped) if is_delta else Mirror(context, t)
             if self._fitted is not None:
-                again = list(dict.fromkeys([*again, *self._fitted.landing.widened(t, context)]))
+                again = list(dict.fromkeys([*again, *self._fitted.landing.outgrown(t, context)]))
                 pulled = attrs.evolve(pulled, notes=(*notes, *landing.tell(t, self._fitted, pulled=pulled, now=now)))
         self._waits("the first page")
         for note in pulled.notes:
@@ -402,11 +406,13 @@ class _Verb:
         shape.ensure(t, OFFERINGS)
         reoffer = self._reoffer(context.mapping)
         if self._fitted is not None:
-            shape.ensure(t, landing.LANDINGS)
-            landing.begin(t, self._fitted, context, reoffer=reoffer, now=now)
+            shape.ensure(t, landings.LANDINGS)
+            host = self._fitted.landing
+            words = {"table": host.told, "label": host.label, "carrier": host.carrier}
+            landings.begin(t, context, **words, reoffer=reoffer, now=now)
         else:
             put_back(t, context, reoffer=reoffer, now=now, is_mended=bool(shaped.added or shaped.restored))
-        return Delta(context, t, is_landed=self._fitted is not None)
+        return Delta(context, t)
 
     def _reoffer(self, mapping: EntityMapping) -> dt.timedelta:
         """Return for how long an offer that nobody confirms is put back."""

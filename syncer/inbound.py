@@ -21,7 +21,7 @@ from syncer import journal, marks
 from syncer.clock import Clock
 from syncer.errors import OutOfMemory, SyncerError
 from syncer.journal import Pulled
-from syncer.loading import Braked, Context, Ending, Loading
+from syncer.loading import Braked, Context, Ending, Loading, OnEnd
 from syncer.reading import Group, Reader
 from syncer.rows import Reject, Typing
 from syncer.sources import Page, Whole
@@ -45,7 +45,6 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
-OnEnd = Callable[[Transaction, dt.datetime], tuple[Sequence[Reject], tuple[str, ...]]]
 
 
 @attrs.define(kw_only=True)
@@ -61,7 +60,7 @@ class Inbound:
     sent: Callable[[], int]  # requests of this run so far
     on_progress: OnProgress | None = None
     on_wait: Callable[[str], None] | None = None  # called with the warehouse's name, and with nothing when it is over
-    on_end: OnEnd | None = None  # called in the transaction that ends the run; returns rejects and notes
+    on_end: OnEnd | None = None  # called in the transaction that ends the run
     has_rejects: bool = False
     pages: int = 0
     records: int = 0
@@ -150,9 +149,9 @@ class Inbound:
                 marks.forget_places_of_others(t, owner=self.context.owner)
                 journal.settle(t, marks.FULL_UNFINISHED, pulled=self.pulled)
             if ends_run and self.on_end is not None:
-                rejects, said = self.on_end(t, now)
-                self.note_rejects(t, rejects)
-                self.pulled = attrs.evolve(self.pulled, notes=(*self.pulled.notes, *said))
+                ended = self.on_end(t, now)
+                notes, rejected = (*self.pulled.notes, *ended.notes), self.pulled.rejected + ended.rejected
+                self.pulled = attrs.evolve(self.pulled, notes=notes, landed=ended.landed, rejected=rejected)
             if ends_run:
                 marks.end_walks(t, "run:", owner=self.context.owner)
                 notes = (*self.pulled.notes, *([self._told_of_full] if self._told_of_full else []))

@@ -125,6 +125,7 @@ class Pulled:
     key. `gone` counts rows whose state left `live`, `rejected` what could not be loaded in this run; both stand beside
     the sum. `keys` counts the keys that a census walked, `braked` the rows that were too many to end at once. `notes`
     say what changed in the table's columns; they are not stored: what a person should look at is a finding as well.
+    `landed` counts the rows that a host's load table has to carry on; None where there is none.
     """
 
     run: str
@@ -144,6 +145,7 @@ class Pulled:
     keys: int = 0
     braked: int = 0
     notes: tuple[str, ...] = ()
+    landed: int | None = None
 
     @property
     def exit_code(self) -> int:

@@ -7,48 +7,33 @@ transaction that ends the run: what stands there of this mapping goes, and all o
 filled, needs no key, and a run that died before its end leaves it as it was; the next one fills it with all that is
 open. What a column gets is found by its name: a meaning of the host's, else the field of that name.
 
-Not here: how a value gets into a column of some type (`loadtypes.py`), the offers themselves (`offers.py`).
+Not here: how a value gets into a column of some type (`loadtypes.py`), what does not fit (`misfits.py`), the offers
+themselves (`offers.py`), which mapping fills which table (`landings.py`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from syncer import journal, marks, sql
+from syncer import journal, misfits, privacy, sql
 from syncer.errors import UsageError
 from syncer.journal import Pulled
-from syncer.loading import LOAD_DATE, MERGED_INTO, RECORD_SOURCE, RECORD_STATE, Context
-from syncer.loadtypes import Fitting, LoadColumn, described, fitting, wanted
-from syncer.mapping import MASK, EntityMapping, Field
-from syncer.offers import OFFERED_BY, end_old, number, offers_table
-from syncer.rows import Reject, fixed_columns
-from syncer.sources import LIVE
-from syncer.tables import STATE, Column, Table
-from syncer.values import TEXT, TIMESTAMP
+from syncer.loading import LOAD_DATE, MERGED_INTO, RECORD_SOURCE, RECORD_STATE, Context, Ended, OnEnd
+from syncer.loadtypes import NOTHING, Family, Fitting, LoadColumn, fitting, wanted
+from syncer.mapping import DROP, HASH, KEEP, MASK, EntityMapping, Field
+from syncer.offers import OFFERED_BY, end_old, offers_table
+from syncer.rows import fixed_columns
+from syncer.sources import LIVE, STATES
+from syncer.tables import Table
+from syncer.values import JSON, TEXT, TIMESTAMP
 from syncer.warehouses import Transaction
 
 OURS = (RECORD_SOURCE, LOAD_DATE, RECORD_STATE, MERGED_INTO)
 NOT_CARRIED, UNFILLED = "column_not_carried", "column_unfilled"  # kinds of findings
 NAMED = 5  # how many columns a note names
-MISFIT = "does not fit "  # how the reason of a reject begins; behind it stand the column's type and table
-REJECTS_A_COLUMN = 1_000  # that are named; all are counted
-
-LANDINGS = Table(
-    schema=STATE,
-    name="landings",
-    columns=(
-        Column("mapping", TEXT),
-        Column("environment", TEXT),
-        Column("load_table", TEXT),  # with its schema, as the host has it
-        Column("run", TEXT),  # the last pull that began to fill it
-        Column("carrier", TEXT),  # what carries it on: the host's word for this execution of its job
-        Column("began_at", TIMESTAMP),
-    ),
-    key=("mapping", "environment"),
-)
 
 
 @attrs.frozen(kw_only=True)
@@ -57,15 +42,6 @@ class Meaning:
 
     field: Field | None = None
     constant: str | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Filled:
-    """What filling a load table did."""
-
-    rows: int
-    left_out: int  # offers of records that are not live any more, where the table has no column for that
-    rejects: Sequence[Reject] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -84,26 +60,36 @@ class Fitted:
     not_carried: Sequence[str]
     unfilled: Sequence[str]
 
-    def on_end(
-        self, context: Context, *, reoffer: dt.timedelta
-    ) -> Callable[[Transaction, dt.datetime], tuple[Sequence[Reject], tuple[str, ...]]]:
+    def on_end(self, context: Context, *, reoffer: dt.timedelta) -> OnEnd:
         """
         Return what is to be called in the transaction that ends a run: it fills the load table, then ends the offers
-        that were put into it for longer than *reoffer*, each of which stands there once more. It returns what did not
-        fit, and notes.
+        that were put into it for longer than *reoffer*, each of which stands there once more.
         """
-        landing = self.landing
 
-        def end(t: Transaction, now: dt.datetime) -> tuple[Sequence[Reject], tuple[str, ...]]:
-            filled = landing.fill(t, self, context, now=now)
+        def end(t: Transaction, now: dt.datetime) -> Ended:
+            ended = self.landing.fill(t, self, context, now=now)
             end_old(t, context, outdated=context.started - reoffer)
-            notes = [f"{landing.told} has {_counted(filled.rows, 'row')} to carry on"]
-            if filled.left_out:
-                left_out = _counted(filled.left_out, "record")
-                notes.append(f"{left_out} that ended not told: {landing.told} has no column {RECORD_STATE}")
-            return filled.rejects, tuple(notes)
+            return ended
 
         return end
+
+    @property
+    def key_lacking(self) -> str:
+        """
+        The first column of the key that the table does not have as it is; "" where it has them all. Without one the
+        record that ended cannot be told from others.
+        """
+        carried = {source for _, source, _ in self.sources}
+        return next((name for name in self.mapping.key if name not in carried), "")
+
+    def newly_filled(self, added: Iterable[str]) -> tuple[str, ...]:
+        """Return a note of the load table's columns that this run is the first to fill: *added* are the offers'."""
+        new = set(added)
+        names = [column.name for column, source, _ in self.sources if source in new]
+        if not names:
+            return ()
+        what = f"{_counted(len(names), 'column')} of {self.landing.told} filled from now on"
+        return (f"{what}: {_some(names)}; pull(full=True) fills old rows, too",)
 
 
 @attrs.frozen(kw_only=True)
@@ -133,6 +119,10 @@ class Landing:
     def _table(self) -> Table:
         return Table(schema=self.schema, name=self.name, columns=())
 
+    def _own(self) -> dict[str, LoadColumn]:
+        """The warehouse's own columns that the table has, by name in small letters."""
+        return {column.name.lower(): column for column in self.columns if column.name.lower() in OURS}
+
     def check(self) -> None:
         """Refuse a table that cannot be filled. Raises UsageError."""
         if not self.columns:
@@ -140,18 +130,32 @@ class Landing:
                 f"{self.told}: there is no such table in the warehouse, or it has no columns.",
                 hint="Have the host create it; its columns come from `create_metadata`.",
             )
-        names = {column.name.lower() for column in self.columns}
-        if RECORD_SOURCE not in names:
+        own = self._own()
+        if RECORD_SOURCE not in own:
             raise UsageError(
                 f"{self.told} has no column {RECORD_SOURCE}: the rows of this mapping could not be told from others.",
                 hint=f"Add {RECORD_SOURCE} (text) to it.",
             )
-        if not names - set(OURS):
+        if len(own) == len(self.columns):
             raise UsageError(f"{self.told} has no columns but the warehouse's own.", hint="Add those of the records.")
+        for name, longest in (
+            (RECORD_SOURCE, len(self.label)),
+            (RECORD_STATE, max(map(len, STATES))),
+            (MERGED_INTO, 0),
+        ):
+            column = own.get(name)
+            if column is None:
+                continue
+            if column.family is not Family.TEXT or (column.longest is not None and column.longest < longest):
+                room = f" of {longest} letters or more" if longest else ""
+                raise UsageError(
+                    f"{self.told}: {column.name} is {column.told}, and must be a text{room}.",
+                    hint="Alter the column.",
+                )
 
     def fitted(self, mapping: EntityMapping) -> Fitted:
         """
-        Fit a mapping, whose fields are all known, to the table.
+        Fit a mapping, whose fields are all known and treated as the site says, to the table.
 
         Raises: UsageError: no column of the table is one of the mapping's.
         """
@@ -170,11 +174,11 @@ class Landing:
             if meaning is not None and meaning.field is None:
                 sources.append((column, None, meaning.constant or ""))
                 continue
-            field = meaning.field if meaning is not None else fields.get(name)
-            if field is None:
-                unfilled.append(column.name)
+            field = _treated(meaning.field, mapping, column) if meaning and meaning.field else fields.get(name)
+            if field is None or column.family is Family.OTHER:
+                unfilled.append(column.name if field is None else f"{column.name} (is {column.told})")
                 continue
-            own = self._offered(field, column, kept, fixed)
+            own = self._offered(field, column, kept, mapping)
             kept[own.column] = own
             sources.append((column, own.column, None))
         if not any(source for _, source, _ in sources):
@@ -182,37 +186,32 @@ class Landing:
                 f"{self.told} has no column that {mapping.name} could fill.",
                 hint=f"Is it the table of another stream? {mapping.name} has {', '.join(list(fields)[:NAMED])}, ….",
             )
-        if any(field.treatment == MASK for field in kept.values()):  # by the names that stand in the same record
-            kept |= {name: field for name, field in fields.items() if field.names_people and name not in kept}
         paths = {field.steps for field in kept.values()}
         not_carried = [name for name, field in fields.items() if name not in kept and field.steps not in paths]
-        landed = attrs.evolve(mapping, fields=tuple(kept.values()))
+        landed = attrs.evolve(mapping, fields=(*kept.values(), *_beside(kept, mapping)))
         return Fitted(landing=self, mapping=landed, sources=sources, not_carried=not_carried, unfilled=unfilled)
 
-    def fill(self, t: Transaction, fitted: Fitted, context: Context, *, now: dt.datetime) -> Filled:
+    def fill(self, t: Transaction, fitted: Fitted, context: Context, *, now: dt.datetime) -> Ended:
         """Take out of the table what stands there of this mapping, and put in all that is offered."""
-        offers = offers_table(context.table)
         fittings = self._fittings(t, fitted, context)
-        names = {column.name.lower(): column.name for column in self.columns}
-        values: dict[str, str] = {column.name: each.safe for column, _, each in fittings}
-        given: list[object] = []
+        own = self._own()
+        values: dict[str, str] = {column.name: each.safe for column, each in fittings}
         for column, _, constant in fitted.sources:
             if constant is not None:
                 values[column.name] = sql.literal(constant)
-        values[names[RECORD_SOURCE]] = sql.literal(self.label)
-        for name in (RECORD_STATE, MERGED_INTO):
-            if name in names:
-                values[names[name]] = f"s.{name}"
-        if LOAD_DATE in names:
-            moment = next(column for column in self.columns if column.name.lower() == LOAD_DATE)
-            given = [now]
+        values[own[RECORD_SOURCE].name] = sql.literal(self.label)
+        values |= {own[name].name: f"s.{name}" for name in (RECORD_STATE, MERGED_INTO) if name in own}
+        given: list[object] = []
+        if LOAD_DATE in own:
+            moment = own[LOAD_DATE]
             fit = fitting("CAST(? AS TIMESTAMP WITH TIME ZONE)", TIMESTAMP, moment, try_cast=t.try_cast)
-            values[names[LOAD_DATE]] = fit.value if fit else "NULL"
-            given = given if fit else []
-        table, source = sql.table_name(self._table), sql.table_name(offers)
-        which = "" if RECORD_STATE in names else f" WHERE s.{RECORD_STATE} = '{LIVE}'"
+            values[moment.name] = fit.value if fit else "NULL"
+            given = [now] if fit else []
+        table, source = sql.table_name(self._table), sql.table_name(offers_table(context.table))
+        lacking = RECORD_STATE if RECORD_STATE not in own else fitted.key_lacking
+        which = f" WHERE s.{RECORD_STATE} = '{LIVE}'" if lacking else ""
         labels = ", ".join(sql.literal(label) for label in dict.fromkeys((self.label, *self.labels)))
-        t.run(sql.statement(f"DELETE FROM {table} AS t WHERE t.{sql.quoted(names[RECORD_SOURCE])} IN ({labels})"))
+        t.run(sql.statement(f"DELETE FROM {table} AS t WHERE t.{sql.quoted(own[RECORD_SOURCE].name)} IN ({labels})"))
         rows = t.run(
             sql.statement(
                 f"INSERT INTO {table} ({sql.names(values)}) SELECT {', '.join(values.values())} FROM {source} AS s"
@@ -220,70 +219,56 @@ class Landing:
             ),
             given,
         )
-        offered = int(t.rows(sql.statement(f"SELECT COUNT(*) FROM {source} AS s"))[0][0])
-        return Filled(rows=rows, left_out=offered - rows, rejects=self._rejects(t, fittings, context, which))
+        limits = {column.name: (self._misfit(column), fit.fits) for column, fit in fittings if fit.fits}
+        rejected = misfits.keep(t, context, limits, which=which, now=now)
+        return Ended(landed=rows, rejected=rejected, notes=self._notes(t, source, rows, lacking))
 
-    def _fittings(self, t: Transaction, fitted: Fitted, context: Context) -> list[tuple[LoadColumn, str, Fitting]]:
-        """Write how each column gets its value; one that no value of its field can get into stays blank."""
+    def _notes(self, t: Transaction, source: str, rows: int, lacking: str) -> tuple[str, ...]:
+        """Say which offers did not come into the table."""
+        query = f"SELECT COUNT(*), SUM(CASE WHEN s.{RECORD_STATE} = '{LIVE}' THEN 1 ELSE 0 END) FROM {source} AS s"
+        ((offered, live),) = t.rows(sql.statement(query))
+        wanted_rows, left_out = int(offered), 0
+        if lacking:
+            wanted_rows = int(live or 0)
+            left_out = int(offered) - wanted_rows
+        notes = []
+        if left_out:
+            told = f"{_counted(left_out, 'record')} that ended not told"
+            notes.append(f"{told}: {self.told} has no column {lacking}")
+        if rows != wanted_rows:
+            kept_out = _counted(wanted_rows - rows, "row")
+            notes.append(f"{kept_out} of {wanted_rows:,} did not come into {self.told}: it has a trigger or a rule")
+        return tuple(notes)
+
+    def _fittings(self, t: Transaction, fitted: Fitted, context: Context) -> list[tuple[LoadColumn, Fitting]]:
+        """Write how each column gets its value; where no value of what is offered can, each is a misfit."""
         types = context.table.types()
         found = []
         for column, source, _ in fitted.sources:
             if source is None:
                 continue
-            fit = fitting(f"s.{sql.quoted(source)}", types[source], column, try_cast=t.try_cast)
-            found.append((column, source, fit or Fitting("NULL", "")))
+            value = f"s.{sql.quoted(source)}"
+            fit = fitting(value, types[source], column, try_cast=t.try_cast)
+            found.append((column, fit or Fitting(NOTHING, f"{value} IS NULL")))
         return found
 
-    def _rejects(
-        self, t: Transaction, fittings: Iterable[tuple[LoadColumn, str, Fitting]], context: Context, which: str
-    ) -> list[Reject]:
-        """Name the values that did not fit their column."""
-        limited = [(column, fit.fits) for column, _, fit in fittings if fit.fits]
-        if not limited:
-            return []
-        rejects: list[Reject] = []
-        offers = sql.table_name(offers_table(context.table))
-        # One pass, whatever the number of columns.
-        counts = ", ".join(f"SUM(CASE WHEN {fits} THEN 0 ELSE 1 END)" for _, fits in limited)
-        (found,) = t.rows(sql.statement(f"SELECT {counts} FROM {offers} AS s{which}"))
-        narrowed = f"{which} AND" if which else " WHERE"
-        for (column, fits), count in zip(limited, found, strict=True):
-            if not count:
-                continue
-            query = f"SELECT {context.key_of('s')} FROM {offers} AS s{narrowed} NOT ({fits}) LIMIT {REJECTS_A_COLUMN}"
-            rejects += [Reject(str(key), column.name, self._misfit(column)) for (key,) in t.rows(sql.statement(query))]
-        return rejects
-
-    def widened(self, t: Transaction, context: Context) -> list[str]:
-        """
-        Return the keys with a value that did not fit a column that is another one by now, and forget what was seen of
-        them: read again, they are offered anew.
-        """
-        owner = context.owner
-        query = (
-            f'SELECT r.key, r."column", r.reason FROM {sql.table_name(journal.REJECTS)} AS r '
-            f"WHERE {context.owned('r')} AND STARTS_WITH(r.reason, '{MISFIT}') ORDER BY r.key"
-        )
-        now = {column.name: self._misfit(column) for column in self.columns}
-        found = t.rows(sql.statement(query))
-        keys = list(dict.fromkeys(key for key, column, reason in found if now.get(column) != reason))
-        for key in keys:
-            t.run(
-                sql.statement(
-                    f"UPDATE {sql.table_name(marks.SEEN)} SET row_hash = '' "
-                    "WHERE mapping = ? AND environment = ? AND key = ?"
-                ),
-                [owner.mapping, owner.environment, key],
-            )
-        return keys
+    def outgrown(self, t: Transaction, context: Context) -> list[str]:
+        """Return the keys to read again: with a value that did not fit a column that is another one by now."""
+        return misfits.outgrown(t, context, [(column.name, self._misfit(column)) for column in self.columns])
 
     def _misfit(self, column: LoadColumn) -> str:
-        return f"{MISFIT}{column.told} of {self.told}"
+        return misfits.reason(column.told, self.told)
 
     @staticmethod
-    def _offered(field: Field, column: LoadColumn, kept: Mapping[str, Field], fixed: Iterable[str]) -> Field:
-        """Return the field by which a column is offered: under its own name, unless another one has that."""
-        if field.column in fixed and field == kept.get(field.column):
+    def _offered(field: Field, column: LoadColumn, kept: Mapping[str, Field], mapping: EntityMapping) -> Field:
+        """
+        Return the field by which a column is offered: the key's own, which tombstones have, too; else one of the
+        column's name, unless another one has that.
+        """
+        for name in mapping.key:
+            if _is_value_of(field, kept[name]):
+                return kept[name]
+        if field == kept.get(field.column) and field.column in fixed_columns(mapping):
             return field
         own = attrs.evolve(field, type=wanted(field, column), path=field.path or field.column)
         name = own.column
@@ -292,42 +277,51 @@ class Landing:
         return attrs.evolve(own, column=name)
 
 
-def begin(t: Transaction, fitted: Fitted, context: Context, *, reoffer: dt.timedelta, now: dt.datetime) -> None:
+def _is_value_of(field: Field, key: Field) -> bool:
+    """Tell whether a field is the very value of a column of the key, in whatever type."""
+    is_plain = field.convert is None and field.index is None and not field.as_written and field.treatment == KEEP
+    return field.steps == key.steps and is_plain
+
+
+def _treated(field: Field, mapping: EntityMapping, column: LoadColumn) -> Field:
     """
-    Give this pull its number among those that offer, and write down which table it lands in.
-
-    Raises: UsageError: it is another one than before, whose offers would go astray.
+    Return a field of a host's as the site treats what stands there: the mapping's field of that name or place decides,
+    and one above it, or that it follows, may only be stricter.
     """
-    number(t, context, outdated=now - reoffer)
-    landing = fitted.landing
-    owner, name = context.owner, sql.table_name(LANDINGS)
-    whose = [owner.mapping, owner.environment]
-    where = "WHERE mapping = ? AND environment = ?"
-    known = t.rows(sql.statement(f"SELECT load_table FROM {name} {where}"), whose)
-    if known and known[0][0].lower() != landing.told.lower():
-        raise UsageError(
-            f"{owner.mapping} of the environment {owner.environment} fills {known[0][0]}, and not {landing.told}.",
-            hint="A mapping fills one load table an environment: name another environment; or, where the first table "
-            "is given up, delete its row of syncer.landings.",
-        )
-    if known:
-        t.run(
-            sql.statement(f"UPDATE {name} SET load_table = ?, run = ?, carrier = ?, began_at = ? {where}"),
-            [landing.told, owner.run, landing.carrier, now, *whose],
-        )
-    else:
-        t.run(sql.insert(LANDINGS), [*whose, landing.told, owner.run, landing.carrier, now])
+    exact = [each for each in mapping.fields if each.column == field.column or each.steps == field.steps]
+    above = [
+        each
+        for each in mapping.fields
+        if each.column == field.follows or (each.steps and field.steps[: len(each.steps)] == each.steps)
+    ]
+    base = [each.treatment for each in exact] or [field.treatment]
+    treatment = privacy.strictest([*base, *(each.treatment for each in above if each not in exact)])
+    holds_text = column.family in (Family.TEXT, Family.JSON)
+    if treatment == MASK and (not holds_text or field.type not in (TEXT, JSON)):
+        treatment = KEEP  # a number or a time holds no words
+    if treatment == HASH and not holds_text:
+        treatment = DROP
+    kind = TEXT if treatment == HASH and field.type is not JSON else field.type
+    is_personal = field.personal or treatment != KEEP
+    return attrs.evolve(field, treatment=treatment, type=kind, personal=is_personal)
 
 
-def read_columns(t: Transaction, schema: str, name: str) -> tuple[LoadColumn, ...]:
-    """Read the columns of a load table out of the catalogue, in their order; none where there is no such table."""
-    query = (
-        "SELECT c.column_name, c.data_type, c.character_maximum_length, c.numeric_precision, c.numeric_scale "
-        "FROM information_schema.columns AS c WHERE LOWER(c.table_schema) = ? AND LOWER(c.table_name) = ? "
-        "ORDER BY c.ordinal_position"
-    )
-    found = t.rows(sql.statement(query), [schema.lower(), name.lower()])
-    return tuple(described(*row) for row in found)
+def _beside(kept: Mapping[str, Field], mapping: EntityMapping) -> list[Field]:
+    """
+    Return the fields that no column of the table wants, and that treatments need: those inside JSON that is kept, and,
+    where something is masked, the names that stand in the same record.
+    """
+    whole = [field.steps for field in kept.values() if field.type is JSON]
+    masks = any(field.treatment == MASK for field in kept.values())
+    found = []
+    for field in mapping.fields:
+        is_inside = any(field.steps[: len(steps)] == steps and field.steps != steps for steps in whole)
+        if (field.treatment != KEEP and is_inside) or (masks and field.names_people):
+            if field.column not in kept:
+                found.append(field)
+            elif kept[field.column].steps != field.steps:
+                found.append(attrs.evolve(field, column=f"{field.column}_beside", path=field.path or field.column))
+    return found
 
 
 def table_of(wanted: Table, offers: Table) -> Table:
@@ -349,9 +343,13 @@ def tell(t: Transaction, fitted: Fitted, *, pulled: Pulled, now: dt.datetime) ->
         known = set(journal.standing(t, kind, pulled=pulled).get(table, "").split(", "))
         journal.stand(t, kind, {table: ", ".join(names)} if names else {}, pulled=pulled, now=now)
         if new := [name for name in names if name not in known]:
-            more = f" and {len(new) - NAMED:,} more" if len(new) > NAMED else ""
-            notes.append(f"{_counted(len(new), 'column')} {what} (finding {kind}): {', '.join(new[:NAMED])}{more}")
+            notes.append(f"{_counted(len(new), 'column')} {what} (finding {kind}): {_some(new)}")
     return tuple(notes)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"
 
 
 def _counted(number: int, noun: str) -> str:

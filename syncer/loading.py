@@ -12,7 +12,7 @@ and the run record there. Not here: where the rows come from (`inbound.py`), wha
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
@@ -38,6 +38,7 @@ RECORD_SOURCE, LOAD_DATE, RECORD_STATE, MERGED_INTO = (
     "dss_merged_into",
 )
 MIN_ROWS_FOR_SHARE = 10
+MISFIT = "does not fit "  # how the reason of a reject of a host's load table begins; behind it its type and table
 
 
 @attrs.frozen(kw_only=True)
@@ -48,6 +49,7 @@ class Context:
     table: Table  # the load table, with the types that its columns have now
     owner: marks.Owner
     started: dt.datetime
+    is_landed: bool = False  # into a load table of a host's, which keeps the rejects of what does not fit it
     is_full: bool = (
         False  # whatever somebody did to the table is healed: the version does not protect a row of an earlier run
     )
@@ -111,6 +113,18 @@ class Loaded:
     updated: int = 0
     gone: int = 0
     braked: list[Braked] = attrs.field(factory=list)
+
+
+@attrs.frozen(kw_only=True)
+class Ended:
+    """What the end of a run did: rows that a load table of a host's has now, values that did not fit, and notes."""
+
+    landed: int
+    rejected: int = 0
+    notes: tuple[str, ...] = ()
+
+
+OnEnd = Callable[[Transaction, dt.datetime], Ended]
 
 
 class Base(Protocol):
@@ -221,12 +235,13 @@ class Loading:
         )
 
     def drop_settled_rejects(self, t: Transaction) -> None:
-        """Drop the rejects of records that the batch has read again."""
+        """Drop the rejects of records that the batch has read again; what a host's column has no room for stays."""
+        kept = f"AND NOT STARTS_WITH(COALESCE(t.reason, ''), '{MISFIT}') " if self._context.is_landed else ""
         t.run(
             sql.statement(
                 f"DELETE FROM {sql.table_name(REJECTS)} AS t WHERE {self._context.owned('t')} "
                 f"AND (t.scope IS NULL OR t.scope <> '{PUSHED}') "  # a push has keys of its own
-                f"AND EXISTS (SELECT 1 FROM {BATCH} AS s WHERE t.key = {self._context.key_of('s')})"
+                f"{kept}AND EXISTS (SELECT 1 FROM {BATCH} AS s WHERE t.key = {self._context.key_of('s')})"
             )
         )
 

@@ -67,7 +67,9 @@ FAMILIES: dict[str, Family] = {
     **dict.fromkeys(("json", "jsonb"), Family.JSON),
 }  # fmt: skip
 _BITS = {"tinyint": 8, "smallint": 16, "int2": 16, "integer": 32, "int": 32, "int4": 32}  # others: 64
+_SINGLE = ("real", "float4")  # 24 bits of digits, all others 53
 _SIZED = re.compile(r"(?P<type>.*?)(?:\((?P<digits>\d+)(?:,\s*(?P<scale>\d+))?\))?", re.DOTALL)
+NOTHING = "NULL"  # the value where no value fits
 _NUMBERS = (BIGINT, DECIMAL, DOUBLE)
 
 
@@ -154,7 +156,8 @@ class Fitting:
     @property
     def safe(self) -> str:
         """The value, NULL where it does not fit."""
-        return f"CASE WHEN {self.fits} THEN {self.value} END" if self.fits else self.value
+        is_whole = not self.fits or self.value == NOTHING  # a CASE of it would be a text
+        return self.value if is_whole else f"CASE WHEN {self.fits} THEN {self.value} END"
 
 
 def fitting(value: str, stored: Type, column: LoadColumn, *, try_cast: TryCast) -> Fitting | None:
@@ -214,12 +217,18 @@ def _numeric(value: str, stored: Type, column: LoadColumn, try_cast: TryCast) ->
 
 
 def _float(value: str, stored: Type, column: LoadColumn, try_cast: TryCast) -> Fitting | None:
+    """A whole number must be there to its last digit; what stands behind the point is rounded."""
+    exact = 2 ** (24 if column.type in _SINGLE else 53)
     if stored in _NUMBERS:
-        return Fitting(value if stored is DOUBLE else f"CAST({value} AS DOUBLE PRECISION)")
+        number = value if stored is DOUBLE else f"CAST({value} AS DOUBLE PRECISION)"
+        if stored is DOUBLE and column.type not in _SINGLE:
+            return Fitting(number)
+        return Fitting(number, f"({value} IS NULL OR ABS({value}) <= {exact})")
     if stored is not TEXT:
         return None
     number = try_cast(value, DECIMAL)
-    return Fitting(f"CAST({number} AS DOUBLE PRECISION)", f"({value} IS NULL OR {number} IS NOT NULL)")
+    fits = f"({value} IS NULL OR ({number} IS NOT NULL AND ABS({number}) <= {exact}))"
+    return Fitting(f"CAST({number} AS DOUBLE PRECISION)", fits)
 
 
 def _boolean(value: str, stored: Type, column: LoadColumn, try_cast: TryCast) -> Fitting | None:

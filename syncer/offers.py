@@ -60,10 +60,8 @@ def offers_table(table: Table) -> Table:
 class Delta:
     """The base is what was seen, by key and row hash."""
 
-    def __init__(self, context: Context, t: Transaction, *, is_landed: bool = False) -> None:
-        """*is_landed*: the load table is somebody else's, and filled when the run ends (`landing.py`)."""
+    def __init__(self, context: Context, t: Transaction) -> None:
         self._context = context
-        self._is_landed = is_landed
         self._try_cast = t.try_cast
         self._offers = offers_table(context.table)
         # In an order of their own: definitions come in another one, and the rows are still the same.
@@ -130,7 +128,7 @@ class Delta:
 
     def load(self, t: Transaction, count: int, now: dt.datetime) -> tuple[int, int]:
         """Offer what differs, and put it into the load table."""
-        filled = [] if self._is_landed else [self._context.table]
+        filled = [] if self._context.is_landed else [self._context.table]
         with t.by_key(marks.SEEN, self._offers, *filled):
             return self._load(t, now)
 
@@ -249,7 +247,7 @@ class Delta:
         into: list[tuple[Table, list[str], list[Any]]] = [
             (self._offers, [OFFERED_BY], [*given, self._context.owner.run])
         ]
-        if not self._is_landed:
+        if not self._context.is_landed:
             into.append((self._context.table, [], given))
         for table, extra, parameters in into:
             name = sql.table_name(table)
@@ -371,21 +369,32 @@ class Confirmed:
     reason: str = ""
 
 
-def confirm(t: Transaction, table: Table, *, mapping: str, environment: str, run: str | None = None) -> Confirmed:
+def confirm(
+    t: Transaction,
+    table: Table,
+    *,
+    mapping: str,
+    environment: str,
+    run: str | None = None,
+    is_last: bool = False,
+) -> Confirmed:
     """
     End the offers that stood in the load table when the pull *run* had ended: the host has carried them on.
 
-    *run* None is the last pull, where no other began after it. What a later pull has offered stays, also where it is a
-    newer form of a row that was carried. Confirms nothing, and says so, where the pull did not finish: what it offered
-    may not have been complete when the host read it.
+    *run* None is the last pull, where no other began after it; with *is_last*, *run* must be that. What a later pull
+    has offered stays, also where it is a newer form of a row that was carried. Confirms nothing, and says so, where
+    the pull did not finish: what it offered may not have been complete when the host read it.
     """
     whose = [mapping, environment]
     if not t.columns(journal.RUNS) or not t.columns(OFFERINGS):
         return Confirmed(ended=0, reason=NEVER_PULLED)
-    if run is None:
-        run, reason = _last_pull(t, whose)
+    if run is None or is_last:
+        last, reason = _last_pull(t, whose)
+        if not reason and run not in (None, last):
+            reason = f"{_told_of(t, last)}: what is offered stays so until a pull ended well behind it"
         if reason:
             return Confirmed(ended=0, reason=reason)
+        run = last
     name = sql.table_name(OFFERINGS)
     query = (
         f"SELECT r.status, n.number, n.outdated FROM {sql.table_name(journal.RUNS)} AS r LEFT JOIN {name} AS n "
@@ -419,5 +428,13 @@ def _last_pull(t: Transaction, whose: Sequence[str]) -> tuple[str, str]:
     run = str(last[0][0])
     later = t.rows(sql.statement(_unnumbered()), whose)
     if later:
-        return run, f"pull {later[0][0]} began after pull {run}: name the one whose load table was carried"
+        return run, f"{_told_of(t, str(later[0][0]))}: what is offered stays so until a pull ended well behind it"
     return run, ""
+
+
+def _told_of(t: Transaction, run: str) -> str:
+    """Say what became of a pull that put nothing back."""
+    query = f"SELECT status, started_at FROM {sql.table_name(journal.RUNS)} WHERE run = ?"
+    ((status, started),) = t.rows(sql.statement(query), [run])
+    ended = {journal.RUNNING: "has not ended", journal.DONE: "did not fill this table"}.get(str(status), "failed")
+    return f"the pull of {started:%Y-%m-%d %H:%M} UTC (run {run}) {ended}"

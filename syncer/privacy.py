@@ -46,8 +46,7 @@ class _Node:
 
     def strictest(self) -> str:
         """The strictest treatment at and below this place."""
-        found = {self.treatment, *(node.strictest() for node in self.below.values())}
-        return next(each for each in _STRICTEST if each in found)
+        return strictest([self.treatment, *(node.strictest() for node in self.below.values())])
 
 
 @attrs.frozen(kw_only=True)
@@ -75,7 +74,7 @@ class Privacy:
             node = _at(tree, field.steps) if field.steps else tree
             below = node.below if node is not None and field.type is JSON else {}
             same = node.treatment if node is not None and field.steps else KEEP  # of another column of this very value
-            own = _Node(_stricter(field.treatment, same), below)
+            own = _Node(strictest([field.treatment, same]), below)
             if own.strictest() != KEEP:
                 columns[field.column] = own
         object.__setattr__(self, "_columns", columns)
@@ -197,6 +196,12 @@ def _nested(levels: int) -> list[Any]:
     for _ in range(levels):
         made = [made]
     return made
+
+
+def strictest(treatments: Iterable[str]) -> str:
+    """Return the strictest of some treatments; of none, keep."""
+    found = set(treatments)
+    return next((each for each in _STRICTEST if each in found), KEEP)
 
 
 # Fits no column: it becomes NULL and a reject, which names the record and the column.
@@ -334,7 +339,7 @@ def _tree(fields: Iterable[Field]) -> _Node:
             node = root
             for step in field.steps:
                 node = node.below.setdefault(step, _Node())
-            node.treatment = _stricter(node.treatment, field.treatment)
+            node.treatment = strictest([node.treatment, field.treatment])
     return root
 
 
@@ -342,10 +347,6 @@ def _at(node: _Node | None, steps: Sequence[str]) -> _Node | None:
     for step in steps:
         node = node.below.get(step) if node is not None else None
     return node
-
-
-def _stricter(one: str, other: str) -> str:
-    return min(one, other, key=_STRICTEST.index)
 
 
 def _uses(node: _Node, treatment: str) -> bool:

@@ -223,8 +223,8 @@ def test_offers_of_the_delta_style_are_blanked(make_people: Callable[..., Site])
     assert site.rows("SELECT key, row_hash IS NULL FROM syncer.seen ORDER BY key") == [
         ("7", True), ("8", False), ("9", False),
     ]  # fmt: skip
-    assert site.pull("scripted.people", mode="full").updated == 1  # the blank row is offered
-    assert site.pull("scripted.people", mode="full").updated == 0
+    assert site.pull("scripted.people").updated == 1  # the blank row is offered
+    assert site.pull("scripted.people").updated == 0
     assert left_of(site, 7) == {}
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from syncer.errors import Unavailable
 from syncer.journal import Pulled
-from syncer.landing import Landing, Meaning, read_columns
+from syncer.landing import Landing, Meaning
+from syncer.landings import look_up
 from syncer.loadtypes import LoadColumn
 from syncer.mapping import MASK, EntityMapping, Field, Inbound
 from syncer.sources import DELETED, Page, State
@@ -213,8 +214,8 @@ def test_columns_are_read_from_the_catalogue(site: Site) -> None:
     """In their order, whatever case somebody writes the table's name in; none where there is no table."""
     made(site, *THINGS, LoadColumn(name="default", type="numeric", digits=10, scale=2), *OURS)
     with contextlib.closing(site.warehouse()) as warehouse, warehouse.transaction() as t:
-        found = read_columns(t, "load", "LOAD_THING")
-        assert read_columns(t, "load", "other") == ()
+        found = look_up(t, "load", "LOAD_THING").columns
+        assert look_up(t, "load", "other").columns == ()
     assert [column.name for column in found] == [*(c.name for c in THINGS), "default", *(c.name for c in OURS)]
     assert found[4].told == "numeric(10,2)" or found[4].told == "decimal(10,2)"
     assert [column.family.name for column in found[:4]] == ["NUMERIC", "TEXT", "INTEGER", "WALL"]

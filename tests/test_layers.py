@@ -61,6 +61,7 @@ LAYERS = (
     ("plan_journal",),
     ("plans", "findings", "counting"),
     ("landing",),
+    ("landings", "misfits"),
     ("drift", "mirror", "offers", "shape"),
     ("loading", "reading"),
     ("marks",),

@@ -33,6 +33,7 @@ STATES = (LIVE, ARCHIVED, MERGED, DELETED, GONE)
 _PORT = ("name", "requests", "check", "describe", "read", "keys", "fetch", "close")
 SHORTEST_CUT = 12  # so much of a text is not shown either, where a message cuts it
 _SEE = "docs/add-a-source.md shows a whole one."
+NOT_SET = "Set it in the environment or in syncer.toml; `syncer check` tries it."
 
 
 @attrs.frozen(kw_only=True)
@@ -245,7 +246,7 @@ def connect(account: Account, *, doors: Doors, streams: Sequence[str], folders: 
     if missing:
         raise UsageError(
             f"{needs.title} needs {', '.join(missing)}.",
-            hint="Set it in the environment or in syncer.toml; `syncer check` tries it.",
+            hint=NOT_SET,
         )
     _check_url(account, needs)
     given = {key: account.variables[key] for key in needs.variables if account.variables.get(key)}

@@ -2,7 +2,8 @@
 `syncer wherescape env|check|files`: what a person does around host scripts of WhereScape RED, from a command line.
 
     env FILE                writes a template of what RED sets, for a developer's own machine
-    env FILE -- COMMAND …   runs a command with what the file sets, as RED would start it
+    env FILE -- COMMAND …   runs a command with what the file sets, as RED would start it; `syncer` finds in it which
+                            warehouse and which account the file is about
     check                   looks at RED's repository and its target
     files FOLDER            writes the connection type and the host scripts, to be loaded into RED
 
@@ -11,20 +12,24 @@ Not here: what is looked at (`wherescape/checking.py`), and the host scripts' ow
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import attrs
 import typer
 
-from syncer.errors import UsageError
+from syncer import mappings, sources
+from syncer import settings as settings_module
+from syncer.errors import SyncerError, UsageError
+from syncer.settings import DEFAULT_ENVIRONMENT
 from syncer.verbs import Session, Where
-from syncer.wherescape import checking, environment
+from syncer.wherescape import browsing, checking, deducing, environment, site
 from syncer.wherescape.checking import Checked, TableFound
 
 CONNECTION_TYPE = "api_connection.uiconfig"
@@ -49,7 +54,12 @@ WSL_TGT_DSN=
 WSL_TGT_USER=
 WSL_TGT_PWD=
 
-# The source connection: its configured fields.
+# The source of the load table, where it is a database.
+WSL_SRC_DSN=
+WSL_SRC_USER=
+WSL_SRC_PWD=
+
+# The source of the load table, where it is an API: the configured fields of its connection.
 WSL_SRCCFG_url=
 WSL_SRCCFG_apikey=
 WSL_SRCCFG_user=
@@ -151,10 +161,43 @@ def _run_command(file: Path, command: list[str], session: Session) -> int:
         raise UsageError(f"There is no command {command[0]!r}.", hint="Is it in PATH?")
     # RED's own names of another start would mix with the file's; empty ones are as good as none.
     inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith("WSL_")}
+    given = {**inherited, **variables}
     try:
-        return subprocess.run([found, *command[1:]], env={**inherited, **variables}, check=False).returncode & 0xFF
+        return subprocess.run([found, *command[1:]], env={**given, **_of_red(given)}, check=False).returncode & 0xFF
     except OSError as error:
         raise UsageError(f"{command[0]} cannot be started ({error.strerror}).") from error
+
+
+def _of_red(given: Mapping[str, str]) -> dict[str, str]:
+    """
+    Return what `syncer` itself must find in the environment of a command, out of RED's variables: the warehouse, and
+    the account that the source connection leads to. What is set already stays.
+    """
+    with contextlib.suppress(SyncerError):  # the command says what is wrong, where it needs it
+        red = environment.read(given)
+        source, account = _account(red, given)
+        found = site.for_commands(red, source=source, environment=account)
+        warehouse = {name for name in found if name.startswith("SYNCER_WAREHOUSE")}  # whole: it and its login
+        kept = {name for name in found if given.get(name)} - warehouse
+        if given.get("SYNCER_WAREHOUSE"):
+            kept |= warehouse
+        return {name: value for name, value in found.items() if name not in kept}
+    return {}
+
+
+def _account(red: environment.Environment, given: Mapping[str, str]) -> tuple[str, str]:
+    """
+    Tell whose connection the load table has, and of which environment: by the table's name, as a host script does.
+
+    Only where that names nothing of ours the connection's address tells; else it might be another's token.
+    """
+    settings = settings_module.load(variables=given)
+    known = list(mappings.known(folders=settings.folders, objects=settings.objects(is_every=True)).values())
+    if red.load_table and deducing.names_ours(red.load_table, known):
+        mapping, account = deducing.deduce(red.load_table, known, settings.environments())
+        return mapping.source, account
+    names = sources.names(folders=settings.folders)
+    return browsing.source_of(red.srccfg.get("url", ""), names) or "", DEFAULT_ENVIRONMENT
 
 
 def _is_ignored(file: Path) -> bool | None:

@@ -15,12 +15,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from syncer.wherescape import mainscript as mainscript  # looks who imports this, as long as that can be seen
+
 if TYPE_CHECKING:
     from syncer.wherescape.browsing import browse
+    from syncer.wherescape.carried import confirm
     from syncer.wherescape.describing import create_metadata
     from syncer.wherescape.environment import Environment
     from syncer.wherescape.hosting import host
-    from syncer.wherescape.inward import confirm, pull
+    from syncer.wherescape.inward import pull
     from syncer.wherescape.protocol import Outcome, Status
     from syncer.wherescape.sending import clear_archive, clear_job_logs, push, run
     from syncer.wherescape.sitting import connect, red_parameters
@@ -30,7 +33,7 @@ _HOMES = {
     "host": "hosting",
     "browse": "browsing",
     "pull": "inward",
-    "confirm": "inward",
+    "confirm": "carried",
     "create_metadata": "describing",
     "connect": "sitting",
     "red_parameters": "sitting",

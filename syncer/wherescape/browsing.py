@@ -27,7 +27,8 @@ from syncer.errors import UnknownName, UsageError
 from syncer.loading import LOAD_DATE, MERGED_INTO, RECORD_SOURCE, RECORD_STATE
 from syncer.mapping import EntityMapping
 from syncer.settings import DEFAULT_ENVIRONMENT, Settings
-from syncer.wherescape import describing, metadata, site
+from syncer.wherescape import describing, metadata
+from syncer.wherescape.binding import hosted
 from syncer.wherescape.metadata import POSTGRESQL, MetadataColumn
 from syncer.wherescape.sitting import sitting
 
@@ -44,6 +45,7 @@ OWN = (RECORD_SOURCE, LOAD_DATE, RECORD_STATE, MERGED_INTO)  # RED adds them its
 _WORDS = re.compile(r"[^a-z0-9]+")
 
 
+@hosted
 def browse(source: str = "", *, environment: str = DEFAULT_ENVIRONMENT) -> Tree:
     """
     Show RED the streams of a connection's source, with their columns, as its browser wants them.
@@ -57,9 +59,7 @@ def browse(source: str = "", *, environment: str = DEFAULT_ENVIRONMENT) -> Tree:
         here.host.body = ""  # whatever comes, RED reads a status and one line behind it
         known = settings_module.load()
         name = _source(source, here.red.srccfg.get("url", ""), sources.names(folders=known.folders))
-        settings = site.settings_of(
-            here.red, source=name, environment=environment, parameter=here.secret, has_target=False
-        )
+        settings = here.settings(name, environment, has_target=False)
         found = tree(name, settings)
         here.host.body = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
         here.ended(0, f"{name}: {len(found[name])} streams")

@@ -15,10 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from syncer import landing, mappings, sql, warehouses
+from syncer import landings, mappings, sql, warehouses
 from syncer.clock import SystemClock
 from syncer.errors import SyncerError, UsageError, WarehouseError
-from syncer.landing import LANDINGS, Landing
+from syncer.landing import Landing
+from syncer.landings import LANDINGS
 from syncer.loading import RECORD_STATE
 from syncer.loadtypes import FAMILIES, Family, LoadColumn, described
 from syncer.mapping import EntityMapping
@@ -134,7 +135,7 @@ class _Site:
     settings: Settings
     known: Mapping[str, EntityMapping]
     environments: tuple[str, ...]
-    landed: Mapping[str, tuple[str, str]]
+    landed: Mapping[str, tuple[str, str, str]]
 
 
 def check(red: Environment, settings: Settings) -> Checked:
@@ -230,20 +231,20 @@ def _environments(settings: Settings, parameters: Iterable[str]) -> tuple[str, .
     return tuple(found)
 
 
-def _landed(t: Transaction) -> dict[str, tuple[str, str]]:
-    """Return what pulls have filled: mapping and environment by load table, in small letters."""
+def _landed(t: Transaction) -> dict[str, tuple[str, str, str]]:
+    """Return what pulls have filled: mapping, environment and label by load table, in small letters."""
     if not t.columns(LANDINGS):
         return {}
-    query = f"SELECT load_table, mapping, environment FROM {sql.table_name(LANDINGS)}"
-    return {table.lower(): (mapping, environment) for table, mapping, environment in t.rows(sql.statement(query))}
+    query = f"SELECT load_table, mapping, environment, label FROM {sql.table_name(LANDINGS)}"
+    return {table.lower(): (name, of, label or "") for table, name, of, label in t.rows(sql.statement(query))}
 
 
 def _found(t: Transaction, load: _Load, here: _Site) -> TableFound | str:
     """Look at one load table; return just its name where it is none of ours."""
     labelled = _of_labels(load.labels, here.known)
-    looks = []
+    looks, label = [], ""
     if load.told.lower() in here.landed:
-        name, environment = here.landed[load.told.lower()]
+        name, environment, label = here.landed[load.told.lower()]
         told_by = "host script"
     else:
         try:
@@ -270,7 +271,11 @@ def _found(t: Transaction, load: _Load, here: _Site) -> TableFound | str:
         return attrs.evolve(found, looks=(*looks, str(error)))
     if mapping.inbound is None:
         return attrs.evolve(found, looks=(*looks, f"{name} only goes out: nothing fills a load table."))
-    return _with_columns(found, load, landing.read_columns(t, load.schema, load.name), mapping)
+    try:
+        there = landings.look_up(t, load.schema, load.name).columns
+    except UsageError as error:
+        return attrs.evolve(found, looks=(*looks, str(error)))
+    return _with_columns(found, load, there, mapping, shapes.shape_of_label(mapping, label))
 
 
 def _of_labels(labels: Iterable[str], known: Iterable[str]) -> str:
@@ -284,14 +289,16 @@ def _of_labels(labels: Iterable[str], known: Iterable[str]) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def _with_columns(found: TableFound, load: _Load, there: Sequence[LoadColumn], mapping: EntityMapping) -> TableFound:
+def _with_columns(
+    found: TableFound, load: _Load, there: Sequence[LoadColumn], mapping: EntityMapping, shape: str
+) -> TableFound:
     """Compare RED's columns with those of the table, and both with what the mapping has."""
     looks = [*found.looks, *_drifted(load, there)]
     columns = there or tuple(described(name, kind, None, None, None) for name, kind in load.columns)
     if not columns:
         return attrs.evolve(found, looks=tuple(looks))
     try:
-        meanings, label = shapes.meanings(mapping, columns)
+        meanings, label = shapes.meanings(mapping, columns, shape=shape)
         fitted = Landing(
             schema=load.schema, name=load.name, columns=tuple(columns), label=label or mapping.name, meanings=meanings
         ).fitted(mapping)

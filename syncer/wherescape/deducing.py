@@ -15,7 +15,7 @@ Not here: what the names of legacy streams are (`legacy.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -44,12 +44,17 @@ class _Fit:
 
 
 def deduce(
-    table_name: str, mappings: Iterable[EntityMapping], environments: Iterable[str] = ()
+    table_name: str,
+    mappings: Iterable[EntityMapping],
+    environments: Iterable[str] = (),
+    *,
+    absent: Mapping[str, str] | None = None,
 ) -> tuple[EntityMapping, str]:
     """
     Return the mapping that a table is of, and the environment.
 
     table_name: with or without its schema. environments: those that the site knows; the default one has no word.
+    absent: parameters of RED that would have made an environment known, by its words (`spare_words`).
 
     Raises: UsageError: the name fits several mappings, or none; or it names an environment that nobody knows.
     """
@@ -68,7 +73,14 @@ def deduce(
         return only.mapping, str(only.environment)
     longest = max((fit.length for fit in fits), default=0)
     candidates = list(found.values()) or [fit for fit in fits if fit.length == longest]
-    raise _refused(table_name, candidates, [name for name in known.values() if name != DEFAULT_ENVIRONMENT])
+    named = [name for name in known.values() if name != DEFAULT_ENVIRONMENT]
+    raise _refused(table_name, candidates, named, absent or {})
+
+
+def spare_words(table_name: str, mappings: Iterable[EntityMapping], *, source: str) -> set[str]:
+    """Return what a table's name may have as an environment of *source*: words beside an entity, with _ between."""
+    fits = _fits(_words(table_name.rpartition(".")[2]), list(mappings))
+    return {"_".join(fit.left) for fit in fits if fit.left and fit.mapping.source == source}
 
 
 def names_ours(table_name: str, mappings: Sequence[EntityMapping]) -> bool:
@@ -134,24 +146,33 @@ def _words(name: str) -> Words:
     return tuple(word for word in _APART.split(name.lower()) if word)
 
 
-def _refused(table_name: str, candidates: Sequence[_Fit], environments: Sequence[str]) -> UsageError:
+def _refused(
+    table_name: str, candidates: Sequence[_Fit], environments: Sequence[str], absent: Mapping[str, str]
+) -> UsageError:
     """Say why a name tells nothing, and how to say it."""
     names = sorted({fit.mapping.name for fit in candidates})
+    verb = "push" if _words(table_name.rpartition(".")[2])[:1] == ("stage",) else "pull"
     if not names:
         return UsageError(
             f"The name of the table {table_name} fits no mapping.",
-            hint='Say in the host script which one it is, such as "jira.issues"; `syncer list` has all names. '
-            "A name that tells it by itself is load_SOURCE_ENTITY.",
+            hint=f'Say in the host script which one it is, such as wherescape.{verb}("jira.issues"); `syncer list` '
+            "has all names. A name that tells it by itself is load_SOURCE_ENTITY.",
         )
     if len(names) > 1:
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         return UsageError(
             f"The name of the table {table_name} fits {', '.join(names[:NAMED])}{more}.",
-            hint=f'Say in the host script which one it is: "{names[0]}".',
+            hint="Say in the host script which one it is: "
+            + " or ".join(f'wherescape.{verb}("{name}")' for name in names[:NAMED])
+            + ".",
         )
     left = sorted({"_".join(fit.left) for fit in candidates}, key=len)
     known = ", ".join(sorted(environments)) or "none but the default one"
+    lacking = sorted({absent[words] for words in left if words in absent})
+    sought = f" RED has no parameter {' or '.join(lacking)}." if lacking else ""
     return UsageError(
-        f"The table {table_name} is of {names[0]}, and {left[0]!r} in its name is no environment. Known: {known}.",
-        hint=f'Name the environment in syncer.toml, or say in the host script: "{names[0]}", environment="default".',
+        f"The table {table_name} is of {names[0]}, and {left[0]!r} in its name is no environment. Known: {known}."
+        f"{sought}",
+        hint=f"{'Set it, name' if lacking else 'Name'} the environment in syncer.toml, or say in the host script: "
+        f'wherescape.{verb}("{names[0]}", environment="default").',
     )

@@ -19,6 +19,7 @@ from syncer.loadtypes import LoadColumn
 from syncer.mapping import EntityMapping, Field
 from syncer.settings import Settings
 from syncer.wherescape import legacy, metadata, shapes, written
+from syncer.wherescape.binding import hosted
 from syncer.wherescape.legacycolumns import LegacyStream
 from syncer.wherescape.metadata import POSTGRESQL, SQL_SERVER, Created, MetadataColumn
 from syncer.wherescape.repository import Kind, Repository
@@ -27,6 +28,7 @@ from syncer.wherescape.sitting import Meant, Sitting, meant_by, sitting
 TARGETS = {"postgres": POSTGRESQL, "duckdb": POSTGRESQL, "tsql": SQL_SERVER}  # by sqlglot's name of the warehouse
 
 
+@hosted
 def create_metadata(
     name: str = "", *, environment: str = "", columns: str = "", delete_vanished: bool = False
 ) -> Created:
@@ -35,7 +37,7 @@ def create_metadata(
 
     name, environment: the mapping and its account; left out, they are deduced from the load table's name.
     columns: `legacy` (those that tables had before) or `mapping`; left out, what RED's metadata has already, else the
-    mapping's. delete_vanished: delete columns that we wrote and that are none of the mapping's any more.
+    mapping's. delete_vanished: delete columns that an earlier run wrote, and that are none of the mapping's any more.
 
     Raises: UsageError: nothing was written; what the source, the repository and the warehouse raise.
     """
@@ -58,7 +60,7 @@ def create_metadata(
                 deletes_vanished=delete_vanished,
             )
             with warehouse.transaction() as t:
-                written.keep(t, here.red.load_table, wanted)
+                written.keep(t, here.red.load_table, wanted, vanished=made.vanished)
         finally:
             warehouse.close()
         here.ended(0, str(made), details=_details(made))

@@ -22,15 +22,19 @@ from typing import Any, NoReturn
 
 import attrs
 
-MAIN = "__main__"
+from syncer.wherescape import mainscript
 
 
 @attrs.frozen
 class Exited:
-    """The script ended itself; *code* is what it gave to `sys.exit`, and not known where it raised SystemExit."""
+    """
+    The script ended itself; *code* is what it gave to `sys.exit`, and not known where it raised SystemExit, or where
+    it *was_over* before anybody watched.
+    """
 
     code: object = None
     is_known: bool = True
+    was_over: bool = False
 
     @property
     def is_fine(self) -> bool:
@@ -46,9 +50,10 @@ class Watch:
     """Looks at the end of the main script, from now on."""
 
     def __init__(self) -> None:
-        self._frame = _frame_of_main()
+        self._frame = mainscript.frame()
         self._raised: dict[weakref.ref[_Exit], object] = {}
         self._ended: Exited | None = None
+        self._was_over = self._frame is not None and not _is_at_work(self._frame)
 
     def install(self) -> None:
         """Put a function that is seen in the place of `sys.exit`, `exit` and `quit`."""
@@ -56,7 +61,7 @@ class Watch:
         sys.exit = self.exit
         for name in ("exit", "quit"):
             setattr(builtins, name, self.exit)
-        own = vars(sys.modules.get(MAIN, sys))
+        own = self._frame.f_globals if self._frame is not None else vars(sys)
         for name in [name for name, value in own.items() if value is before and own is not vars(sys)]:
             own[name] = self.exit  # `from sys import exit`
 
@@ -70,6 +75,11 @@ class Watch:
         finally:
             del error  # else its traceback would hold it, by this frame, and it would not go away
 
+    @property
+    def is_blind(self) -> bool:
+        """Tell whether there is no script to watch: this was imported when it was over."""
+        return self._frame is None
+
     def exited(self) -> Exited | None:
         """Tell how the script ended itself; None where it reached its end. Call it when it is over."""
         if self._frame is None or _returned(self._frame):
@@ -77,7 +87,7 @@ class Watch:
         if self._ended is not None:
             return self._ended
         alive = [code for error, code in self._raised.items() if error() is not None]  # somebody keeps it
-        return Exited(alive[-1]) if alive else Exited(is_known=False)
+        return Exited(alive[-1]) if alive else Exited(is_known=False, was_over=self._was_over)
 
     def _went_away(self, error: weakref.ref[_Exit]) -> None:
         code = self._raised.pop(error)
@@ -137,23 +147,19 @@ class _Probe:
         return len(self.asked) - 1 in self._chosen
 
 
-def _frame_of_main() -> FrameType | None:
-    """Find the frame of the main script's own lines, in the main thread's stack, whichever thread asks."""
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)
-    namespace = vars(sys.modules[MAIN]) if MAIN in sys.modules else None
-    found = None
-    while frame is not None:
-        if frame.f_code.co_name == "<module>" and frame.f_globals is namespace:
-            found = frame
-        frame = frame.f_back
-    return found
-
-
 def _stack() -> Iterator[FrameType]:
     frame: FrameType | None = sys._getframe()
     while frame is not None:
         yield frame
         frame = frame.f_back
+
+
+def _is_at_work(frame: FrameType) -> bool:
+    """Tell whether a frame of the main thread is in its stack, whichever thread asks."""
+    now = sys._current_frames().get(threading.main_thread().ident or 0)
+    while now is not None and now is not frame:
+        now = now.f_back
+    return now is frame
 
 
 def _returned(frame: FrameType) -> bool:

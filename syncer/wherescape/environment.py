@@ -91,16 +91,21 @@ class Environment:
     def require(self, *names: str) -> None:
         """
         Check that each of *names* is there: `meta_dsn`, `target_user`, `load_table`, `srccfg_url`, …; a number is
-        missing where it is 0. Raises UsageError, which names the variables of all that are missing at once.
+        missing where it is 0. Inside RED the repository must be there as well.
+        Raises: UsageError, which names the variables of all that are missing at once.
         """
+        if self.is_inside_red:  # parameters, and the counts of a task, are there
+            names = tuple(dict.fromkeys((*names, "meta_dsn")))
         missing = [variable_of(name) for name in names if not self._value_of(name)]
         if missing:
             one = len(missing) == 1
-            raise UsageError(
-                f"{_listed(missing)} {'is' if one else 'are'} not set.",
-                hint="WhereScape RED sets such variables for a host script whose load table has the connection; on "
-                "your own machine a file can stand in for RED: `syncer wherescape env`.",
+            hint = (
+                "WhereScape RED sets such variables for a host script whose load table has the connection; on "
+                "your own machine a file can stand in for RED: `syncer wherescape env`."
             )
+            if self.is_inside_red and not self.meta.dsn:
+                hint += " Where there is no repository, leave out the job's variables as well."
+            raise UsageError(f"{_listed(missing)} {'is' if one else 'are'} not set.", hint=hint)
 
     def folder(self, *names: str) -> Path:
         """Return a folder below the work directory, made when it is not there. Raises OSError: it cannot be made."""
@@ -124,9 +129,14 @@ def variable_of(name: str) -> str:
 
 
 def is_inside(variables: Mapping[str, str]) -> bool:
-    """Tell whether RED started this process: it names a repository, and a run or a load table, though it be empty."""
+    """
+    Tell whether RED started this process: it names a repository, and a run or a load table, though it be empty; or a
+    whole task of a job (sequence, job, task) and its target, where the repository alone is missing.
+    """
     names = [f"{prefix}{name}" for prefix in ("WSL_", "") for name in ("SEQUENCE", "LOAD_TABLE")]
-    return bool(_text(variables, "META_DSN")) and any(name in variables for name in names)
+    if _text(variables, "META_DSN"):
+        return any(name in variables for name in names)
+    return all(_text(variables, name) for name in ("SEQUENCE", "JOB_KEY", "TASK_KEY", "TGT_DSN"))
 
 
 def workdir_of(variables: Mapping[str, str]) -> Path:

@@ -8,7 +8,8 @@ Status and message follow from outcomes alone; what a library logs goes to stder
 Outside RED nothing is taken: what is printed is printed, the result is a line of plain words, and the exit code is the
 command line's.
 
-Not here: the verbs. A process that is killed, or that calls `os._exit`, prints nothing; RED takes that for -3.
+Not here: the verbs; which forms a secret has (`concealing.py`); what child processes tell (`children.py`). A process
+that is killed, or that calls `os._exit`, prints nothing; RED takes that for -3.
 """
 
 from __future__ import annotations
@@ -19,25 +20,35 @@ import sys
 import sysconfig
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from traceback import TracebackException
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO, TypeGuard
+
+import attrs
 
 from syncer import settings
 from syncer.errors import SyncerError
 from syncer.settings import ZERO
-from syncer.wherescape import environment, protocol
+from syncer.wherescape import environment, protocol, streams
+from syncer.wherescape.children import Children
+from syncer.wherescape.concealing import Secrets
 from syncer.wherescape.ending import Exited, Watch, others_first
 from syncer.wherescape.environment import Environment
 from syncer.wherescape.logfile import LogFile, file_in
 from syncer.wherescape.protocol import WORDS, Outcome, Status
-from syncer.wherescape.streams import Stdout, flush_all, make_printable
+from syncer.wherescape.streams import Stdout, conceal_in, flush_all, make_printable
 
-SHORTEST_SECRET = 4  # a shorter one is no secret, and would be found in every other word
 FORMAT = "[{level}] {time:YYYY-MM-DD HH:mm:ss} {file} {function}():{line}: {message}"  # loguru appends an exception
 _LEVELS = {Status.DONE: "INFO", Status.WARNED: "WARNING", Status.FAILED: "ERROR", Status.FATAL: "CRITICAL"}
+INTERRUPTED = "interrupted; what was committed stands, and it is safe to run again."
+UNFINISHED = "{} was not done when the script ended; what was committed stands, and it is safe to run again."
+UNWRITABLE = "<exception str() failed>"  # as `traceback` calls the text of an error that has none
+CLOSED = "[CRITICAL] The script closed files that it had not opened: its stdout was closed, and RED reads no result."
+NOBODYS = ("<attrs ", "<frozen ", str(streams.__file__))  # lines that stand in no file, or between a script and stderr
 _made: list[Host] = []
+_early: list[str] = []  # secrets that were read before there was a host
 _making = threading.RLock()
 
 
@@ -46,34 +57,64 @@ def host() -> Host:
     with _making:
         if not _made:
             _made.append(Host(os.environ))
+            _made[0].conceal(*_early)
             _made[0].take_over()
         return _made[0]
+
+
+def conceal(*secrets: str) -> None:
+    """Take *secrets* out of all that the host of this process tells, though it be made later."""
+    with _making:
+        _early.extend(secrets)
+        if _made:
+            _made[0].conceal(*secrets)
 
 
 class Host:
     """
     Collects what a script did, and tells RED at the end.
 
-    message: what people are to see first where nothing failed; a failure is never hidden behind it.
+    message: what people are to see first where nothing failed; a failure is never hidden behind it. Whatever it is set
+    to, it is a text; None is none.
     body: what stands behind the status instead of the message where nothing failed, whole, in one line; "" where there
     is to be one and none came; None: RED wants a message.
     """
 
     def __init__(self, variables: Mapping[str, str], *, exit_code: str = ZERO) -> None:
         """Make a host that only collects, as tests do; `take_over` makes it the process's own."""
-        self.message = ""
-        self.body: str | None = None
+        self._message = ""
+        self._body: str | None = None
         self.is_inside_red = environment.is_inside(variables)
         self._variables = dict(variables)
         self._exit_code = exit_code
         self._outcomes: list[Outcome] = []
         self._told: list[BaseException] = []  # kept, so that none is counted twice
-        self._secrets = {each for each in environment.secrets_of(variables) if len(each) >= SHORTEST_SECRET}
+        self._at_work: dict[object, str] = {}  # verbs that were begun and are not over
+        self._children: Children | None = None  # where child processes tell what came of them
+        self._secrets = Secrets(environment.secrets_of(variables))
         self._stdout: Stdout | None = None
         self._watch: Watch | None = None
         self._log: LogFile | None = None
         self._crash: BaseException | None = None  # what ended the main script
         self._process = os.getpid()
+
+    @property
+    def message(self) -> str:
+        """What people are to see first where nothing failed."""
+        return self._message
+
+    @message.setter
+    def message(self, message: object) -> None:
+        self._message = protocol.text_of(message)
+
+    @property
+    def body(self) -> str | None:
+        """What stands behind the status instead of the message."""
+        return self._body
+
+    @body.setter
+    def body(self, body: object) -> None:
+        self._body = None if body is None else protocol.text_of(body)
 
     @property
     def environment(self) -> Environment:
@@ -85,6 +126,8 @@ class Host:
         from loguru import logger
 
         self._outcomes.append(outcome)
+        if self._is_child and self._children is not None:
+            self._children.tell(attrs.evolve(outcome, message=self.hidden(outcome.message)))
         told = logger.opt(depth=1)
         for text in filter(None, (outcome.message, *outcome.details)):
             told.log(_LEVELS[outcome.status], "{}", text)
@@ -94,23 +137,35 @@ class Host:
         if any(error is each for each in self._told):
             return
         self._told.append(error)
-        if isinstance(error, SyncerError):
+        if isinstance(error, KeyboardInterrupt):
+            self.note(Outcome(Status.FATAL, INTERRUPTED))
+        elif is_expected(error):
             self.note(protocol.of_error(error))
-        elif isinstance(error, KeyboardInterrupt):
-            self.note(Outcome(Status.FATAL, "interrupted; what was committed stands, and it is safe to run again."))
         else:
-            self.note(Outcome(Status.FATAL, f"unexpected {type(error).__name__}{_place(error)}"))
+            self.note(Outcome(Status.FATAL, _kind_and_place(error)))
+
+    @contextlib.contextmanager
+    def working(self, verb: str) -> Iterator[None]:
+        """Know that a verb is at work, in whichever thread: where it has no end, the script has failed."""
+        mark, process = object(), os.getpid()
+        above = self._children if self._is_child else None
+        self._at_work[mark] = verb
+        if above is not None:
+            above.begin(verb)
+        try:
+            yield
+        finally:
+            del self._at_work[mark]
+            if above is not None and process == os.getpid():
+                above.end(verb)
 
     def conceal(self, *secrets: str) -> None:
         """Take *secrets* out of all that is told from now on: the log, stderr, the result."""
-        self._secrets.update(each for each in secrets if len(each) >= SHORTEST_SECRET)
+        self._secrets.add(*secrets)
 
     def hidden(self, text: str) -> str:
         """Take every known secret out of *text*."""
-        for secret in sorted(self._secrets, key=len, reverse=True):  # one may be a part of another
-            for form in (secret, secret.replace("}", "}}")):  # as it stands in a connection string
-                text = text.replace(form, "***")
-        return text
+        return self._secrets.hidden(text)
 
     def result(self, exited: Exited | None = None) -> tuple[Outcome, tuple[str, ...]]:
         """
@@ -124,7 +179,8 @@ class Host:
         shown = own if is_good and own else worst.message
         if not shown:
             shown = f"{self._name()}: {WORDS[worst.status]}"
-        lines = [own, *(each.message for each in found)] if len(found) > 1 or own else []
+        is_said = shown == worst.message  # then the messages of that status stand in it
+        lines = [own, *(each.message for each in found if not (is_said and each.status is worst.status))]
         audit = tuple(dict.fromkeys(self.hidden(each) for each in map(protocol.line, lines) if each != shown))
         outcome = Outcome(worst.status, self.hidden(shown), exit_code=worst.exit_code)
         return outcome, tuple(each for each in audit if each)
@@ -139,9 +195,19 @@ class Host:
         return int(outcome.status)
 
     def take_over(self) -> None:
-        """Make this the process's host: take stdout inside RED, log, and tell the result at the end."""
+        """
+        Make this the process's host: take stdout inside RED, log, and tell the result at the end. A child process of
+        `multiprocessing` tells its script's host instead.
+        """
+        self._children = Children.of_parent(os.environ)
+        if self._children is not None:
+            self._process = 0  # another one's: this is a child
+            self._conceal_in(sys.stdout, sys.stderr)
+            self._start_logs()
+            return
+        self._children = Children.of_script(os.environ)
         if self.is_inside_red:
-            self._stdout = Stdout.taken()
+            self._take_streams()
         for stream in (sys.stdout, sys.stderr):
             make_printable(stream)
         self._start_logs()
@@ -153,6 +219,20 @@ class Host:
             self._exit_code = settings.load(variables=self._variables).wherescape_exit_code
         except SyncerError as error:
             self.failed(error)
+
+    @property
+    def _is_child(self) -> bool:
+        return os.getpid() != self._process
+
+    def _take_streams(self) -> None:
+        """Take stdout away from everybody else, and secrets out of what is written to stderr in this process."""
+        before = sys.stdout
+        self._stdout = Stdout.taken()
+        self._conceal_in(before, sys.__stdout__, sys.stdout, sys.__stderr__, sys.stderr)
+
+    def _conceal_in(self, *streams: TextIO | None) -> None:
+        for stream in {id(each): each for each in streams}.values():
+            conceal_in(stream, self.hidden)
 
     def _start_logs(self) -> None:
         from loguru import logger
@@ -176,8 +256,8 @@ class Host:
             self._log.write(self.hidden(str(text)).rstrip())
 
     def _catch_errors(self) -> None:
-        """See what nobody catches, in the main thread and in others."""
-        hook, thread_hook = sys.excepthook, threading.excepthook
+        """See what nobody catches, in the main thread and in others, and Ctrl-C where nobody can."""
+        hook, thread_hook, unraisable_hook = sys.excepthook, threading.excepthook, sys.unraisablehook
 
         def caught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
             self._crash = error
@@ -190,22 +270,29 @@ class Host:
                 own = thread_hook is threading.__excepthook__
                 self._show(given.exc_value, None if own else lambda: thread_hook(given))
 
-        sys.excepthook, threading.excepthook = caught, caught_in_thread
+        def nobody_can(given: Any) -> None:
+            if isinstance(given.exc_value, KeyboardInterrupt):  # while Python waits for threads
+                self.failed(given.exc_value)
+            unraisable_hook(given)
+
+        sys.excepthook, threading.excepthook, sys.unraisablehook = caught, caught_in_thread, nobody_can
 
     def _show(self, error: BaseException, own_way: Any) -> None:
         """Print the traceback of an error that nobody foresaw on stderr, or do with it what the script wants."""
         if own_way is not None:
             own_way()
-        elif not isinstance(error, SyncerError | KeyboardInterrupt):
+        elif not isinstance(error, KeyboardInterrupt) and not is_expected(error):
             self._to_stderr("".join(traceback.format_exception(error)))
 
     def _finish(self) -> None:
         """Tell the result, and end the process."""
-        if os.getpid() != self._process:
-            return  # a child that the script forked
-        written, code = protocol.rendered(Status.FATAL, "syncer could not say what came of this run."), 0
+        if self._is_child:
+            return  # one that the script forked
+        written: bytes | None = None
+        code = self.exit_code(Outcome(Status.FATAL, ""))
         try:
             exited = self._exited()
+            self._count_unfinished()
             outcome, audit = self.result(exited)
             code = self.exit_code(outcome, exited)
             written = self._written(outcome, audit)
@@ -215,9 +302,26 @@ class Host:
                 self._log.close()
             flush_all()
         finally:
+            error = sys.exc_info()[1]
+            if error is not None:
+                self._to_stderr("".join(traceback.format_exception(error)))
             if self._stdout is not None:
-                self._stdout.write(written)
+                self._stdout.write(written or protocol.rendered(Status.FATAL, self._unsaid(error)))
+                if self._stdout.is_closed:
+                    self._to_stderr(CLOSED)
             os._exit(code)
+
+    def _unsaid(self, error: BaseException | None) -> str:
+        why = "" if error is None else f": {_kind_and_place(error)}"
+        return self.hidden(f"syncer could not say what came of this run{why}")
+
+    def _count_unfinished(self) -> None:
+        """Count verbs that are still at work, in threads that nobody waits for, and what child processes told."""
+        told, unfinished = self._children.told() if self._children is not None else ([], [])
+        self._outcomes += told  # they stand in the log already
+        verbs = [*self._at_work.values(), *(f"{each} in a child process" for each in unfinished)]
+        for verb in dict.fromkeys(verbs):
+            self.note(Outcome(Status.FATAL, UNFINISHED.format(verb)))
 
     def _written(self, outcome: Outcome, audit: tuple[str, ...]) -> bytes:
         """Write the result as RED reads it."""
@@ -231,7 +335,8 @@ class Host:
         if self._crash is not None:
             return None
         unseen: BaseException | None = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-        if exited is None or exited.is_known or unseen is None:
+        is_blind = exited is None and self._watch is not None and self._watch.is_blind
+        if unseen is None or not (is_blind or (exited is not None and not exited.is_known)):
             return exited
         self.failed(unseen)
         return None
@@ -259,7 +364,10 @@ class Host:
 def _outcome_of(exited: Exited | None) -> list[Outcome]:
     if exited is None or exited.is_fine:
         return []
-    if not exited.is_known:
+    if exited.was_over:
+        said = "the script ended itself before the host was there, so that its exit code is not known: call "
+        said += "wherescape.host() first."
+    elif not exited.is_known:
         said = "the script ended itself with `raise SystemExit`, so that its exit code is not known: use sys.exit()."
     elif isinstance(exited.code, int):
         said = f"the script ended itself with exit code {int(exited.code)}"
@@ -268,13 +376,23 @@ def _outcome_of(exited: Exited | None) -> list[Outcome]:
     return [Outcome(Status.FATAL, said)]
 
 
+def is_expected(error: BaseException) -> TypeGuard[SyncerError]:
+    """Tell whether an error is one of syncer's, which says itself what happened; one without a text does not."""
+    return isinstance(error, SyncerError) and str(TracebackException(type(error), error, None)) != UNWRITABLE
+
+
+def _kind_and_place(error: BaseException) -> str:
+    return f"unexpected {type(error).__name__}{_place(error)}"
+
+
 def _place(error: BaseException) -> str:
     """
     Say where an error arose, in the innermost line that is no library's; never its text, which may hold values.
     """
     frames = traceback.extract_tb(error.__traceback__)
     libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    own = [each for each in frames if not any(Path(each.filename).is_relative_to(folder) for folder in libraries)]
+    written = [each for each in frames if not each.filename.startswith(NOBODYS)]
+    own = [each for each in written if not any(Path(each.filename).is_relative_to(folder) for folder in libraries)]
     for frame in (own or list(frames))[-1:]:
         return f" in {Path(frame.filename).name}, line {frame.lineno}; its traceback is on stderr."
     return "; its traceback is on stderr."

@@ -10,6 +10,7 @@ Not here: the tables themselves (`legacy.py`), and how a load table is filled (`
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ WORDS: Mapping[str, Type] = {  # of a type in RED; `numeric` stands for whole nu
 MASKED = "[MASKED]"  # what columns with people's words have always held
 
 Convert = Callable[[Sequence[Any]], Sequence[Any]]
+_NUMBER = re.compile(r"_\d{3}$")
 
 
 @attrs.frozen
@@ -129,7 +131,11 @@ class LegacyStream:
         name = name.lower()
         if name in self._known or not self.is_numbered:
             return self._known.get(name)
-        return dict(zip(self.numbered, self.columns, strict=True)).get(name)
+        numbered = dict(zip(self.numbered, self.columns, strict=True))
+        # Another version of that library may have counted otherwise; a name that is one column's alone tells enough.
+        bare = _NUMBER.sub("", name)
+        alike = [column for each, column in numbered.items() if _NUMBER.sub("", each) == bare]
+        return numbered.get(name) or (alike[0] if bare != name and len(alike) == 1 else None)
 
     def other(self, name: str) -> LegacyColumn | None:
         """Make a column of which only the name is known: where the API gives something of that name, it is that."""

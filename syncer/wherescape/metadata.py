@@ -5,8 +5,9 @@ again, in one transaction.
 A row is found by its column's name; what is new is inserted, and nothing ever stands there twice. What a person
 changed stays: a display name, a description or a type that is neither blank nor what we write now, nor what we wrote
 last (`before`), is a person's, and is told; transformations are never touched. So the first run over metadata that
-the legacy library made leaves its types, as the tables that exist have them. Columns that are no longer ours stay,
-and are told; those that we wrote are deleted where somebody asks for it. RED makes the table itself, afterwards.
+the legacy library made leaves its types, as the tables that exist have them. Columns that no mapping has any more
+stay, and are told; those that we wrote, by `before`, are deleted where somebody asks for it. RED makes the table
+itself, afterwards.
 
 Not here: which types a load table may have (`loadtypes.py`), and columns of legacy tables (`legacy.py`).
 """
@@ -53,6 +54,8 @@ _OURS = ("lc_src_table", "lc_src_column", "lc_order")
 _FLAGS = ("lc_nulls_flag", "lc_numeric_flag", "lc_additive_flag", "lc_attribute_flag")
 _BY_TYPE = ("lc_numeric_flag", "lc_attribute_flag")
 _WRITTEN = ("lc_obj_key", "lc_col_name", *_PERSONS, *_OURS, *_FLAGS)
+# Letters that the repository has room for: a server refuses a longer text, and all columns with it.
+_LONGEST = {"lc_display_name": 256, "lc_src_strategy": 1024, "lc_src_table": 256, "lc_src_column": 256}
 
 Row = dict[str, Any]
 
@@ -144,7 +147,8 @@ def create_metadata(
     Write a load table's columns into RED's repository; run again, it writes what is new.
 
     before: the columns that the last run wrote, where somebody kept them: what a person did not change follows then.
-    deletes_vanished: delete what we wrote and is no longer among the columns.
+    deletes_vanished: delete those of before that are no longer among the columns. What is in neither is somebody
+    else's, whatever its source: who copies a column in RED copies that, too.
 
     Raises: UsageError: no columns, one twice, or no such load table: nothing was written; WarehouseError: the
     repository refused, and kept nothing.
@@ -158,7 +162,7 @@ def create_metadata(
         wanted, earlier = _definitions(columns, table.key), _definitions(before, table.key)
         done = _compared(wanted, there, earlier, writer)
         gone = [row for name, row in there.items() if name not in wanted]
-        ours = [row for row in gone if _is_ours(row, columns, earlier)]
+        ours = [row for row in gone if row["lc_col_name"].lower() in earlier]
         deleted = ours if deletes_vanished else []
         for row in deleted:
             writer.delete(row)
@@ -246,7 +250,7 @@ def _definitions(columns: Iterable[MetadataColumn], key: int) -> dict[str, Row]:
     for column in columns:
         is_own = column.name in own
         order += 0 if is_own else STEP
-        found[column.name.lower()] = {
+        row: Row = {
             "lc_obj_key": key,
             "lc_col_name": column.name,
             "lc_display_name": column.display_name,
@@ -257,7 +261,13 @@ def _definitions(columns: Iterable[MetadataColumn], key: int) -> dict[str, Row]:
             "lc_order": FIRST_OF_OURS + own[column.name] if is_own else order,
             **_flags(column.type_text, is_own=is_own),
         }
+        found[column.name.lower()] = row | {name: _fitted(row[name], most) for name, most in _LONGEST.items()}
     return found
+
+
+def _fitted(value: str | None, longest: int) -> str | None:
+    """Cut a text that is longer; it ends in `…` then."""
+    return value if value is None or len(value) <= longest else f"{value[: longest - 1]}…"
 
 
 def _flags(type_text: str, *, is_own: bool) -> Row:
@@ -319,12 +329,6 @@ def _changes(row: Row, there: Row, before: Row) -> tuple[Row, list[str]]:
         if (is_blank or follows) and text(there[column]) != row[column]:
             changes[column] = row[column]
     return changes, kept
-
-
-def _is_ours(row: Row, columns: Sequence[MetadataColumn], earlier: Mapping[str, Row]) -> bool:
-    """Tell whether we wrote a row that no column wants any more: the last run did, or it names our source."""
-    sources = {column.source_table for column in columns if column.source_table}
-    return row["lc_col_name"].lower() in earlier or text(row["lc_src_table"]) in sources
 
 
 def _told(word: str, names: Sequence[str]) -> str:

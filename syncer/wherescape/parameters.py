@@ -2,7 +2,8 @@
 RED's parameters: names with a text, kept in the repository, by which scripts and jobs speak to each other.
 
 An unknown parameter and an empty one are the same: None. A value may be a token, so none is in a log, an error or a
-`repr`. Names differ by capitals.
+`repr`; one whose name says so is a secret, and taken out of all that is told once it was read or written. Names differ
+by capitals.
 """
 
 from __future__ import annotations
@@ -13,12 +14,20 @@ from typing import TYPE_CHECKING
 import attrs
 
 from syncer.errors import UsageError, WarehouseError
+from syncer.wherescape import hosting
 
 if TYPE_CHECKING:
     from syncer.wherescape.procedures import Procedures
 
 LONGEST_NAME, LONGEST_VALUE = 64, 2_000
 WRITTEN = {1: "updated", 2: "added"}
+# A parameter with one of these in its name holds a secret.
+SECRET = ("token", "key", "password", "passwd", "pwd", "secret", "credential", "webhook", "wachtwoord")
+
+
+def is_secret(name: str) -> bool:
+    """Tell by its name whether a parameter holds a secret."""
+    return any(each in name.casefold() for each in SECRET)
 
 
 @attrs.frozen
@@ -30,7 +39,10 @@ class Parameters:
     def read(self, name: str) -> str | None:
         """Return a parameter's value; None where it is unknown, empty or blank."""
         value, _ = self.procedures.read_parameter(name)
-        return value if value is not None and value.strip() else None
+        if value is None or not value.strip():
+            return None
+        _keep_back(name, value)
+        return value
 
     def comment(self, name: str) -> str | None:
         """Return a parameter's comment; None where there is none."""
@@ -58,6 +70,7 @@ class Parameters:
                 )
         if not name.strip():
             raise UsageError("A parameter without a name cannot be written.")
+        _keep_back(name, value)
         code = self.procedures.write_parameter(name, value, comment)
         if code not in WRITTEN:
             raise WarehouseError(f"Writing parameter {name}: RED answered {code}, neither updated (1) nor added (2).")
@@ -78,3 +91,8 @@ class Parameters:
             return f"There is {', '.join(other)}: names differ by capitals."
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
         return f"Did you mean {' or '.join(near)}?" if near else "Set it in RED (Tools, Parameters)."
+
+
+def _keep_back(name: str, value: str) -> None:
+    if is_secret(name):
+        hosting.conceal(value)

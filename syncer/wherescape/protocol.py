@@ -3,7 +3,7 @@ What WhereScape RED reads from a host script: a status, a message, a few audit l
 
     1            status: 1 done, -1 done with warnings, -2 failed, -3 failed in a way nobody foresaw
     43 rows …    message, one line of at most 256 characters
-    …            audit lines, one row of RED's audit log each, 256 wide
+    …            audit lines, one row of RED's audit log each, 256 wide; a longer message whole, in front
 
 Source: WhereScape RED user guide, "Host Scripts". Not here: when and where it is written (`hosting.py`).
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import attrs
@@ -52,18 +52,29 @@ class Run(Protocol):
         """As of the command line."""
 
 
+def text_of(given: object) -> str:
+    """Write what a script gave as a text; None is nothing."""
+    return "" if given is None else str(given)
+
+
+def _texts_of(given: object) -> tuple[str, ...]:
+    """Write what a script gave as several texts; one alone is one."""
+    several = given if isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping) else (given,)
+    return tuple(map(text_of, several))
+
+
 @attrs.frozen
 class Outcome:
     """
-    What came of one thing that a script did.
+    What came of one thing that a script did. Raises ValueError: there is no such status.
 
     message: what people see first. details: lines for the log and stderr.
     exit_code: the command line's own, where it is another than the status' first one.
     """
 
-    status: Status
-    message: str
-    details: tuple[str, ...] = ()
+    status: Status = attrs.field(converter=Status)
+    message: str = attrs.field(converter=text_of)
+    details: tuple[str, ...] = attrs.field(default=(), converter=_texts_of)
     exit_code: int = attrs.field(kw_only=True)
 
     @exit_code.default
@@ -111,18 +122,33 @@ def message(text: str) -> str:
     whole = line(text)
     if _width(whole) <= LONGEST:
         return whole
-    kept, left = [], LONGEST - len(CUT)
-    for each in whole:
-        left -= _width(each)
-        if left < 0:
-            break
-        kept.append(each)
-    return "".join(kept).rstrip() + CUT
+    return _beginning(whole, LONGEST - len(CUT)).rstrip() + CUT
+
+
+def wrapped(text: str) -> list[str]:
+    """Write *text* whole, in lines of at most `LONGEST` characters, broken at blanks; a longer word is broken, too."""
+    lines: list[str] = []
+    now = ""
+    for word in line(text).split():
+        if now and _width(now) + 1 + _width(word) <= LONGEST:
+            now += f" {word}"
+            continue
+        lines += [now] if now else []
+        now = word
+        while _width(now) > LONGEST:
+            kept = _beginning(now, LONGEST)
+            lines, now = [*lines, kept], now[len(kept) :]
+    return [*lines, now] if now else lines
 
 
 def rendered(status: Status, text: str, audit: Sequence[str] = ()) -> bytes:
-    """Write the result as RED reads it: UTF-8, a letter that has no place there replaced; each line ends in \\n."""
-    lines = [each for each in map(message, audit) if each]
+    """
+    Write the result as RED reads it: UTF-8, a letter that has no place there replaced; each line ends in \\n.
+
+    A message that is cut stands whole at the beginning of the audit part: what to do about it is at its end.
+    """
+    lines = wrapped(text) if message(text) != line(text) else []
+    lines += [each for each in map(message, audit) if each]
     if len(lines) > MOST_AUDIT_LINES:
         more = len(lines) - MOST_AUDIT_LINES + 1
         lines = [*lines[: MOST_AUDIT_LINES - 1], f"{more} more lines are on stderr."]
@@ -132,6 +158,15 @@ def rendered(status: Status, text: str, audit: Sequence[str] = ()) -> bytes:
 def with_body(status: Status, body: str) -> bytes:
     """Write a result whose second line is no message but what a script was asked for, however long it is."""
     return f"{int(status)}\n{line(body)}\n".encode("utf-8", "replace")
+
+
+def _beginning(text: str, most: int) -> str:
+    """Return the first letters of *text* that *most* characters have room for."""
+    for place, each in enumerate(text):
+        most -= _width(each)
+        if most < 0:
+            return text[:place]
+    return text
 
 
 def _width(text: str) -> int:

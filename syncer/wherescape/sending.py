@@ -18,10 +18,11 @@ from syncer import counting, outward
 from syncer.findings import Report
 from syncer.handles import Plan
 from syncer.outward import PushFailed
-from syncer.reports import report_shown
+from syncer.reports import commands, plan_shown, report_shown
 from syncer.settings import DEFAULT_ENVIRONMENT, Settings
 from syncer.tally import Pushed
 from syncer.wherescape import tasklog
+from syncer.wherescape.binding import hosted
 from syncer.wherescape.inward import WAIT_S, schema_of
 from syncer.wherescape.procedures import ALL_JOBS, JobLog
 from syncer.wherescape.repository import Repository
@@ -31,6 +32,7 @@ Done = TypeVar("Done")
 NO_JOB = "no-job-key"
 
 
+@hosted
 def push(
     name: str = "",
     *,
@@ -59,9 +61,10 @@ def push(
             made: Plan | Pushed = outward.push(found.mapping.name, settings=settings, **words)
             return made
 
-        return _told(here, _counted(here, go))
+        return _told(here, _counted(here, go), _call("push", name, environment))
 
 
+@hosted
 def run(
     operation: str,
     *,
@@ -69,6 +72,8 @@ def run(
     dry_run: bool = False,
     plan: str | None = None,
     force: bool = False,
+    first: int | None = None,
+    require_clean: bool = False,
     wait_s: float = WAIT_S,
 ) -> Plan | Pushed | Report:
     """
@@ -86,13 +91,15 @@ def run(
             settings, notes = _with_joins(settings, here)
 
         def go() -> Plan | Pushed | Report:
-            words: dict[str, Any] = {"plan": plan, "force": force, "wait_s": wait_s, "dry_run": dry_run}
+            words: dict[str, Any] = {"plan": plan, "force": force, "first": first, "require_clean": require_clean}
+            words |= {"dry_run": dry_run, "wait_s": wait_s}
             made: Plan | Pushed | Report = outward.run(operation, settings=settings, **words)
             return made
 
         done = _counted(here, go)
         if not isinstance(done, Report):
-            return _told(here, done)
+            account = "" if environment == DEFAULT_ENVIRONMENT else environment
+            return _told(here, done, _call("run", operation, account))
         if operation == counting.LIST:
             notes = (*notes, f"written to {_written(done, here)}")
         _report_told(here, done, notes)
@@ -129,10 +136,31 @@ def _counted(here: Sitting, go: Callable[[], Done]) -> Done:
         raise
 
 
-def _told(here: Sitting, done: Plan | Pushed) -> Plan | Pushed:
-    """Count what a plan came to; of a dry run the plan itself goes to stderr."""
+def _call(verb: str, name: str, environment: str) -> str:
+    """Write the call of a host script as far as the script said it; what follows are its other arguments."""
+    given = (f'"{name}", ' if name else "", f'environment="{environment}", ' if environment else "")
+    return f"wherescape.{verb}({''.join(given)}"
+
+
+def _shown(plan: Plan, call: str) -> list[str]:
+    """Write a plan, with what a host script says to go on where it has what the command line does."""
+    text, this = str(plan), f'{call}plan="{plan.id}"'
+    program = commands.program("syncer")
+    look, force = plan_shown.ways_on(plan.header, program=program)
+    for command, instead in (
+        (look, f"{this}, dry_run=True)"),
+        (force, f"{this}, force=True)"),
+        (plan_shown.apply_command(plan.header, program=program), f"{this})"),
+        ("--report plan.html shows", f'{this}, dry_run=True).report("plan.html") has'),
+    ):
+        text = text.replace(command, instead)
+    return text.splitlines()
+
+
+def _told(here: Sitting, done: Plan | Pushed, call: str) -> Plan | Pushed:
+    """Count what a plan came to; of a dry run the plan itself goes to stderr. *call*: how the script called it."""
     pushed = done.pushed if isinstance(done, Plan) else done
-    details = tuple(str(done).splitlines()) if isinstance(done, Plan) else pushed.notes
+    details = tuple(_shown(done, call)) if isinstance(done, Plan) else pushed.notes
     counts = None if isinstance(done, Plan) else tasklog.of_push(pushed)
     here.ended(pushed.exit_code, str(pushed), details=details, counts=counts)
     return done
@@ -157,6 +185,7 @@ def _written(report: Report, here: Sitting) -> Path:
     return file
 
 
+@hosted
 def clear_job_logs(days: int = 90, job: str = ALL_JOBS) -> JobLog:
     """
     Have RED archive the logs of its jobs that are older than *days* (0: all); *job*: a name, `%` for all.
@@ -169,6 +198,7 @@ def clear_job_logs(days: int = 90, job: str = ALL_JOBS) -> JobLog:
         return found
 
 
+@hosted
 def clear_archive(days: int = 365, job: str = ALL_JOBS, *, truncate: bool = False) -> JobLog:
     """
     Have RED delete archived logs that are older than *days*; *truncate*: all of them, of any job.

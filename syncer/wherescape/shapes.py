@@ -67,6 +67,18 @@ def meanings(
     return found, stream.record_source if is_before else ""
 
 
+def shape_of_label(mapping: EntityMapping, label: str) -> str:
+    """
+    Return the shape of a table whose rows have had *label* as `dss_record_source`; "" where that tells nothing.
+
+    What a table has been it stays, whatever columns it gets or loses.
+    """
+    stream = legacy.stream_of(mapping.name)
+    if stream is None or not label:
+        return ""
+    return BEFORE if label == stream.record_source else MAPPING
+
+
 def _shape_of(mapping: EntityMapping, stream: LegacyStream, names: Iterable[str], own: Iterable[str]) -> str:
     """Tell which shape a table has. Raises UsageError: it has some of both, and not all of either."""
     there, wanted = {stream.column(name) for name in names}, set(stream.columns)

@@ -14,6 +14,8 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import attrs
+
 from syncer import settings as settings_module
 from syncer.errors import UsageError
 from syncer.settings import DEFAULT_ENVIRONMENT, Account, Settings
@@ -26,6 +28,7 @@ HUBSPOT, FRIDAY_PULSE, ANYTHINGLLM = "hubspot", "friday_pulse", "anythingllm"
 FIXED_URLS = {HUBSPOT: "https://api.hubapi.com", FRIDAY_PULSE: "https://app.fridaypulse.com"}  # where none is set
 TOKEN_PARAMETER = "hubspot_access_token"  # a parameter of RED; a named environment stands behind it
 OF_DEVELOPMENT = "_dev"
+EMBED = "EMBED"  # of AnythingLLM: the embed whose chats are read, which is the connection's user
 FIELDS = {"URL": "url", "TOKEN": "apikey", "USER": "user"}  # of an account, and of a connection in RED
 
 ReadParameter = Callable[[str], str | None]
@@ -60,6 +63,8 @@ def from_red(red: Environment, *, source: str, environment: str, has_target: boo
     if has_target:
         red.require("target_dsn")
         found["SYNCER_WAREHOUSE"] = f"odbc:{connections.warehouse_of(red.target).text()}"
+    if not source:
+        return found
     account = Account(source=source, environment=environment)
     for what, field in FIELDS.items():
         if value := red.srccfg.get(field, ""):
@@ -69,7 +74,22 @@ def from_red(red: Environment, *, source: str, environment: str, has_target: boo
         found[url] = FIXED_URLS[source]
     if source == ANYTHINGLLM and (embed := red.srccfg.get("user", "")):
         found.pop(account.variable("USER"), None)
-        found[account.variable("EMBED")] = embed
+        found[account.variable(EMBED)] = embed
+    return found
+
+
+def for_commands(red: Environment, *, source: str = "", environment: str = DEFAULT_ENVIRONMENT) -> dict[str, str]:
+    """
+    Return what RED hands over as the variables that a command line reads, the login of the warehouse apart from it.
+
+    source: whose connection it is; empty: not known, and nothing of it is told.
+    """
+    found = from_red(red, source=source, environment=environment, has_target=False)
+    if red.target.dsn:
+        bare = attrs.evolve(red.target, user="", password="")
+        found["SYNCER_WAREHOUSE"] = f"odbc:{connections.warehouse_of(bare).text()}"
+        logins = {"SYNCER_WAREHOUSE_USER": red.target.user, "SYNCER_WAREHOUSE_PASSWORD": red.target.password}
+        found |= {name: value for name, value in logins.items() if value}
     return found
 
 

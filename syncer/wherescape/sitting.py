@@ -7,21 +7,22 @@ A verb's failure is counted by the host before the error goes on: a script that 
 from __future__ import annotations
 
 import contextlib
-import re
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import attrs
 
 from syncer import mappings
 from syncer import settings as settings_module
-from syncer.errors import UsageError
+from syncer.errors import SyncerError, UsageError
 from syncer.mapping import EntityMapping
 from syncer.settings import DEFAULT_ENVIRONMENT, Settings
 from syncer.wherescape import deducing, hosting, protocol, site, tasklog
+from syncer.wherescape.binding import hosted
 from syncer.wherescape.connections import Connections
 from syncer.wherescape.environment import Environment
 from syncer.wherescape.hosting import Host
+from syncer.wherescape.inred import InRed
 from syncer.wherescape.parameters import Parameters
 from syncer.wherescape.procedures import Caller, Procedures
 from syncer.wherescape.protocol import Outcome, Status
@@ -37,6 +38,7 @@ class Sitting:
     host: Host
     red: Environment
     connections: Connections
+    _asked: list[tuple[str, str]] = attrs.field(factory=list, init=False)  # sources, and the environment of each
 
     @property
     def procedures(self) -> Procedures:
@@ -60,16 +62,25 @@ class Sitting:
             self.host.conceal(found)
         return found
 
-    def settings(self, source: str, environment: str) -> Settings:
+    def settings(self, source: str, environment: str, *, has_target: bool = True) -> Settings:
         """Return the settings of a verb on a source in one of its environments. Raises UsageError."""
-        return site.settings_of(self.red, source=source, environment=environment, parameter=self.secret)
+        self._asked.append((source, environment))
+        return site.settings_of(
+            self.red, source=source, environment=environment, parameter=self.secret, has_target=has_target
+        )
+
+    @property
+    def words(self) -> InRed:
+        """What RED calls that which the settings of this verb hold."""
+        return InRed.of(self.red, self._asked)
 
     def ended(self, code: int, message: str, *, details: tuple[str, ...] = (), counts: Counts | None = None) -> None:
         """
         Count what came of the verb, by the exit code that the command line would have, and tell RED the counts: those
         of all verbs of the script so far, since RED keeps what it was told last.
         """
-        self.host.note(protocol.of_exit_code(code, message, details=details))
+        words = self.words
+        self.host.note(protocol.of_exit_code(code, words.said(message), details=map(words.said, details)))
         if counts is None:
             return
         counts = _COUNTED[self.host] = _COUNTED.get(self.host, Counts()) + counts
@@ -80,17 +91,24 @@ class Sitting:
 
 @contextlib.contextmanager
 def sitting() -> Iterator[Sitting]:
-    """Begin a verb: the host takes over, where it has not yet; an error is counted, and goes on."""
+    """
+    Begin a verb: the host takes over, where it has not yet; an error is counted, and goes on, in RED's words.
+    """
     host = hosting.host()
+    here: Sitting | None = None
     try:
         red = host.environment
         with Connections(red) as connections:
-            yield Sitting(host, red, connections)
+            here = Sitting(host, red, connections)
+            yield here
     except BaseException as error:
+        if here is not None and isinstance(error, SyncerError):
+            here.words.retell(error)
         host.failed(error)
         raise
 
 
+@hosted
 def connect() -> Connections:
     """
     Return the connections of this host script, for SQL of its own: `meta`, `target`, `source`, each made when it is
@@ -99,6 +117,7 @@ def connect() -> Connections:
     return Connections(hosting.host().environment)
 
 
+@hosted
 def red_parameters() -> Parameters:
     """Return RED's parameters, for a host script to read and write. Raises UsageError: RED named no repository."""
     red = hosting.host().environment
@@ -126,22 +145,31 @@ def meant_by(here: Sitting, name: str, environment: str) -> Meant:
     else:
         here.red.require("load_table")
         known = mappings.known(folders=site_settings.folders, objects=site_settings.objects(is_every=True))
-        environments = [environment] if environment else _environments(here, site_settings)
-        found, account = deducing.deduce(here.red.load_table, known.values(), environments)
+        given = ([environment], dict[str, str]())
+        environments, absent = given if environment else _environments(here, site_settings, known.values())
+        found, account = deducing.deduce(here.red.load_table, known.values(), environments, absent=absent)
         account = environment or account
     settings = here.settings(found.source, account)
     return Meant(mapping=settings.applied_to(found), environment=account, settings=settings)
 
 
-def _environments(here: Sitting, settings: Settings) -> list[str]:
-    """Return the environments that may stand in a table's name: the site's, and those with a token in RED."""
-    found = dict.fromkeys(settings.environments())
+def _environments(
+    here: Sitting, settings: Settings, known: Iterable[EntityMapping]
+) -> tuple[list[str], dict[str, str]]:
+    """
+    Return the environments that may stand in a table's name, the site's and those of HubSpot with a token in RED; and
+    the parameters that were looked for in vain, by the words of the name.
+    """
+    found = settings.environments()
+    absent: dict[str, str] = {}
     if here.red.meta.dsn:
-        for word in re.split(r"[^a-z0-9]+", here.red.load_table.lower()):
-            name = site.token_parameter(here.red, word)
-            if word and word not in found and here.secret(name) is not None:
-                found[word] = None
-    return list(found)
+        for words in sorted(deducing.spare_words(here.red.load_table, known, source=site.HUBSPOT) - set(found)):
+            name = site.token_parameter(here.red, words)
+            if here.secret(name) is not None:
+                found.append(words)
+            else:
+                absent[words] = name
+    return found, absent
 
 
 def mapping_named(name: str, settings: Settings) -> EntityMapping:

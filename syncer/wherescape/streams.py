@@ -15,7 +15,9 @@ import ctypes
 import gc
 import io
 import os
+import stat
 import sys
+from collections.abc import Callable
 from typing import TextIO
 
 import attrs
@@ -23,9 +25,12 @@ import attrs
 
 @attrs.frozen
 class Stdout:
-    """The real stdout; *descriptor* is None where the process has none (pythonw, `>&-`)."""
+    """
+    The real stdout; *descriptor* is None where the process has none (pythonw, `>&-`). *identity*: what it leads to.
+    """
 
     descriptor: int | None
+    identity: tuple[int, int, int] | None = None
 
     @classmethod
     def taken(cls) -> Stdout:
@@ -41,11 +46,16 @@ class Stdout:
         _flush(before)
         if sys.stderr is not None:
             sys.stdout = sys.stderr  # what was bound to the old one writes to descriptor 1, which is stderr by now
-        return cls(kept)
+        return cls(kept, _identity(kept))
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether somebody closed what was kept, as `os.closerange` does: another file may have its number."""
+        return self.descriptor is not None and _identity(self.descriptor) != self.identity
 
     def write(self, text: bytes) -> None:
-        """Write the result; a reader that has gone is nobody's failure."""
-        if self.descriptor is None:
+        """Write the result, unless it would go elsewhere; a reader that has gone is nobody's failure."""
+        if self.descriptor is None or self.is_closed:
             return
         left = memoryview(text)
         with contextlib.suppress(OSError):
@@ -60,6 +70,23 @@ def make_printable(stream: TextIO | None) -> None:
             stream.reconfigure(errors="backslashreplace", line_buffering=True)
 
 
+def conceal_in(stream: TextIO | None, hidden: Callable[[str], str]) -> None:
+    """
+    Let *hidden* change what is written to a stream from now on. The stream stays the same one: a logger that was set
+    up before has it, too, and so has Python itself where it prints a traceback.
+    """
+    if not isinstance(stream, io.TextIOBase):
+        return
+    write = stream.write
+
+    def written(text: str, /) -> int:
+        write(hidden(text) if isinstance(text, str) else text)  # what is no text is refused as before
+        return len(text)
+
+    with contextlib.suppress(AttributeError):  # one that lets nobody in
+        stream.write = written
+
+
 def flush_all() -> None:
     """
     Write out what is buffered anywhere: Python does so for open files when it ends, and `os._exit` would not.
@@ -72,6 +99,15 @@ def flush_all() -> None:
         _flush(stream)
     with contextlib.suppress(OSError, AttributeError):  # a library's own printf
         (ctypes.CDLL("ucrtbase") if os.name == "nt" else ctypes.CDLL(None)).fflush(None)
+
+
+def _identity(descriptor: int | None) -> tuple[int, int, int] | None:
+    """Tell what a descriptor leads to; None where it leads nowhere."""
+    try:
+        found = os.fstat(descriptor if descriptor is not None else -1)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, stat.S_IFMT(found.st_mode)
 
 
 def _flush(stream: TextIO | None) -> None:

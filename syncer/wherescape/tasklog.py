@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from syncer.errors import SyncerError
+from syncer.journal import REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,14 +50,20 @@ def of_pull(pulled: Pulled) -> Counts:
 
 
 def of_push(pushed: Pushed) -> Counts:
-    """Count a push or an operation that wrote: archived and merged away is deleted, left alone is discarded."""
+    """
+    Count what a push or an operation wrote: archived and merged away is deleted, left alone is discarded.
+
+    Of a plan that nobody carried out (refused, or a rehearsal) nothing was written, and nothing failed; what is
+    rejected, skipped or in conflict was seen to be so, and counts all the same.
+    """
     rows = pushed.counts
-    return Counts(
+    seen = Counts(discarded=rows.skipped + rows.conflicts, rejected=rows.rejected)
+    if pushed.is_rehearsal or pushed.status == REFUSED:
+        return seen
+    return seen + Counts(
         inserted=rows.created,
         updated=rows.updated,
         deleted=rows.archived + rows.merged,
-        discarded=rows.skipped + rows.conflicts,
-        rejected=rows.rejected,
         errored=rows.failed,
     )
 

@@ -1,15 +1,15 @@
 """
 What the last creation of metadata wrote for each load table, kept in the warehouse: by it a column's definition that
-changed is told from one that a person changed in RED.
+changed is told from one that a person changed in RED, and a column that vanished from one that a person added.
 
 It is written after RED's repository has committed. Where it was lost, or the process ended in between, what differs
-from what we write now counts as a person's: it stays, and is told.
+from what we write now counts as a person's: it stays, and is told. So does a column that vanished meanwhile.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import attrs
 
@@ -29,7 +29,10 @@ WRITTEN = Table(
 
 
 def last(t: Transaction, load_table: str) -> tuple[MetadataColumn, ...]:
-    """Return the columns that were written last for a load table; none where nothing was kept."""
+    """
+    Return the columns that were written last for a load table, and behind them those that vanished before, and that
+    RED still has; none where nothing was kept.
+    """
     ensure(t, WRITTEN)
     query = f"SELECT w.{sql.quoted('columns')} FROM {sql.table_name(WRITTEN)} AS w WHERE w.load_table = ?"
     rows = t.rows(sql.statement(query), [load_table.lower()])
@@ -38,9 +41,16 @@ def last(t: Transaction, load_table: str) -> tuple[MetadataColumn, ...]:
     return tuple(MetadataColumn(**{name: value for name, value in each.items() if name in known}) for each in listed)
 
 
-def keep(t: Transaction, load_table: str, columns: Sequence[MetadataColumn]) -> None:
-    """Keep the columns that were written for a load table, in the place of those of before."""
-    ensure(t, WRITTEN)
-    listed = json.dumps([attrs.asdict(column) for column in columns], ensure_ascii=False)
+def keep(
+    t: Transaction, load_table: str, columns: Sequence[MetadataColumn], *, vanished: Collection[str] = ()
+) -> None:
+    """
+    Keep the columns that were written for a load table, in the place of those of before.
+
+    vanished: names of those of before that RED still has; they stay known, so that they can be deleted later.
+    """
+    names = {name.lower() for name in vanished}
+    left = [column for column in last(t, load_table) if column.name.lower() in names]
+    listed = json.dumps([attrs.asdict(column) for column in (*columns, *left)], ensure_ascii=False)
     if not t.run(sql.update_one(WRITTEN), [listed, load_table.lower()]):
         t.run(sql.insert(WRITTEN), [load_table.lower(), listed])

@@ -123,6 +123,10 @@ class RedSite:
         self.rows(f"CREATE TABLE load.{table} ({spelled})")
         self.rows(f"CREATE TABLE datastore.ds_{table.removeprefix('load_')} (LIKE load.{table})")
 
+    def no_marks(self) -> None:
+        """Take the marks of before away: a site that never had them."""
+        self.red.rows("DELETE FROM dss_parameter WHERE dss_parameter_name LIKE '%high_water_mark%'")
+
     def truncate(self, table: str) -> None:
         """Do what RED does before it starts the script of a load table."""
         self.rows(f"TRUNCATE load.{table}")
@@ -130,23 +134,24 @@ class RedSite:
     def carry(self, table: str, *key: str, fails: bool = False) -> None:
         """
         Do what RED's procedure does behind it: the rows of the load table replace those of their key. One that tells
-        of a record that is not live any more has no values: the old ones stay, and get its state.
+        of a record that is not live any more may have no values: the old ones stay, and get its state.
 
         fails: it fails as its last statement is done, and has done nothing.
         """
         to, source = f"datastore.ds_{table.removeprefix('load_')}", f"load.{table}"
         known = self.rows(
-            "SELECT column_name FROM information_schema.columns WHERE table_schema = 'load' AND table_name = ? "
-            "AND column_name LIKE 'dss_%'",
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = 'load' AND table_name = ?",
             [table],
         )
-        own = [name for (name,) in known if name != "dss_record_source"]
+        own = [name for (name,) in known if name.startswith("dss_") and name != "dss_record_source"]
+        values = [name for (name,) in known if not name.startswith("dss_")]
         same = " AND ".join(f'd."{column}" IS NOT DISTINCT FROM l."{column}"' for column in key)
         steps = []
         is_live = "TRUE"
         if "dss_record_state" in own:
             is_live = "l.dss_record_state = 'live'"
-            told = ", ".join(f"{name} = l.{name}" for name in own)
+            kept = (f'"{name}" = COALESCE(l."{name}", d."{name}")' for name in values)
+            told = ", ".join([*(f"{name} = l.{name}" for name in own), *kept])
             steps.append(f"UPDATE {to} AS d SET {told} FROM {source} AS l WHERE NOT {is_live} AND {same}")
         steps += [
             f"DELETE FROM {to} AS d USING {source} AS l WHERE {is_live} AND {same}",

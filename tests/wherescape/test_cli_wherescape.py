@@ -59,6 +59,10 @@ def test_a_template_is_written_for_its_owner_alone(tmp_path: Path) -> None:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     red = environment.read(environment.env_file(file))
     assert (red.sequence, red.job_key, red.job_name, red.task_key) == (1234, 9999, "Local env", 6666)
+    for login in ("META", "TGT", "SRC"):
+        assert [f"WSL_{login}_{what}=" in file.read_text(encoding="utf-8") for what in ("DSN", "USER", "PWD")] == [
+            True
+        ] * 3
     assert (red.load_table, red.task_name, red.meta.dsn) == ("load_jira_issues", "load_jira_issues", "")
 
 
@@ -92,6 +96,68 @@ def test_a_command_runs_with_what_the_file_sets(tmp_path: Path) -> None:
     ended = called(tmp_path, "env", "red.env", *command, WSL_LOAD_TABLE="load_y", WSL_JOB_KEY="5")
     assert (ended.code, ended.err) == (7, ""), ended
     assert ended.out.strip() == f"{['load_x', SECRET]} {['--wait', '--output', 'json']}"
+
+
+PRINT = "import json, os; print(json.dumps({n: v for n, v in os.environ.items() if n.startswith('SYNCER_')}))"
+RED = {
+    "WSL_TGT_DSN": "a warehouse",
+    "WSL_TGT_USER": "red",
+    "WSL_TGT_PWD": SECRET,
+    "WSL_SRCCFG_url": "https://example.atlassian.net",
+    "WSL_SRCCFG_apikey": "t0ken",
+}
+
+
+def commanded(folder: Path, **more: str) -> dict[str, str]:
+    """Return the variables of syncer's own that a command finds, with what a file sets and nothing else."""
+    text = "".join(f"{name}='{value}'\n" for name, value in {**RED, **more}.items())
+    (folder / "red.env").write_text(text, encoding="utf-8")
+    unset = {name: "" for name in os.environ if name.startswith("SYNCER_")}
+    ended = called(folder, "env", "red.env", "--", sys.executable, "-c", PRINT, **unset)
+    assert ended.code == 0 and SECRET not in ended.err, ended
+    return {name: value for name, value in json.loads(ended.out).items() if value}
+
+
+WAREHOUSE = {
+    "SYNCER_WAREHOUSE": "odbc:DSN=a warehouse;",
+    "SYNCER_WAREHOUSE_USER": "red",
+    "SYNCER_WAREHOUSE_PASSWORD": SECRET,
+}
+ACCOUNT = {"SYNCER_JIRA_URL": "https://example.atlassian.net", "SYNCER_JIRA_TOKEN": "t0ken"}
+
+
+@pytest.mark.parametrize(
+    ("more", "wanted"),
+    [
+        ({"WSL_LOAD_TABLE": "load_jira_issues"}, {**WAREHOUSE, **ACCOUNT}),
+        ({}, {**WAREHOUSE, **ACCOUNT}),  # by its address
+        ({"WSL_SRCCFG_url": "https://example.com"}, WAREHOUSE),
+        ({"WSL_LOAD_TABLE": "load_jira_acme_issues"}, {}),  # an environment that nobody knows: whose token is it?
+        ({"WSL_JOB_KEY": "seven"}, {}),
+        ({"WSL_TGT_DSN": ""}, ACCOUNT),
+        ({"SYNCER_WAREHOUSE_USER": "another"}, {**WAREHOUSE, **ACCOUNT}),
+        (
+            {"SYNCER_WAREHOUSE": "duckdb:a", "SYNCER_JIRA_TOKEN": "b"},
+            {"SYNCER_WAREHOUSE": "duckdb:a", "SYNCER_JIRA_TOKEN": "b", "SYNCER_JIRA_URL": ACCOUNT["SYNCER_JIRA_URL"]},
+        ),
+    ],
+)
+def test_a_command_finds_the_warehouse_and_the_account(
+    tmp_path: Path, more: dict[str, str], wanted: dict[str, str]
+) -> None:
+    """As a host script does; what the site set itself stays, and a login goes with its own warehouse."""
+    assert commanded(tmp_path, **more) == wanted
+
+
+def test_an_account_of_a_named_environment_stays_its_own(tmp_path: Path) -> None:
+    """The default one would be another portal."""
+    where = {"WSL_LOAD_TABLE": "load_hubspot_voys_companies", "SYNCER_HUBSPOT__VOYS_URL": "https://example.com"}
+    found = commanded(tmp_path, **where)
+    assert found == {
+        **WAREHOUSE,
+        "SYNCER_HUBSPOT__VOYS_URL": "https://example.com",
+        "SYNCER_HUBSPOT__VOYS_TOKEN": "t0ken",
+    }
 
 
 def test_a_host_script_thinks_that_it_is_inside_red(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from syncer import mappings
 from syncer.errors import UsageError
 from syncer.mapping import EntityMapping, Field
-from syncer.wherescape.deducing import deduce
+from syncer.wherescape.deducing import deduce, spare_words
 from syncer.wherescape.legacy import STREAMS
 from syncer.wherescape.legacycolumns import LegacyStream
 
@@ -84,7 +86,9 @@ def test_a_name_that_fits_two_is_refused(table: str) -> None:
     """To guess would load one entity into the other's table; the error names both, and how to say it."""
     with pytest.raises(UsageError, match=r"fits \w+\.\w+, \w+\.\w+") as told:
         deduced(table)
-    assert "Say in the host script" in told.value.hint
+    verb = "push" if table.startswith("stage") else "pull"
+    ways = rf'wherescape\.{verb}\("\w+\.\w+"\) or wherescape\.{verb}\("\w+\.\w+"\)'
+    assert re.fullmatch(rf"Say in the host script which one it is: {ways}\.", told.value.hint), told.value.hint
 
 
 @pytest.mark.parametrize(
@@ -100,8 +104,33 @@ def test_an_unknown_environment_is_refused() -> None:
     """The base account instead would be the wrong portal; the error names those that there are."""
     with pytest.raises(UsageError, match=r"'acme' in its name is no environment. Known: big-portal, voys"):
         deduced("load_hubspot_acme_companies")
-    with pytest.raises(UsageError, match="none but the default one"):
+    with pytest.raises(UsageError, match="none but the default one") as told:
         deduce("load_hubspot_acme_companies", SHIPPED)
+    assert 'wherescape.pull("hubspot.companies", environment="default")' in told.value.hint
+
+
+def test_a_parameter_that_was_looked_for_in_vain_is_named() -> None:
+    """An environment is known by its token in RED; on a test system that parameter has another name."""
+    absent = {"voys": "hubspot_access_token_voys_dev"}
+    with pytest.raises(UsageError, match="'voys' in its name is no environment") as told:
+        deduce("stage_company_voys", SHIPPED, absent=absent)
+    assert "RED has no parameter hubspot_access_token_voys_dev." in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "wanted"),
+    [
+        ("load_hubspot_big_portal_companies", {"big_portal"}),
+        ("stage_company_voys", {"voys"}),
+        ("load_hubspot_companies", set()),
+        ("load_jira_issues_voys", set()),
+        ("load_issues_voys", set()),
+        ("voys_stage_company", {"voys_stage"}),
+    ],
+)
+def test_words_that_may_be_an_environment_of_a_source(table: str, wanted: set[str]) -> None:
+    """Only a table that may be of HubSpot is looked up in RED's parameters, and only by these."""
+    assert spare_words(table, SHIPPED, source="hubspot") == wanted
 
 
 def test_own_mappings_count() -> None:

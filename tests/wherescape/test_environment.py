@@ -10,6 +10,7 @@ from syncer.errors import UsageError
 from syncer.wherescape import environment
 from syncer.wherescape.environment import Environment, Login, env_file, read
 
+TASK = {"WSL_SEQUENCE": "1", "WSL_JOB_KEY": "2", "WSL_TASK_KEY": "3", "WSL_TGT_DSN": "a"}
 INSIDE = {"WSL_META_DSN": "repository", "WSL_SEQUENCE": "12"}
 
 
@@ -84,6 +85,11 @@ def test_a_field_of_the_source_is_found_in_any_case() -> None:
         ({"WSL_META_DSN": "a"}, False),
         ({"WSL_META_DSN": " ", "WSL_SEQUENCE": "1"}, False),
         ({"WSL_SEQUENCE": "1", "WSL_LOAD_TABLE": "a"}, False),
+        (TASK, True),  # of a job, whose repository is missing
+        ({"SEQUENCE": "1", "JOB_KEY": "2", "TASK_KEY": "3", "TGT_DSN": "a"}, True),
+        ({**TASK, "WSL_TASK_KEY": ""}, False),
+        ({**TASK, "WSL_TGT_DSN": ""}, False),
+        ({"WSL_TGT_DSN": "a", "WSL_TGT_USER": "b", "WSL_TGT_PWD": "c", "WSL_LOAD_TABLE": "d"}, False),
     ],
 )
 def test_inside_red_is_a_repository_and_a_run_or_a_table(variables: dict[str, str], expected: bool) -> None:
@@ -145,6 +151,15 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
         found.require("meta_dsn", "target_dsn", "load_table", "sequence", "srccfg_apikey")
     with pytest.raises(UsageError, match="^WSL_SRC_USER is not set"):
         found.require("source_user")
+
+
+def test_inside_red_a_missing_repository_is_named_with_the_others() -> None:
+    """A task's counts and RED's parameters are there; outside RED a pull needs neither."""
+    read({"WSL_TGT_DSN": "a"}).require("target_dsn")
+    with pytest.raises(UsageError, match="^WSL_LOAD_TABLE and WSL_META_DSN are not set"):
+        read(TASK).require("target_dsn", "load_table")
+    with pytest.raises(UsageError, match="^WSL_META_DSN is not set.*leave out the job's variables as well"):
+        read(TASK).require("meta_dsn")
 
 
 def test_a_secret_is_not_shown() -> None:

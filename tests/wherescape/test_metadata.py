@@ -21,6 +21,7 @@ from syncer.wherescape.metadata import Created, MetadataColumn, columns_of, crea
 from syncer.wherescape.repository import Repository
 from syncer.wherescape.written import keep, last
 from tests.conftest import Site
+from tests.wherescape.red_site import red_site
 from tests.wherescape.stand_in import Red
 
 BRANCHES = EntityMapping(
@@ -38,6 +39,7 @@ BRANCHES = EntityMapping(
     ),
 )
 COLUMNS = columns_of(BRANCHES, source_table="gitlab api - branches")
+JIRA = "load_jira_issue"
 NAMES = [column.name for column in COLUMNS]
 ALL = "lc_col_name, lc_display_name, lc_data_type, lc_src_table, lc_src_column, lc_src_strategy, lc_order"
 
@@ -136,7 +138,7 @@ def test_added_changed_and_vanished_columns_are_told(red: Red) -> None:
     assert rows(red)[0][:3] == ("project_id", "Project", "numeric") and len(rows(red)) == 14
     orders = [order for _, order in rows(red, "lc_col_name, lc_order")]
     assert orders == [*range(10, 110, 10), *range(99_999_991, 99_999_995)]
-    done = create(red, later, deletes_vanished=True)
+    done = create(red, later, before=COLUMNS, deletes_vanished=True)
     assert (done.deleted, done.vanished, done.others) == (("day",), (), ("by_hand",))
     assert rows(red, "lc_col_name, lc_order")[7:9] == [("raw", 80), ("by_hand", 90)]
 
@@ -226,13 +228,47 @@ def test_flags_follow_a_type_that_is_ours(red: Red) -> None:
     assert found["weight"] == ("N", "Y") and found["name"] == ("Y", "Y")
 
 
-def test_what_we_wrote_last_is_ours_whatever_its_source_was_called(red: Red) -> None:
-    """The label of a source may change; without either a column is somebody else's."""
+def test_what_was_written_is_ours_and_a_copy_of_it_is_not(red: Red) -> None:
+    """A person who copies a column in RED copies its source, too; what is ours only what was kept tells."""
     create(red)
-    later = [attrs.evolve(column, source_table="other") for column in COLUMNS if column.name != "day"]
-    assert create(red, later, before=COLUMNS).vanished == ("day",)
-    done = create(red, later, deletes_vanished=True)
-    assert (done.vanished, done.deleted, done.others) == ((), (), ("day",))
+    red.rows(
+        "INSERT INTO ws_load_col (lc_obj_key, lc_col_name, lc_src_table, lc_src_column, lc_order) "
+        "SELECT lc_obj_key, 'name_copy', lc_src_table, lc_src_column, 25 FROM ws_load_col WHERE lc_col_name = 'name'"
+    )
+    later = [column for column in COLUMNS if column.name != "day"]
+    done = create(red, later, before=COLUMNS, deletes_vanished=True)
+    assert (done.vanished, done.deleted, done.others) == ((), ("day",), ("name_copy",))
+    done = create(red, later[1:], deletes_vanished=True)  # what was kept is lost
+    assert (done.vanished, done.deleted, done.others) == ((), (), ("project_id", "name_copy"))
+
+
+def test_an_apostrophe_is_a_letter(red: Red) -> None:
+    """In a display name, in a description, and where they change."""
+    odd = MetadataColumn(name="default", display_name="It's", type_text="text", comment="'; DROP TABLE x --")
+    create(red, [odd])
+    assert rows(red)[0][:2] == ("default", "It's") and rows(red)[0][5] == "'; DROP TABLE x --"
+    assert create(red, [attrs.evolve(odd, display_name="O'Brien's")], before=[odd]).changed == ("default",)
+    assert rows(red)[0][1] == "O'Brien's" and len(rows(red)) == 1
+
+
+def test_what_is_longer_than_its_column_of_the_repository_is_cut(red: Red) -> None:
+    """A server refuses it, and with it all columns of the table; a second time it is still what we wrote."""
+    longest = {"lc_display_name": 256, "lc_src_table": 256, "lc_src_column": 256, "lc_src_strategy": 1024}
+    too_long = " OR ".join(f"LENGTH(NEW.{column}) > {most}" for column, most in longest.items())
+    for event in ("INSERT", "UPDATE"):
+        red.rows(
+            f"CREATE TRIGGER long_{event} BEFORE {event} ON ws_load_col WHEN {too_long} "
+            "BEGIN SELECT RAISE(ABORT, 'String or binary data would be truncated'); END"
+        )
+    words = {"display_name": "d" * 257, "source_table": "t" * 300, "source_column": "s" * 300, "comment": "c" * 2_000}
+    fits = MetadataColumn(name="b", display_name="d" * 256, type_text="text", comment="c" * 1_024)
+    long = MetadataColumn(name="a", type_text="text", **words)
+    create(red, [long, fits])
+    assert rows(red, ", ".join(longest))[0] == ("d" * 255 + "…", "t" * 255 + "…", "s" * 255 + "…", "c" * 1_023 + "…")
+    assert rows(red)[1][1] == "d" * 256 and rows(red)[1][5] == "c" * 1_024
+    assert str(create(red, [long, fits])) == "load_jira_issue: metadata unchanged"
+    other = attrs.evolve(long, display_name="e" * 257)
+    assert create(red, [other, fits], before=[long, fits]).changed == ("a",)
 
 
 def test_a_target_has_its_own_types() -> None:
@@ -256,6 +292,45 @@ def test_what_was_written_is_kept_in_the_warehouse(site: Site) -> None:
     with warehouse.transaction() as t:
         assert last(t, "Load_Jira_Issue") == (odd,)
     warehouse.close()
+
+
+def test_what_vanished_is_known_until_red_has_it_no_more(site: Site) -> None:
+    """Else nobody could have it deleted later; whatever the capitals that RED has."""
+    warehouse = site.warehouse()
+    with warehouse.transaction() as t:
+        keep(t, "load_jira_issue", COLUMNS[:4])
+        keep(t, "load_jira_issue", COLUMNS[2:3], vanished=["NAME", "project_id", "by_hand"])
+        assert last(t, "load_jira_issue") == (COLUMNS[2], *COLUMNS[:2])
+        keep(t, "load_jira_issue", COLUMNS[1:2], vanished=["project_id"])
+        assert last(t, "load_jira_issue") == (COLUMNS[1], COLUMNS[0])
+        keep(t, "load_jira_issue", COLUMNS[1:2])
+        assert last(t, "load_jira_issue") == (COLUMNS[1],)
+    warehouse.close()
+
+
+def test_a_later_run_deletes_what_vanished_in_an_earlier_one(tmp_path: Path, red: Red) -> None:
+    """It is told until then; a column that somebody added by hand stays, and one that RED lost is forgotten."""
+    with red_site(tmp_path, red) as site:
+        made = site.run('wherescape.create_metadata(columns="legacy")', JIRA, source="jira")
+        assert made.status == "1" and "resolution" in names(red), made
+        red.rows("INSERT INTO ws_load_col (lc_obj_key, lc_col_name, lc_order) VALUES (101, 'by_hand', 45)")
+        mapping = 'wherescape.create_metadata(columns="mapping"'
+        told = site.run(f"{mapping})", JIRA, source="jira").message
+        assert "6 vanished (issuetype_description, " in told, told
+        red.rows("DELETE FROM ws_load_col WHERE lc_col_name = 'issuetype_description'")
+        again = site.run(f"{mapping})", JIRA, source="jira").message
+        assert again.startswith(f"{JIRA}: 5 vanished (status_statuscategory_id, "), again
+        red.rows("INSERT INTO ws_load_col (lc_obj_key, lc_col_name) VALUES (101, 'issuetype_description')")
+        done = site.run(f"{mapping}, delete_vanished=True)", JIRA, source="jira").message
+        assert done.startswith(f"{JIRA}: 5 deleted (status_statuscategory_id, "), done
+        assert {"by_hand", "issuetype_description"} < names(red) and "resolution" not in names(red)
+        last_one = site.run(f"{mapping}, delete_vanished=True)", JIRA, source="jira").message
+        assert last_one == f"{JIRA}: metadata unchanged"
+
+
+def names(red: Red) -> set[str]:
+    """The columns of the load table."""
+    return {name for (name,) in rows(red, "lc_col_name")}
 
 
 @pytest.mark.sqlserver

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from loguru import logger
 
 from syncer.errors import UsageError, WarehouseError
+from syncer.wherescape import parameters as red_parameters
 from syncer.wherescape.parameters import Parameters
 from tests.wherescape.stand_in import Red
 
@@ -96,3 +102,66 @@ def test_no_value_is_in_a_log_or_a_repr(parameters: Parameters) -> None:
     logger.remove(sink)
     logger.disable("syncer")
     assert "token" not in "".join(lines).replace(TOKEN, "") + repr(parameters)
+
+
+READ = "from syncer import wherescape\nread = wherescape.red_parameters().read"
+EARLY = """import os
+from syncer import wherescape
+from syncer.wherescape.connections import Connections
+from syncer.wherescape.environment import read as environment
+from syncer.wherescape.parameters import Parameters
+from syncer.wherescape.procedures import Procedures
+read = Parameters(Procedures.of(Connections(environment(os.environ)))).read"""
+
+
+def told_with(beginning: str, name: str, red: Red, folder: Path) -> str:
+    """Run a host script that reads a parameter and tells its value everywhere; return all that it told."""
+    script = folder / "script.py"
+    lines = (
+        beginning,
+        f"value = read({name!r})",
+        "host = wherescape.host()",
+        "print('printed', value)",
+        "host.note(wherescape.Outcome(wherescape.Status.DONE, 'noted ' + value, ('detail ' + value,)))",
+        "host.message = 'said ' + value",
+        "raise KeyError('raised ' + value)",
+    )
+    script.write_text("\n".join(lines), encoding="utf-8")
+    inside = {"WSL_SEQUENCE": "1", "WSL_LOAD_TABLE": "load_x", "WSL_WORKDIR": str(folder)}
+    variables = {**os.environ, **red.variables, **inside}
+    done = subprocess.run([sys.executable, str(script)], env=variables, capture_output=True, timeout=60, check=False)
+    log = (folder / "python_logging" / "wherescape.log").read_text(encoding="utf-8")
+    return f"{done.stdout.decode()}{done.stderr.decode()}{log}"
+
+
+@pytest.mark.parametrize("beginning", [READ, EARLY], ids=["with the host", "before there is one"])
+def test_a_secret_that_a_script_reads_is_told_nowhere(beginning: str, red: Red, tmp_path: Path) -> None:
+    """Not on stdout, not on stderr, not in the log file, which is kept for weeks."""
+    told = told_with(beginning, TOKEN, red, tmp_path)
+    assert "not-a-token" not in told
+    for each in ("said ***", "printed ***", "noted ***", "detail ***", "raised ***"):
+        assert each in told, each
+
+
+def test_a_parameter_that_is_no_secret_is_told(red: Red, tmp_path: Path) -> None:
+    """A mark is what people look for."""
+    assert "said 2024-05-01 10:00" in told_with(READ, "jira_high_water_mark", red, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_secret"),
+    [
+        (TOKEN, True),
+        ("JIRA_APIKEY", True),
+        ("api-key of x", True),
+        ("ftp_Password", True),
+        ("ftp_pwd", True),
+        ("client_secret", True),
+        ("jira_high_water_mark", False),
+        ("jira_user", False),
+        ("gitlab_base_url", False),
+    ],
+)
+def test_a_parameter_is_a_secret_by_its_name(name: str, is_secret: bool) -> None:
+    """RED has no mark for them."""
+    assert red_parameters.is_secret(name) is is_secret

@@ -44,13 +44,17 @@ def run(ending: Ending, folder: Path) -> Ended:
     script.write_text(HOST * ending.is_with_host + ending.script, encoding="utf-8")
     if ending.config:
         (folder / "syncer.toml").write_text(f"[wherescape]\n{ending.config}\n", encoding="utf-8")
+    command = [sys.executable, str(script)]
+    variables = variables_of(ending, folder)
+    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, timeout=25, check=False)
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def variables_of(ending: Ending, folder: Path) -> dict[str, str]:
+    """Return what RED sets for a script, and what this machine needs."""
     own = {name: os.environ[name] for name in KEPT if name in os.environ}
     package = str(Path(__file__).parents[2])
-    variables = {**own, **RED, "WSL_WORKDIR": f"{folder}/", "PYTHONPATH": package, **ending.variables}
-    done = subprocess.run(
-        [sys.executable, str(script)], cwd=folder, env=variables, capture_output=True, timeout=25, check=False
-    )
-    return Ended(done.returncode, done.stdout, done.stderr)
+    return {**own, **RED, "WSL_WORKDIR": f"{folder}/", "PYTHONPATH": package, **ending.variables}
 
 
 @pytest.mark.parametrize("name", ENDINGS)
@@ -150,8 +154,33 @@ def test_an_error_of_syncer_is_a_failure_with_its_own_exit_code() -> None:
 def test_no_line_is_longer_than_red_keeps() -> None:
     """RED's columns hold 256 characters as UTF-16 counts them, in which an emoji is two."""
     lines = protocol.rendered(Status.DONE, "🐘" * 200, ["a" * 300, "b" * 256]).decode("utf-8").splitlines()
-    assert [len(line.encode("utf-16-le")) // 2 for line in lines[1:]] == [255, LONGEST, LONGEST]
-    assert lines[2].endswith("a…") and not lines[3].endswith("…")
+    assert [len(line.encode("utf-16-le")) // 2 for line in lines[1:]] == [255, LONGEST, 144, LONGEST, LONGEST]
+    assert lines[4].endswith("a…") and not lines[5].endswith("…")
+
+
+def test_a_message_that_is_cut_stands_whole_in_the_audit_part() -> None:
+    """What to do about it is at its end; it is broken at blanks, and goes before what else there is."""
+    text = " ".join(f"word{number:03}" for number in range(60)) + " 🐘" * 100
+    lines = protocol.rendered(Status.FAILED, text, ["else"]).decode("utf-8").splitlines()
+    assert lines[1].endswith("…") and lines[-1] == "else"
+    assert " ".join(lines[2:-1]) == text
+    assert max(len(line.encode("utf-16-le")) // 2 for line in lines) <= LONGEST
+    assert protocol.wrapped("a" * 300 + " b") == ["a" * 256, "a" * 44 + " b"]
+
+
+def test_a_message_that_is_very_long_leaves_the_audit_part_short() -> None:
+    """RED makes a row of each line."""
+    lines = protocol.rendered(Status.FAILED, "word " * 2_000, ["else"]).decode("utf-8").splitlines()
+    assert len(lines) == 2 + MOST_AUDIT_LINES and lines[-1].endswith("more lines are on stderr.")
+
+
+def test_what_the_message_has_is_no_audit_line() -> None:
+    """Two outcomes stand in one message; a row more for each says nothing."""
+    host = Host({})
+    host.note(Outcome(Status.WARNED, "2 rejects"))
+    host.note(Outcome(Status.DONE, "4 rows"))
+    host.note(Outcome(Status.WARNED, "1 conflict"))
+    assert host.result() == (Outcome(Status.WARNED, "2 rejects; 1 conflict"), ("4 rows",))
 
 
 def test_the_audit_part_stays_short() -> None:

@@ -1,0 +1,121 @@
+"""
+Which load table of a host's each mapping fills: looked up in the catalogue, and written down in `syncer.landings`.
+
+Not here: how such a table is filled (`landing.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import attrs
+
+from syncer import sql
+from syncer.errors import UsageError
+from syncer.loading import Context
+from syncer.loadtypes import LoadColumn, described
+from syncer.marks import Owner
+from syncer.offers import number
+from syncer.tables import STATE, Column, Table
+from syncer.values import TEXT, TIMESTAMP
+from syncer.warehouses import Transaction
+
+LANDINGS = Table(
+    schema=STATE,
+    name="landings",
+    columns=(
+        Column("mapping", TEXT),
+        Column("environment", TEXT),
+        Column("load_table", TEXT),  # with its schema, as the host has it
+        Column("run", TEXT),  # the last pull that began to fill it
+        Column("carrier", TEXT),  # what carries it on: the host's word for this execution of its job
+        Column("began_at", TIMESTAMP),
+        Column("label", TEXT),  # what `dss_record_source` of its rows is: of columns of before another one
+        Column("carried_at", TIMESTAMP),  # when the last pull began whose rows were carried on; NULL: none was
+    ),
+    key=("mapping", "environment"),
+)
+
+
+@attrs.frozen
+class Found:
+    """A load table as the catalogue has it: its name in the catalogue's letters, and its columns in their order."""
+
+    schema: str
+    name: str
+    columns: tuple[LoadColumn, ...] = ()
+
+
+def look_up(t: Transaction, schema: str, name: str) -> Found:
+    """
+    Read a load table out of the catalogue, whatever the capitals of its name; without columns where there is none.
+
+    Raises: UsageError: two differ by capitals alone, and neither is written so.
+    """
+    query = (
+        "SELECT c.table_schema, c.table_name, c.column_name, c.data_type, c.character_maximum_length, "
+        "c.numeric_precision, c.numeric_scale FROM information_schema.columns AS c "
+        "WHERE LOWER(c.table_schema) = ? AND LOWER(c.table_name) = ? ORDER BY c.ordinal_position"
+    )
+    tables: dict[tuple[str, str], list[LoadColumn]] = {}
+    for its_schema, its_name, *column in t.rows(sql.statement(query), [schema.lower(), name.lower()]):
+        tables.setdefault((its_schema, its_name), []).append(described(*column))
+    if (schema, name) in tables:
+        return Found(schema, name, tuple(tables[schema, name]))
+    if len(tables) > 1:
+        there = ", ".join(".".join(each) for each in sorted(tables))
+        raise UsageError(
+            f"{schema}.{name} may be {there}: they differ by capitals alone.", hint="Rename or drop one of them."
+        )
+    for (its_schema, its_name), columns in tables.items():
+        return Found(its_schema, its_name, tuple(columns))
+    return Found(schema, name)
+
+
+def label_of(t: Transaction, owner: Owner, told: str) -> str:
+    """Return what `dss_record_source` was when *owner* filled the load table *told* last; "" where it never did."""
+    if not t.columns(LANDINGS) or "label" not in t.columns(LANDINGS):
+        return ""
+    query = (
+        f"SELECT label FROM {sql.table_name(LANDINGS)} WHERE mapping = ? AND environment = ? AND LOWER(load_table) = ?"
+    )
+    rows = t.rows(sql.statement(query), [owner.mapping, owner.environment, told.lower()])
+    return str(rows[0][0] or "") if rows else ""
+
+
+def begin(
+    t: Transaction, context: Context, *, table: str, label: str, carrier: str, reoffer: dt.timedelta, now: dt.datetime
+) -> None:
+    """
+    Give this pull its number among those that offer, and write down which load table it fills.
+
+    Raises: UsageError: it is another one than before, whose offers would go astray; or one that another environment
+    fills, whose rows of this mapping nobody could tell from these.
+    """
+    number(t, context, outdated=now - reoffer)
+    owner, name = context.owner, sql.table_name(LANDINGS)
+    query = (
+        f"SELECT environment FROM {name} WHERE mapping = ? AND environment <> ? AND LOWER(load_table) = ? "
+        "ORDER BY environment"
+    )
+    others = t.rows(sql.statement(query), [owner.mapping, owner.environment, table.lower()])
+    if others:
+        raise UsageError(
+            f"{table} is filled with {owner.mapping} of the environment {others[0][0]}, and not of "
+            f"{owner.environment}.",
+            hint="An environment fills a load table of its own.",
+        )
+    whose = [owner.mapping, owner.environment]
+    where = "WHERE mapping = ? AND environment = ?"
+    known = t.rows(sql.statement(f"SELECT load_table FROM {name} {where}"), whose)
+    if known and known[0][0].lower() != table.lower():
+        raise UsageError(
+            f"{owner.mapping} of the environment {owner.environment} fills {known[0][0]}, and not {table}.",
+            hint="A mapping fills one load table an environment: name another environment; or, where the first table "
+            "is given up, delete its row of syncer.landings, and pull once with full=True.",
+        )
+    if known:
+        setting = "load_table = ?, run = ?, carrier = ?, began_at = ?, label = ?"
+        t.run(sql.statement(f"UPDATE {name} SET {setting} {where}"), [table, owner.run, carrier, now, label, *whose])
+    else:
+        t.run(sql.insert(LANDINGS), [*whose, table, owner.run, carrier, now, label, None])

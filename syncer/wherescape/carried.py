@@ -1,0 +1,188 @@
+"""
+`wherescape.confirm`: what pulls put into load tables was carried on, and its offers end.
+
+RED empties its load table, a pull fills it with all that is offered, and a procedure of RED carries that to a table
+that stays. What was offered stays offered until `confirm`, the job's last step, says that it was carried; where no job
+has that step, `reoffer_days` ends an offer.
+
+Not here: the offers (`offers.py`), pulls (`inward.py`), the marks that others read (`highwater.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import fnmatch
+from collections.abc import Sequence
+
+import attrs
+
+from syncer import mappings, offers, sql, warehouses
+from syncer.clock import SystemClock
+from syncer.errors import SyncerError, UsageError
+from syncer.landings import LANDINGS
+from syncer.offers import Confirmed
+from syncer.settings import DEFAULT_ENVIRONMENT, Settings
+from syncer.shape import ensure
+from syncer.tables import LOAD, Table
+from syncer.wherescape import highwater
+from syncer.wherescape.binding import hosted
+from syncer.wherescape.inward import counted
+from syncer.wherescape.sitting import Sitting, sitting
+
+EVERY = "*"  # environment
+
+
+@attrs.frozen
+class Landed:
+    """A load table that pulls fill, as `syncer.landings` has it."""
+
+    mapping: str
+    environment: str
+    load_table: str
+    run: str
+    began_at: dt.datetime
+    carrier: str
+    carried_at: dt.datetime | None
+
+    @property
+    def told(self) -> str:
+        """The table for people, with what fills it."""
+        of = "" if self.environment == DEFAULT_ENVIRONMENT else f" of {self.environment}"
+        return f"{self.load_table} ({self.mapping}{of})"
+
+    def is_meant(self, name: str) -> bool:
+        """Tell whether *name* is the load table's, with or without its schema, or fits the mapping."""
+        return self.is_named(name) or fnmatch.fnmatchcase(self.mapping, name)
+
+    def is_named(self, name: str) -> bool:
+        """Tell whether *name* is the load table's, with or without its schema."""
+        table = self.load_table.lower()
+        return name.lower() in (table, table.rpartition(".")[2])
+
+
+@hosted
+def confirm(*names: str, environment: str = "") -> list[Confirmed]:
+    """
+    Say that what pulls put into load tables was carried on: those offers end. The last step of a job.
+
+    names: load tables, or mappings, patterns among these; left out, all that this execution of the job has pulled.
+    environment: of mappings that fill a load table in several; `*`: in all of them.
+    Confirms nothing of a pull that did not finish, and says so.
+    Raises: UsageError: outside a job, and nothing is named; a name that no pull has filled a load table by, or one
+    that means several environments.
+    """
+    with sitting() as here:
+        here.red.require("target_dsn")
+        if not names and not here.carrier:
+            raise UsageError(
+                "Outside a job nobody knows what was carried on.",
+                hint='Name the load tables or mappings: confirm("jira.issues").',
+            )
+        settings = here.settings("", DEFAULT_ENVIRONMENT)
+        warehouse = warehouses.find(settings, clock=SystemClock())
+        try:
+            with warehouse.transaction() as t:
+                chosen = _chosen(_landed(t), names, environment, here.carrier)
+                done = [_confirmed(t, each, settings) for each in chosen]
+                landed = _landed(t)
+        finally:
+            warehouse.close()
+        sources = {
+            each.mapping.partition(".")[0] for each, ended in zip(chosen, done, strict=True) if not ended.reason
+        }
+        kept, failed = _marks_kept(here, settings, sources, landed) if here.red.meta.dsn else ([], "")
+        _tell(here, chosen, done, kept, failed)
+        return done
+
+
+def _landed(t: warehouses.Transaction) -> list[Landed]:
+    if not t.columns(LANDINGS):
+        return []
+    ensure(t, LANDINGS)  # one that an earlier version made
+    columns = ", ".join(field.name for field in attrs.fields(Landed))
+    return [
+        Landed(*row)
+        for row in t.rows(sql.statement(f"SELECT {columns} FROM {sql.table_name(LANDINGS)} ORDER BY 1, 2"))
+    ]
+
+
+def _chosen(found: Sequence[Landed], names: Sequence[str], environment: str, carrier: str) -> list[Landed]:
+    """Return what is meant, by mapping and environment. Raises UsageError."""
+    known = ", ".join(each.told for each in found) or "none"
+    within = [each for each in found if environment in ("", EVERY, each.environment)]
+    if not names:
+        return [each for each in within if each.carrier == carrier]
+    chosen: dict[Landed, None] = {}
+    for name in names:
+        if not isinstance(name, str):
+            raise UsageError(
+                f"confirm was given {type(name).__name__}.", hint='Give each name as a text: confirm("jira.issues").'
+            )
+        meant = [each for each in within if each.is_meant(name)]
+        if not meant:
+            of = f" of the environment {environment}" if environment not in ("", EVERY) else ""
+            raise UsageError(
+                f"No pull of {name}{of} has filled a load table of this warehouse.", hint=f"Those that did: {known}."
+            )
+        several = {each.environment for each in meant if not each.is_named(name)}
+        if not environment and len(several) > 1:
+            raise UsageError(
+                f"{name} is filled in {len(several)} environments: {', '.join(each.told for each in meant)}.",
+                hint='Name the load tables; or say environment="…", environment="*" for all of them.',
+            )
+        chosen |= dict.fromkeys(meant)
+    return [each for each in found if each in chosen]
+
+
+def _confirmed(t: warehouses.Transaction, landed: Landed, settings: Settings) -> Confirmed:
+    known = mappings.known(folders=settings.folders, objects=settings.objects(is_every=True))
+    if landed.mapping not in known:
+        return Confirmed(ended=0, run=landed.run, reason=f"{landed.mapping} is no mapping any more")
+    table = Table(schema=LOAD, name=known[landed.mapping].table(landed.environment), columns=())
+    # It must be the last pull: one that failed before it could begin, or that filled another table, came after it.
+    done = offers.confirm(
+        t, table, mapping=landed.mapping, environment=landed.environment, run=landed.run, is_last=True
+    )
+    if not done.reason:
+        t.run(
+            sql.statement(
+                f"UPDATE {sql.table_name(LANDINGS)} SET carried_at = began_at WHERE mapping = ? AND environment = ?"
+            ),
+            [landed.mapping, landed.environment],
+        )
+    return done
+
+
+def _marks_kept(
+    here: Sitting, settings: Settings, sources: set[str], landed: Sequence[Landed]
+) -> tuple[list[str], str]:
+    """Write RED's marks of the sources that were confirmed; return what is told of it, and what failed."""
+    told = []
+    warehouse = warehouses.find(settings, clock=SystemClock())
+    try:
+        for source in sorted(sources & set(highwater.NAMES)):
+            carried = [each.carried_at for each in landed if each.mapping.partition(".")[0] == source]
+            with warehouse.transaction() as t:
+                moved = highwater.moved(t, here.parameters, source, carried)
+            if moved is not None:
+                here.parameters.write(*moved)
+                told.append(f"RED's parameter {moved[0]} is {moved[1]}")
+    except SyncerError as error:  # the offers have ended by now: who reads the mark reads more than need be
+        return told, f"RED's mark of {source} was not written: {error.message}"
+    finally:
+        warehouse.close()
+    return told, ""
+
+
+def _tell(
+    here: Sitting, chosen: Sequence[Landed], done: Sequence[Confirmed], kept: Sequence[str], failed: str
+) -> None:
+    """Say how many rows of which tables were carried on; what could not be confirmed is a warning."""
+    both = list(zip(chosen, done, strict=True))
+    refused = [f"{landed.load_table} is not confirmed: {each.reason}" for landed, each in both if each.reason]
+    carried = [f"{counted(each.ended, 'row')} of {landed.load_table}" for landed, each in both if not each.reason]
+    message = f"confirmed: {', '.join(carried)}" if carried else ""
+    if not chosen:
+        message = "nothing to confirm: this job has pulled nothing, or another one has pulled it again since"
+    code = 3 if refused or failed else 0
+    here.ended(code, "; ".join(filter(None, [*refused, message, failed])), details=tuple(kept))

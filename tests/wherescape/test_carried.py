@@ -1,0 +1,212 @@
+"""`wherescape.confirm`, and the marks of before: nothing that was not carried on is let go, or passed over."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from syncer.verbs.sandbox import variables
+from tests.wherescape.red_site import RedSite, red_site
+from tests.wherescape.stand_in import Red
+
+COMPANIES, VOYS = "load_hubspot_companies", "load_hubspot_voys_companies"
+COMPANY = (("id", "bigint"), ("name", "text"), ("archived_at", "timestamp"), ("dss_record_state", "varchar(256)"))
+ISSUES, PROJECTS = "load_jira_issues", "load_jira_projects"
+ISSUE = (("id", "bigint"), ("key", "text"), ("updated", "timestamp"))
+PROJECT = (("id", "bigint"), ("key", "text"))
+MARK = "jira_high_water_mark"
+
+
+@pytest.fixture
+def site(tmp_path: Path, red: Red) -> Iterator[RedSite]:
+    with red_site(tmp_path, red) as made:
+        yield made
+
+
+def counted(site: RedSite, table: str) -> int:
+    return int(site.rows(f"SELECT count(*) FROM load.{table}")[0][0])
+
+
+def two_portals(site: RedSite) -> None:
+    """Fill a load table of each of two environments; here both are one portal."""
+    (site.folder / "syncer.toml").write_text("[environments.voys]\n", encoding="utf-8")
+    for table in (COMPANIES, VOYS):
+        site.make(table, COMPANY)
+        assert site.run("wherescape.pull()", table, source="hubspot").status in ("1", "-1")
+
+
+def mark(site: RedSite) -> str:
+    query = "SELECT dss_parameter_value FROM dss_parameter WHERE dss_parameter_name = ?"
+    return str(site.red.rows(query, [MARK])[0][0])
+
+
+def set_mark(site: RedSite, value: str) -> None:
+    site.red.rows("UPDATE dss_parameter SET dss_parameter_value = ? WHERE dss_parameter_name = ?", [value, MARK])
+
+
+def test_one_of_two_environments_is_confirmed_by_its_load_table(site: RedSite) -> None:
+    """A step behind each datastore procedure names what that one carried, and no more."""
+    two_portals(site)
+    offered = counted(site, VOYS)
+    assert offered
+    both = site.run('wherescape.confirm("hubspot.companies")')
+    assert both.status == "-2" and f"load.{COMPANIES}" in both.message and f"load.{VOYS}" in both.message, both
+    assert site.run(f'wherescape.confirm("{VOYS}")').message == f"confirmed: {offered} rows of load.{VOYS}"
+    again = site.run('wherescape.confirm("hubspot.*", environment="voys")')
+    assert again.message == f"confirmed: 0 rows of load.{VOYS}"
+    for table in (COMPANIES, VOYS):
+        site.truncate(table)
+        site.run("wherescape.pull()", table, source="hubspot")
+    assert (counted(site, COMPANIES) > 0, counted(site, VOYS)) == (True, 0), "the other one is offered still"
+    every = site.run('wherescape.confirm("hubspot.companies", environment="*")')
+    assert every.status == "1" and f"load.{COMPANIES}" in every.message and f"load.{VOYS}" in every.message
+
+
+def test_a_name_that_nobody_pulled_is_refused_with_those_that_were(site: RedSite) -> None:
+    """A slip of the pen must not look like a confirmation."""
+    two_portals(site)
+    for name in ('"hubspot.company"', f'"{COMPANIES}s"', '"hubspot.companies", environment="vois"'):
+        ended = site.run(f"wherescape.confirm({name})")
+        assert ended.status == "-2" and f"load.{VOYS} (hubspot.companies of voys)" in ended.message, ended
+
+
+def test_two_environments_do_not_share_a_load_table(site: RedSite) -> None:
+    """The rows of the one would take those of the other away, before they were carried on."""
+    two_portals(site)
+    before = counted(site, COMPANIES)
+    ended = site.run('wherescape.pull(environment="voyz")', COMPANIES, source="hubspot")
+    assert ended.status == "-2" and "of the environment default, and not of voyz" in ended.message, ended
+    assert counted(site, COMPANIES) == before
+
+
+def test_a_pull_that_failed_is_not_confirmed_and_says_why(site: RedSite) -> None:
+    """The next good one mends it: nobody has to name a run."""
+    site.make(ISSUES, ISSUE)
+    site.run("wherescape.pull()", ISSUES, source="jira")
+    failed = site.run("wherescape.pull()", ISSUES, source="jira", WSL_SRCCFG_apikey="wrong")
+    assert failed.status == "-2"
+    ended = site.run("wherescape.confirm()")
+    assert ended.status == "-1" and f"load.{ISSUES} is not confirmed" in ended.message, ended
+    assert "failed: what is offered stays so until a pull ended well behind it" in ended.message, ended
+    assert site.run("wherescape.pull()", ISSUES, source="jira").status == "1"
+    assert site.run("wherescape.confirm()").message == f"confirmed: 40 rows of load.{ISSUES}"
+
+
+def test_the_mark_is_that_of_the_table_that_was_carried_on_longest_ago(site: RedSite) -> None:
+    """Who reads it, reads for all tables of the source: it passes over none that is not confirmed."""
+    for table, columns in ((ISSUES, ISSUE), (PROJECTS, PROJECT)):
+        site.make(table, columns)
+        site.run("wherescape.pull()", table, source="jira")
+    set_mark(site, "2024-05-01 10:00")
+    site.run(f'wherescape.confirm("{PROJECTS}")')
+    assert mark(site) == "2024-05-01 10:00", "issues were never carried on"
+    site.run(f'wherescape.confirm("{ISSUES}")')
+    site.rows("UPDATE syncer.landings SET carried_at = '2025-01-01 00:00:00+00' WHERE mapping = 'jira.projects'")
+    site.run(f'wherescape.confirm("{ISSUES}")')
+    earliest = dt.datetime(2025, 1, 1, tzinfo=dt.UTC).astimezone()
+    assert mark(site) == f"{earliest:%Y-%m-%d %H:%M}"
+
+
+def test_a_mark_that_confirm_wrote_is_nobodys_beginning(site: RedSite) -> None:
+    """A table that moves over later begins by the mark of before, and reads all where there was none."""
+    set_mark(site, "")
+    site.make(PROJECTS, PROJECT)
+    site.run("wherescape.pull()", PROJECTS, source="jira")
+    site.run("wherescape.confirm()")
+    assert mark(site) > "2026", "written, since RED has the parameter"
+    site.run("wherescape.confirm()")  # once more: what stands there now is ours, too
+    site.make(ISSUES, ISSUE)
+    ended = site.run("wherescape.pull()", ISSUES, source="jira")
+    assert "40 new of 40 read" in ended.message and "begins at" not in ended.message, ended
+
+
+def test_what_stood_there_before_is_the_beginning_and_is_told(site: RedSite) -> None:
+    """Rows that are older do not come by themselves: a warning, with the mark and the way to have them."""
+    set_mark(site, "2100-01-01 10:00")
+    site.make(PROJECTS, PROJECT)
+    site.run("wherescape.pull()", PROJECTS, source="jira")
+    site.run("wherescape.confirm()")
+    site.make(ISSUES, ISSUE)
+    ended = site.run("wherescape.pull()", ISSUES, source="jira")
+    told = f"jira.issues: nothing new of 0 read; begins at 2100-01-01 10:00 UTC, by RED's parameter {MARK}: "
+    assert ended.status == "-1" and ended.message.startswith(f"{told}pull(full=True) brings what is older"), ended
+    assert "40 new of 40 read" in site.run("wherescape.pull(full=True)", ISSUES, source="jira").message
+
+
+def test_an_archived_record_has_its_values_in_the_datastore(site: RedSite) -> None:
+    """It comes with them, unlike one that is gone: the step of the page keeps those of both."""
+    site.make(COMPANIES, COMPANY)
+    site.run("wherescape.pull()", COMPANIES, source="hubspot")
+    site.carry(COMPANIES, "id")
+    site.run("wherescape.confirm()")
+    site.truncate(COMPANIES)
+    with site.sandbox.locked("hubspot") as portal:
+        number = min(portal.store.records["companies"])  # type: ignore[attr-defined]
+        portal.store.archive("companies", number)  # type: ignore[attr-defined]
+    site.sandbox.clock.advance(600)
+    site.run("wherescape.pull(census=True)", COMPANIES, source="hubspot")
+    site.carry(COMPANIES, "id")
+    query = (
+        "SELECT dss_record_state, name IS NULL, archived_at IS NULL FROM datastore.ds_hubspot_companies WHERE id = "
+    )
+    assert site.rows(f"{query}{number}") == [("archived", False, False)]
+
+
+def test_what_a_pull_elsewhere_has_offered_is_not_confirmed(site: RedSite) -> None:
+    """A command line pulls the mapping into a table of its own between RED's pull and the confirmation."""
+    site.make(ISSUES, ISSUE)
+    site.run("wherescape.pull()", ISSUES, source="jira")
+    (site.folder / "syncer.toml").write_text('["jira.issues"]\nstyle = "delta"\n', encoding="utf-8")
+    where = {"SYNCER_WAREHOUSE": site.database.setting, **variables(site.sandbox)}
+    site.sandbox.clock.advance(600)
+    elsewhere = site.run("import syncer\nprint(syncer.pull('jira.issues'))", **where)
+    assert "pull jira.issues" in elsewhere.out, elsewhere
+    ended = site.run("wherescape.confirm()")
+    assert ended.status == "-1" and "did not fill this table" in ended.message, ended
+    (site.folder / "syncer.toml").unlink()
+    assert site.run("wherescape.pull()", ISSUES, source="jira").status == "1"
+    assert site.run("wherescape.confirm()").message == f"confirmed: 40 rows of load.{ISSUES}"
+
+
+def test_a_column_more_changes_nothing_of_what_the_others_mean(site: RedSite) -> None:
+    """By their columns alone nobody could tell; what the table has been, it stays."""
+    site.make("load_jira_issue", (("id", "numeric"), ("key", "text"), ("created", "timestamp")))
+    site.run("wherescape.pull()", "load_jira_issue", source="jira")
+    query = "SELECT id, created, dss_record_source FROM load.load_jira_issue ORDER BY id"
+    before = site.rows(query)
+    assert before[0][2] == "Jira api - issue"
+    site.rows("ALTER TABLE load.load_jira_issue ADD COLUMN summary text")
+    site.run("wherescape.pull(full=True)", "load_jira_issue", source="jira")
+    assert site.rows(query) == before
+    said = site.run('wherescape.pull(full=True, columns="mapping")', "load_jira_issue", source="jira")
+    assert said.status in ("1", "-1") and site.rows(query)[0][2] == "jira.issues", "unless the script says otherwise"
+
+
+def test_the_offers_have_ended_though_the_mark_could_not_be_written(site: RedSite) -> None:
+    """RED may not hold what depends on it, and the step must not fail forever: a warning."""
+    site.make(ISSUES, ISSUE)
+    site.run("wherescape.pull()", ISSUES, source="jira")
+    site.red.rows("DROP TABLE dss_parameter")
+    ended = site.run("wherescape.confirm()")
+    assert ended.status == "-1" and f"confirmed: 40 rows of load.{ISSUES}; RED's mark of jira" in ended.message, ended
+
+
+@pytest.mark.parametrize("value", ["0001-01-01", "9999-12-31 23:59", "2025-01-01 10:00:00+99:00"])
+def test_a_mark_at_the_edge_of_the_calendar_is_an_error(site: RedSite, value: str) -> None:
+    """In the zone of some machine it is no moment at all; where it is one, it is a beginning."""
+    set_mark(site, value)
+    site.make(ISSUES, ISSUE)
+    for zone in ("Asia/Tokyo", "America/New_York"):
+        ended = site.run("wherescape.pull()", ISSUES, source="jira", TZ=zone)
+        assert ended.status in ("-1", "1", "-2") and "unexpected" not in ended.out, ended
+
+
+def test_what_is_no_name_is_refused(site: RedSite) -> None:
+    """A list is a slip: nothing is confirmed."""
+    site.make(ISSUES, ISSUE)
+    site.run("wherescape.pull()", ISSUES, source="jira")
+    ended = site.run('wherescape.confirm(["jira.issues"])')
+    assert ended.status == "-2" and "confirm was given list" in ended.message, ended
