@@ -14,7 +14,7 @@ from syncer.wherescape import concealing
 from syncer.wherescape.hosting import Host
 from syncer.wherescape.protocol import Outcome, Status
 from tests.wherescape.endings import HOST, LOADED, OUTSIDE, Ending
-from tests.wherescape.test_protocol import RED, run, variables_of
+from tests.wherescape.test_protocol import RED, check, run, variables_of
 
 INTERRUPTED = "interrupted; what was committed stands, and it is safe to run again."
 UNFINISHED = "load was not done when the script ended; what was committed stands, and it is safe to run again."
@@ -224,15 +224,7 @@ ENDINGS: dict[str, Ending] = {
 def test_what_is_no_success_is_told_as_none_and_no_secret_is_shown(name: str, tmp_path: Path) -> None:
     """RED decides by the first line; what it keeps for weeks, many may read."""
     ending = ENDINGS[name]
-    found = run(ending, tmp_path / "a")
-    stdout, stderr = found.stdout.decode("utf-8"), found.stderr.decode("utf-8")
-    lines = stdout.split("\n")
-    assert (lines[0], found.code) == (ending.first, ending.code), stderr
-    assert ending.second is None or lines[1] == ending.second
-    assert [text for text in ending.stdout if text not in stdout] == []
-    assert [text for text in ending.not_stdout if text in stdout] == []
-    assert [text for text in ending.stderr if text not in stderr] == []
-    assert [text for text in ending.not_stderr if text in stderr] == []
+    check(ending, run(ending, tmp_path / "a"))
 
 
 @pytest.mark.parametrize("way", ["cProfile", "profile", "runpy"])

@@ -57,11 +57,8 @@ def variables_of(ending: Ending, folder: Path) -> dict[str, str]:
     return {**own, **RED, "WSL_WORKDIR": f"{folder}/", "PYTHONPATH": package, **ending.variables}
 
 
-@pytest.mark.parametrize("name", ENDINGS)
-def test_however_a_script_ends_its_status_is_the_first_line(name: str, tmp_path: Path) -> None:
-    """RED decides by what it reads; a crash that reads as a success loses a night's data."""
-    ending = ENDINGS[name]
-    found = run(ending, tmp_path / "a")
+def check(ending: Ending, found: Ended) -> None:
+    """Compare what a script printed with what it should have."""
     stdout = found.stdout.decode("utf-8")
     stderr = found.stderr.decode("cp1252" if "PYTHONIOENCODING" in ending.variables else "utf-8")
     lines = stdout.split("\n")
@@ -71,6 +68,13 @@ def test_however_a_script_ends_its_status_is_the_first_line(name: str, tmp_path:
     assert [text for text in ending.not_stdout if text in stdout] == []
     assert [text for text in ending.stderr if text not in stderr] == []
     assert [text for text in ending.not_stderr if text in stderr] == []
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_however_a_script_ends_its_status_is_the_first_line(name: str, tmp_path: Path) -> None:
+    """RED decides by what it reads; a crash that reads as a success loses a night's data."""
+    ending = ENDINGS[name]
+    check(ending, run(ending, tmp_path / "a"))
 
 
 def test_a_failed_run_is_followed_by_one_that_is_none(tmp_path: Path) -> None:
