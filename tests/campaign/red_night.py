@@ -193,7 +193,7 @@ class Job:
         ended = self.script(loaded, script, **more)
         if not self.ended(ended, loaded.table):
             return False
-        self.expected[task] = printed(ended.message)
+        self.expected[task] = printed(ended)
         if loaded.mapping == bad.not_carried:
             with contextlib.suppress(pyodbc.Error):
                 self.site.carry(loaded.table, *loaded.key, fails=True)
@@ -264,10 +264,15 @@ class Job:
         return wrong
 
 
-def printed(message: str) -> list[int]:
-    """Read the counts of a script's pulls from the line that people see."""
+def printed(ended: Ended) -> list[int]:
+    """
+    Read the counts of a script's pulls from the lines that people see: the message, and what the audit part has beside
+    it; a message that was cut stands there whole.
+    """
+    message, *audit = ended.out.splitlines()[1:]
+    lines = audit if message.endswith("…") else [message, *audit]
     counts = [0] * 7
-    for number, word in re.findall(r"(\d[\d,]*) (\w+)", message):
+    for number, word in re.findall(r"(\d[\d,]*) (\w+)", " ".join(lines)):
         if word in WORDS:
             counts[WORDS[word]] += int(number.replace(",", ""))
     return counts
