@@ -23,15 +23,20 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 NAMED = 20  # names that an error has where none is near; more are not read
 
 
 class SyncerError(Exception):
-    """Root of all errors of syncer; `hint` is the next step, where the message itself does not say it."""
+    """
+    Root of all errors of syncer; `hint` is the next step, where the message itself does not say it. `runs` is what
+    came of the pushes or operations that were begun, where one of them raised it.
+    """
 
     exit_code = 1
+    runs: Sequence[Any] = ()
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

@@ -394,6 +394,7 @@ class _Heard:
     def check(self, runs: Sequence[Pushed], *, is_one: bool) -> None:
         """Raise what a script must not overlook. Rejects and conflicts are for a person; a dry run gives its plan."""
         if self._failures and is_one:
+            self._failures[0].runs = list(runs)
             raise self._failures[0]
         bad = [run for run in runs if run.exit_code in (1, 2, 4) and not (run.is_rehearsal and run.exit_code == 4)]
         if bad:

@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import attrs
 
 from syncer import counting, outward
+from syncer.errors import SyncerError, UsageError
 from syncer.findings import Report
 from syncer.handles import Plan
-from syncer.outward import PushFailed
 from syncer.reports import commands, plan_shown, report_shown
 from syncer.settings import DEFAULT_ENVIRONMENT, Settings
 from syncer.tally import Pushed
@@ -128,11 +128,9 @@ def _counted(here: Sitting, go: Callable[[], Done]) -> Done:
     """Run a verb; what a run did that failed, or was refused, is counted all the same."""
     try:
         return go()
-    except PushFailed as error:
-        counts = sum((tasklog.of_push(each) for each in error.runs), tasklog.Counts())
-        warning = tasklog.tell(counts, environment=here.red, procedures=lambda: here.procedures)
-        if warning:
-            error.hint = f"{error.hint} {warning}".strip()
+    except SyncerError as error:
+        if error.runs:
+            here.count(sum((tasklog.of_push(each) for each in error.runs), tasklog.Counts()))
         raise
 
 
@@ -177,11 +175,16 @@ def _written(report: Report, here: Sitting) -> Path:
     """Write the CSV of the check beside what RED's own steps write; a second run of a day replaces it."""
     key = str(here.red.job_key) if here.red.job_key else NO_JOB
     today = dt.datetime.now(dt.UTC).astimezone()  # the day of the scheduler that reads it
-    folder = here.red.folder()
-    file = folder / f"{key}_fact_dimension_check_result_{today:%y%m%d}.csv"
-    with contextlib.suppress(FileNotFoundError):
-        file.unlink()
-    report_shown.write(report, file)
+    try:
+        file = here.red.folder() / f"{key}_fact_dimension_check_result_{today:%y%m%d}.csv"
+        with contextlib.suppress(FileNotFoundError):
+            file.unlink()
+        report_shown.write(report, file)
+    except OSError as error:
+        raise UsageError(
+            f"The report could not be written into the work directory {here.red.workdir}: {error.strerror}.",
+            hint="WSL_WORKDIR must be a folder that this account may write to.",
+        ) from error
     return file
 
 

@@ -81,8 +81,11 @@ class Sitting:
         """
         words = self.words
         self.host.note(protocol.of_exit_code(code, words.said(message), details=map(words.said, details)))
-        if counts is None:
-            return
+        if counts is not None:
+            self.count(counts)
+
+    def count(self, counts: Counts) -> None:
+        """Tell RED the counts of the script so far; where that fails, it is a warning."""
         counts = _COUNTED[self.host] = _COUNTED.get(self.host, Counts()) + counts
         warning = tasklog.tell(counts, environment=self.red, procedures=lambda: self.procedures)
         if warning:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from syncer.verbs.sandbox import variables
+from syncer.sandbox import Fault
+from syncer.verbs.sandbox import Amount, variables
 from tests.wherescape.red_site import RedSite, red_site
 from tests.wherescape.stand_in import Red
 
@@ -189,7 +190,11 @@ def companies(site: RedSite, *ids: str) -> dict[str, str]:
 
 @pytest.fixture
 def portal(site: RedSite) -> tuple[str, dict[str, str]]:
-    """A company of the sandbox's portal, and the variables that lead there; its token is a parameter of RED."""
+    return hubspot(site)
+
+
+def hubspot(site: RedSite) -> tuple[str, dict[str, str]]:
+    """Return a company of the sandbox's portal, and the variables that lead there; its token is a parameter of RED."""
     from syncer.sandbox.hubspot import TOKEN
 
     with site.sandbox.locked("hubspot") as portal:
@@ -225,6 +230,31 @@ def test_a_refused_push_is_a_handled_error(site: RedSite, portal: tuple[str, dic
     ended = site.run("wherescape.push()", "stage_company_voys", **where)
     assert (ended.status, ended.code) == ("-2", 0), ended
     assert "refused" in ended.message and companies(site, company)[company] != "New name"
+
+
+def test_a_push_that_failed_on_its_way_is_counted_by_what_it_wrote(tmp_path: Path, red: Red) -> None:
+    """RED's log has what is at HubSpot by now, also of a script that failed."""
+    toml = '["hubspot.companies"]\nadopt = "ours"\nmax_update_share = "off"\n'
+    with red_site(tmp_path, red, amount=Amount(3, 300)) as site:
+        (site.folder / "syncer.toml").write_text(toml, encoding="utf-8")
+        _, where = hubspot(site)
+        with site.sandbox.locked("hubspot") as portal:
+            ids = sorted(portal.store.records["companies"])  # type: ignore[attr-defined]
+        stage(site, ", ".join(f"('{number}', 'New name')" for number in ids))
+        site.sandbox.faults.add(Fault(kind="status", match="/batch/update", status=403, skip=1))
+        ended = site.run("wherescape.push()", "stage_company_voys", **where)
+        assert (ended.status, ended.code) == ("-2", 0), ended
+        (counts,) = [values[3:] for routine, values in site.red.calls() if routine == "WsWrkTask"]
+        written = sum(name == "New name" for name in companies(site, *ids).values())
+        assert 0 < written < len(ids) and counts[1] == written, (counts, ended)
+
+
+def test_a_report_that_cannot_be_written_is_a_handled_error(site: RedSite) -> None:
+    """The work directory is a file."""
+    site.rows("CREATE SCHEMA star")
+    (site.folder / "file").write_text("", encoding="utf-8")
+    ended = site.run('wherescape.run("warehouse.check_fact_dimensions")', WSL_WORKDIR=str(site.folder / "file"))
+    assert ended.status == "-2" and "WSL_WORKDIR must be a folder" in ended.out, ended
 
 
 def test_the_joins_of_the_repository_are_checked(site: RedSite) -> None:
