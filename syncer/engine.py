@@ -45,7 +45,7 @@ from syncer.leases import Holder, held_by, told
 from syncer.loading import Context, Loading
 from syncer.mapping import EntityMapping
 from syncer.mirror import Mirror
-from syncer.offers import OFFERINGS, REOFFER, Delta, offers_table, put_back
+from syncer.offers import OFFERINGS, REOFFER, Delta, offer_all, offers_table, put_back
 from syncer.privacy import Privacy
 from syncer.rows import Typing, key_values
 from syncer.settings import Settings
@@ -404,6 +404,7 @@ class _Verb:
         """Compare with what was seen; the open offers are put back first, into a host's table when the run ends."""
         shape.ensure(t, offers_table(context.table))
         shape.ensure(t, OFFERINGS)
+        offer_all(t, context)
         reoffer = self._reoffer(context.mapping)
         if self._fitted is not None:
             shape.ensure(t, landings.LANDINGS)
@@ -434,6 +435,8 @@ class _Verb:
         if not failed:  # else the next run asks again
             with self.warehouse.transaction() as t:
                 journal.note_read_again(t, inbound.typing.types, pulled=inbound.pulled)
+                if self._fitted is not None:
+                    self._fitted.landing.forget_outgrown(t, inbound.context)
 
     def _read(self, inbound: Inbound, mapping: EntityMapping, places: dict[str, sources.Place]) -> Pulled:
         assert mapping.inbound is not None

@@ -74,6 +74,11 @@ class Fitted:
         return end
 
     @property
+    def key_columns(self) -> set[str]:
+        """The load table's columns of the key."""
+        return {column.name for column, source, _ in self.sources if source in self.mapping.key}
+
+    @property
     def key_lacking(self) -> str:
         """
         The first column of the key that the table does not have as it is; "" where it has them all. Without one the
@@ -212,29 +217,32 @@ class Landing:
         which = f" WHERE s.{RECORD_STATE} = '{LIVE}'" if lacking else ""
         labels = ", ".join(sql.literal(label) for label in dict.fromkeys((self.label, *self.labels)))
         t.run(sql.statement(f"DELETE FROM {table} AS t WHERE t.{sql.quoted(own[RECORD_SOURCE].name)} IN ({labels})"))
+        whole = [fit.fits for column, fit in fittings if column.name in fitted.key_columns and fit.fits]
+        inserted = " AND ".join([which or " WHERE TRUE", *whole])  # a row without its whole key would be nobody's
         rows = t.run(
             sql.statement(
                 f"INSERT INTO {table} ({sql.names(values)}) SELECT {', '.join(values.values())} FROM {source} AS s"
-                f"{which}"
+                f"{inserted}"
             ),
             given,
         )
         limits = {column.name: (self._misfit(column), fit.fits) for column, fit in fittings if fit.fits}
         rejected = misfits.keep(t, context, limits, which=which, now=now)
-        return Ended(landed=rows, rejected=rejected, notes=self._notes(t, source, rows, lacking))
+        return Ended(landed=rows, rejected=rejected, notes=self._notes(t, source, rows, inserted, lacking))
 
-    def _notes(self, t: Transaction, source: str, rows: int, lacking: str) -> tuple[str, ...]:
-        """Say which offers did not come into the table."""
-        query = f"SELECT COUNT(*), SUM(CASE WHEN s.{RECORD_STATE} = '{LIVE}' THEN 1 ELSE 0 END) FROM {source} AS s"
-        ((offered, live),) = t.rows(sql.statement(query))
-        wanted_rows, left_out = int(offered), 0
-        if lacking:
-            wanted_rows = int(live or 0)
-            left_out = int(offered) - wanted_rows
+    def _notes(self, t: Transaction, source: str, rows: int, inserted: str, lacking: str) -> tuple[str, ...]:
+        """Say which offers did not come into the table; a key that does not fit is a reject besides."""
+        counts = f"COUNT(*), SUM(CASE WHEN s.{RECORD_STATE} = '{LIVE}' THEN 1 ELSE 0 END)"
+        ((offered, live),) = t.rows(sql.statement(f"SELECT {counts} FROM {source} AS s"))
+        ((wanted_rows,),) = t.rows(sql.statement(f"SELECT COUNT(*) FROM {source} AS s{inserted}"))
+        told_ones = int(live or 0) if lacking else int(offered)
         notes = []
-        if left_out:
-            told = f"{_counted(left_out, 'record')} that ended not told"
+        if told_ones < offered:
+            told = f"{_counted(int(offered) - told_ones, 'record')} that ended not told"
             notes.append(f"{told}: {self.told} has no column {lacking}")
+        if wanted_rows < told_ones:
+            told = f"{_counted(told_ones - int(wanted_rows), 'record')} left out of {self.told}"
+            notes.append(f"{told}: a column of the key has no room for theirs")
         if rows != wanted_rows:
             kept_out = _counted(wanted_rows - rows, "row")
             notes.append(f"{kept_out} of {wanted_rows:,} did not come into {self.told}: it has a trigger or a rule")
@@ -255,6 +263,10 @@ class Landing:
     def outgrown(self, t: Transaction, context: Context) -> list[str]:
         """Return the keys to read again: with a value that did not fit a column that is another one by now."""
         return misfits.outgrown(t, context, [(column.name, self._misfit(column)) for column in self.columns])
+
+    def forget_outgrown(self, t: Transaction, context: Context) -> None:
+        """Drop the rejects of what `outgrown` named and the source did not have any more, when it was asked."""
+        misfits.forget(t, context, [(column.name, self._misfit(column)) for column in self.columns])
 
     def _misfit(self, column: LoadColumn) -> str:
         return misfits.reason(column.told, self.told)

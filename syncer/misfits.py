@@ -83,16 +83,10 @@ def outgrown(t: Transaction, context: Context, reasons: Iterable[tuple[str, str]
     Return the keys with a misfit that is none of *reasons* (load column, what does not fit it) any more, and forget
     what was seen of them: read again, they are offered anew.
     """
-    column = f"r.{sql.quoted('column')}"
-    stands = " OR ".join(
-        f"({column} = {sql.literal(name)} AND r.reason = {sql.literal(why)})" for name, why in reasons
-    )
-    other = f" AND NOT ({stands})" if stands else ""
     t.derive(
         "outgrown",
         sql.statement(
-            f"SELECT DISTINCT r.key FROM {sql.table_name(REJECTS)} AS r WHERE {context.owned('r')} "
-            f"AND STARTS_WITH(r.reason, '{MISFIT}'){other}"
+            f"SELECT DISTINCT r.key FROM {sql.table_name(REJECTS)} AS r WHERE {_is_outgrown('r', context, reasons)}"
         ),
     )
     t.run(
@@ -102,6 +96,29 @@ def outgrown(t: Transaction, context: Context, reasons: Iterable[tuple[str, str]
         )
     )
     return [str(key) for (key,) in t.rows(sql.statement("SELECT s.key FROM outgrown AS s ORDER BY s.key"))]
+
+
+def forget(t: Transaction, context: Context, reasons: Iterable[tuple[str, str]]) -> None:
+    """
+    Drop the misfits that `outgrown` named and whose records are not offered: the source was asked for them, and has
+    them no more.
+    """
+    t.run(
+        sql.statement(
+            f"DELETE FROM {sql.table_name(REJECTS)} AS t WHERE {_is_outgrown('t', context, reasons)} AND NOT EXISTS "
+            f"(SELECT 1 FROM {sql.table_name(offers_table(context.table))} AS s WHERE {context.key_of('s')} = t.key)"
+        )
+    )
+
+
+def _is_outgrown(alias: str, context: Context, reasons: Iterable[tuple[str, str]]) -> str:
+    """The condition that a reject is a misfit of a column that is another one by now, or is not there."""
+    column = f"{alias}.{sql.quoted('column')}"
+    stands = " OR ".join(
+        f"({column} = {sql.literal(name)} AND {alias}.reason = {sql.literal(why)})" for name, why in reasons
+    )
+    other = f" AND NOT ({stands})" if stands else ""
+    return f"{context.owned(alias)} AND STARTS_WITH({alias}.reason, '{MISFIT}'){other}"
 
 
 def reason(told: str, table: str) -> str:

@@ -102,21 +102,17 @@ class Delta:
         return "b.run = ?", [self._context.owner.run]
 
     def differing(self) -> str:
-        """
-        Another hash or state, and the record is not older than what was seen; in a full run each that this run has not
-        read yet, since nobody here can see what became of the rows that were carried on.
-        """
-        anew = " OR b.run IS DISTINCT FROM ?" if self._context.is_full else ""
-        other = f"(b.row_hash IS DISTINCT FROM {self._hash} OR b.state <> s.{RECORD_STATE}{anew})"
+        """Another hash or state, and the record is not older than what was seen."""
+        other = f"(b.row_hash IS DISTINCT FROM {self._hash} OR b.state <> s.{RECORD_STATE})"
         if self._version is None:
             return other
         kept, incoming = self._versions(self._version)
-        return f"({other} AND (({incoming} < b.{kept}) IS NOT TRUE{anew}))"
+        healed = " OR b.run IS DISTINCT FROM ?" if self._context.is_full else ""
+        return f"({other} AND (({incoming} < b.{kept}) IS NOT TRUE{healed}))"
 
     def parameters_of_differing(self) -> list[Any]:
-        """The run, for each time that what it has read itself is told from what others have."""
-        times = 0 if not self._context.is_full else 1 if self._version is None else 2
-        return [self._context.owner.run] * times
+        """The run, where it believes any version but those that it has read itself."""
+        return [self._context.owner.run] if self._context.is_full and self._version is not None else []
 
     def is_standing(self, version: str | None, told: Sequence[str]) -> str:
         """Of the same state, and of the same version where both are known; what was seen has no columns *told*."""
@@ -300,6 +296,21 @@ def put_back(
     )
     end_old(t, context, outdated=now - reoffer)
     return count
+
+
+def offer_all(t: Transaction, context: Context) -> None:
+    """
+    In a full run, forget what records were like when they were seen: each that is read from now on is offered, by this
+    pull or, where it dies, by one that goes on with it. Nobody here can see what became of the rows carried on.
+    """
+    if not context.is_full:
+        return
+    t.run(
+        sql.statement(
+            f"UPDATE {sql.table_name(marks.SEEN)} AS b SET row_hash = '' WHERE {context.owned('b')} "
+            f"AND b.state IN ('{LIVE}', '{ARCHIVED}')"
+        )
+    )
 
 
 def number(t: Transaction, context: Context, *, outdated: dt.datetime) -> None:

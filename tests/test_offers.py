@@ -357,6 +357,26 @@ def test_a_full_pull_offers_everything_again_and_each_once(delta: Site, monkeypa
     assert [row[0] for row in delta.rows(LOAD)] == [1, 2]
 
 
+def test_a_full_pull_that_died_is_gone_on_with_by_the_next_one(delta: Site) -> None:
+    """It offers the rest, too, though nothing of it changed."""
+    say(delta, Page(records=[thing(1), thing(2), thing(3)], scope="all", place={"n": 1}))
+    delta.pull()
+    carry_on(delta)
+    confirm(delta)
+
+    def read(stream: str, places: Any) -> Any:
+        yield Page(records=[thing(1)], scope="all", place={"n": 1})
+        raise Unavailable("gone away")
+
+    delta.script.read = read
+    assert delta.pull(mode="full").status == "failed"
+    say(delta, Page(records=[thing(2), thing(3)], scope="all", place={"n": 3}))
+    assert delta.pull().updated == 2
+    assert [row[0] for row in delta.rows(LOAD)] == [1, 2, 3]
+    say(delta, Page(records=[thing(1), thing(2), thing(3)]))
+    assert delta.pull().unchanged == 3
+
+
 def test_a_tombstone_keeps_the_version(delta: Site) -> None:
     """An index that lags must not raise the dead; the record itself may come back."""
     say(delta, versioned("new", 9))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import fnmatch
+from collections import Counter
 from collections.abc import Sequence
 
 import attrs
@@ -90,7 +91,7 @@ def confirm(*names: str, environment: str = "") -> list[Confirmed]:
         sources = {
             each.mapping.partition(".")[0] for each, ended in zip(chosen, done, strict=True) if not ended.reason
         }
-        kept, failed = _marks_kept(here, settings, sources, landed) if here.red.meta.dsn else ([], "")
+        kept, failed = _marks_kept(here, sources, landed) if here.red.meta.dsn else ([], "")
         _tell(here, chosen, done, kept, failed)
         return done
 
@@ -110,19 +111,31 @@ def _chosen(found: Sequence[Landed], names: Sequence[str], environment: str, car
     """Return what is meant, by mapping and environment. Raises UsageError."""
     known = ", ".join(each.told for each in found) or "none"
     within = [each for each in found if environment in ("", EVERY, each.environment)]
+    if environment and not within:
+        raise UsageError(
+            f"No pull of the environment {environment} has filled a load table of this warehouse.",
+            hint=f"Those that did: {known}.",
+        )
     if not names:
         return [each for each in within if each.carrier == carrier]
     chosen: dict[Landed, None] = {}
     for name in names:
-        if not isinstance(name, str):
+        if not isinstance(name, str) or not name.strip():
             raise UsageError(
-                f"confirm was given {type(name).__name__}.", hint='Give each name as a text: confirm("jira.issues").'
+                f"confirm was given {'a blank text' if isinstance(name, str) else type(name).__name__}.",
+                hint='Give each name as a text: confirm("jira.issues").',
             )
         meant = [each for each in within if each.is_meant(name)]
         if not meant:
             of = f" of the environment {environment}" if environment not in ("", EVERY) else ""
             raise UsageError(
                 f"No pull of {name}{of} has filled a load table of this warehouse.", hint=f"Those that did: {known}."
+            )
+        tables = {each.load_table for each in meant if each.is_named(name)}
+        if len(tables) > 1:
+            raise UsageError(
+                f"{name} is {len(tables)} load tables: {', '.join(sorted(tables))}.",
+                hint=f'Name it with its schema: confirm("{min(tables)}").',
             )
         several = {each.environment for each in meant if not each.is_named(name)}
         if not environment and len(several) > 1:
@@ -153,24 +166,16 @@ def _confirmed(t: warehouses.Transaction, landed: Landed, settings: Settings) ->
     return done
 
 
-def _marks_kept(
-    here: Sitting, settings: Settings, sources: set[str], landed: Sequence[Landed]
-) -> tuple[list[str], str]:
+def _marks_kept(here: Sitting, sources: set[str], landed: Sequence[Landed]) -> tuple[list[str], str]:
     """Write RED's marks of the sources that were confirmed; return what is told of it, and what failed."""
     told = []
-    warehouse = warehouses.find(settings, clock=SystemClock())
     try:
         for source in sorted(sources & set(highwater.NAMES)):
             carried = [each.carried_at for each in landed if each.mapping.partition(".")[0] == source]
-            with warehouse.transaction() as t:
-                moved = highwater.moved(t, here.parameters, source, carried)
-            if moved is not None:
-                here.parameters.write(*moved)
-                told.append(f"RED's parameter {moved[0]} is {moved[1]}")
+            if kept := highwater.keep(here.parameters, source, carried):
+                told.append(f"RED's parameter {kept[0]} is {kept[1]}")
     except SyncerError as error:  # the offers have ended by now: who reads the mark reads more than need be
         return told, f"RED's mark of {source} was not written: {error.message}"
-    finally:
-        warehouse.close()
     return told, ""
 
 
@@ -179,8 +184,10 @@ def _tell(
 ) -> None:
     """Say how many rows of which tables were carried on; what could not be confirmed is a warning."""
     both = list(zip(chosen, done, strict=True))
-    refused = [f"{landed.load_table} is not confirmed: {each.reason}" for landed, each in both if each.reason]
-    carried = [f"{counted(each.ended, 'row')} of {landed.load_table}" for landed, each in both if not each.reason]
+    shared = Counter(each.load_table for each in chosen)
+    names = {each: each.told if shared[each.load_table] > 1 else each.load_table for each in chosen}
+    refused = [f"{names[landed]} is not confirmed: {each.reason}" for landed, each in both if each.reason]
+    carried = [f"{counted(each.ended, 'row')} of {names[landed]}" for landed, each in both if not each.reason]
     message = f"confirmed: {', '.join(carried)}" if carried else ""
     if not chosen:
         message = "nothing to confirm: this job has pulled nothing, or another one has pulled it again since"

@@ -63,7 +63,12 @@ def pull(
         pulled = engine.pull(found.mapping.name, settings=settings, request=request)[0]
         if failures:
             raise failures[0]
-        notes = (*([begins] if begins else []), *pulled.notes)
+        anew = f"`syncer pull {found.mapping.name} --full"  # which would fill a table of our own
+        told_of = [
+            f"{note.partition(anew)[0]}`pull(full=True)` does it anew" if anew in note else note
+            for note in pulled.notes
+        ]
+        notes = (*([begins] if begins else []), *told_of)
         details = (*_rejects(found, pulled), f"{where.told} has {counted(pulled.landed or 0, 'row')} to carry on")
         code = pulled.exit_code or (3 if notes else 0)  # what is told once is to be looked at
         here.ended(code, "; ".join([told(pulled), *notes]), details=details, counts=tasklog.of_pull(pulled))
@@ -118,12 +123,7 @@ def _beginning(here: Sitting, found: Meant, *, is_first: bool) -> tuple[Settings
     account = found.settings.account(source)
     if account.start is not None or not here.red.meta.dsn or not (is_first or source == highwater.PULSE):
         return found.settings, ""
-    warehouse = warehouses.find(found.settings, clock=SystemClock())
-    try:
-        with warehouse.transaction() as t:
-            mark = highwater.start_of(t, here.parameters, source=source, load_table=here.red.load_table)
-    finally:
-        warehouse.close()
+    mark = highwater.start_of(here.parameters, source=source, load_table=here.red.load_table)
     if mark is None:
         return found.settings, ""
     name, value = highwater.variable(source, found.environment, mark.start)

@@ -147,13 +147,26 @@ BUGS = (
     Bug(
         "landing",
         "a full pull offers what differs and no more",
-        "offers.py",
-        '        anew = " OR b.run IS DISTINCT FROM ?" if self._context.is_full else ""\n        other = '
-        'f"(b.row_hash IS DISTINCT FROM {self._hash} OR b.state <> s.{RECORD_STATE}{anew})"\n',
-        '        anew = " OR b.run IS DISTINCT FROM ?" if self._context.is_full else ""\n        other = '
-        'f"(b.row_hash IS DISTINCT FROM {self._hash} OR b.state <> s.{RECORD_STATE} '
-        'OR (FALSE AND (FALSE{anew})))"\n',
+        "engine.py",
+        "        offer_all(t, context)\n",
+        "",
         "tests/test_offers.py",
+    ),
+    Bug(
+        "landing",
+        "a row without its key stands in the load table",
+        "landing.py",
+        '" AND ".join([which or " WHERE TRUE", *whole])',
+        'which or " WHERE TRUE"',
+        KEPT,
+    ),
+    Bug(
+        "landing",
+        "a misfit of a record that is gone is asked for each night",
+        "engine.py",
+        "                    self._fitted.landing.forget_outgrown(t, inbound.context)\n",
+        "                    pass\n",
+        KEPT,
     ),
     Bug(
         "RED",
@@ -175,8 +188,8 @@ BUGS = (
         "RED",
         "a mark that confirm wrote is where the next table begins",
         "wherescape/highwater.py",
-        "    if text in kept.ours:\n        text = kept.before\n",
-        "",
+        '    text = _before(text or "", comment or "")\n',
+        '    text = text or ""\n',
         CARRIED_ON,
     ),
     Bug(

@@ -68,7 +68,12 @@ def test_one_of_two_environments_is_confirmed_by_its_load_table(site: RedSite) -
 def test_a_name_that_nobody_pulled_is_refused_with_those_that_were(site: RedSite) -> None:
     """A slip of the pen must not look like a confirmation."""
     two_portals(site)
-    for name in ('"hubspot.company"', f'"{COMPANIES}s"', '"hubspot.companies", environment="vois"'):
+    for name in (
+        '"hubspot.company"',
+        f'"{COMPANIES}s"',
+        '"hubspot.companies", environment="vois"',
+        'environment="vois"',
+    ):
         ended = site.run(f"wherescape.confirm({name})")
         assert ended.status == "-2" and f"load.{VOYS} (hubspot.companies of voys)" in ended.message, ended
 
@@ -121,6 +126,36 @@ def test_a_mark_that_confirm_wrote_is_nobodys_beginning(site: RedSite) -> None:
     site.make(ISSUES, ISSUE)
     ended = site.run("wherescape.pull()", ISSUES, source="jira")
     assert "40 new of 40 read" in ended.message and "begins at" not in ended.message, ended
+
+
+def test_a_mark_of_another_warehouse_is_nobodys_beginning_either(site: RedSite) -> None:
+    """The repository is one, and its parameter says in its comment who wrote it; a person's words stay in front."""
+    set_mark(site, "")
+    site.red.rows("UPDATE dss_parameter SET dss_parameter_comment = 'of old' WHERE dss_parameter_name = ?", [MARK])
+    site.make(PROJECTS, PROJECT)
+    site.run("wherescape.pull()", PROJECTS, source="jira")
+    site.run("wherescape.confirm()")
+    query = "SELECT dss_parameter_comment FROM dss_parameter WHERE dss_parameter_name = ?"
+    assert site.red.rows(query, [MARK]) == [(f"of old [syncer wrote {mark(site)}; before: ]",)]
+    site.rows("DROP SCHEMA syncer CASCADE")
+    ended = site.run("wherescape.pull()", PROJECTS, source="jira")
+    assert "begins at" not in ended.message, ended
+    set_mark(site, "2100-01-01 10:00")  # somebody else's word counts
+    site.rows("DROP SCHEMA syncer CASCADE")
+    assert "begins at 2100-01-01 10:00" in site.run("wherescape.pull()", PROJECTS, source="jira").message
+
+
+def test_of_two_tables_of_one_name_the_schema_tells_which(site: RedSite) -> None:
+    """The step behind the one knows nothing of the other."""
+    two_portals(site)
+    site.rows("CREATE SCHEMA load_eu")
+    site.rows(f"ALTER TABLE load.{VOYS} SET SCHEMA load_eu")
+    site.rows(f"ALTER TABLE load_eu.{VOYS} RENAME TO {COMPANIES}")
+    site.rows("UPDATE syncer.landings SET load_table = 'load_eu.load_hubspot_companies' WHERE environment = 'voys'")
+    ended = site.run(f'wherescape.confirm("{COMPANIES}")')
+    assert ended.status == "-2" and "is 2 load tables: load.load_hubspot_companies, load_eu." in ended.message, ended
+    one = site.run(f'wherescape.confirm("load_eu.{COMPANIES}")')
+    assert one.status == "1" and one.message.endswith(f"of load_eu.{COMPANIES}"), one
 
 
 def test_what_stood_there_before_is_the_beginning_and_is_told(site: RedSite) -> None:
@@ -208,5 +243,6 @@ def test_what_is_no_name_is_refused(site: RedSite) -> None:
     """A list is a slip: nothing is confirmed."""
     site.make(ISSUES, ISSUE)
     site.run("wherescape.pull()", ISSUES, source="jira")
-    ended = site.run('wherescape.confirm(["jira.issues"])')
-    assert ended.status == "-2" and "confirm was given list" in ended.message, ended
+    for given, told in (('["jira.issues"]', "list"), ('" "', "a blank text")):
+        ended = site.run(f"wherescape.confirm({given})")
+        assert ended.status == "-2" and f"confirm was given {told}" in ended.message, ended
