@@ -21,6 +21,7 @@ The number is the exit code of the command line. No message carries a secret or 
 
 from __future__ import annotations
 
+import copyreg
 import difflib
 import re
 from collections.abc import Iterable, Sequence
@@ -45,6 +46,10 @@ class SyncerError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go whole into another process, whatever arguments the error was made with: pools hang on one that cannot."""
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
 
 class UsageError(SyncerError):

@@ -7,12 +7,15 @@ syncer inside WhereScape RED: what a host script of a few lines calls.
     host.note(wherescape.Outcome(wherescape.Status.DONE, "4 rows loaded"))
 
 Each name is imported when it is first used. Importing this does nothing to the process; `host()` does, and so does
-every verb here, since it calls `host()` first.
+every verb here, since it calls `host()` first. Inside RED alone, importing it puts functions that can be seen in the
+place of `sys.exit`, `exit` and `quit`, and tells child processes where to tell what came of them: both may be at work
+before there is a host, or without one.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from syncer.wherescape import mainscript as mainscript  # looks who imports this, as long as that can be seen
@@ -71,3 +74,29 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def _prepare() -> None:
+    if not any(name.endswith(("META_DSN", "TGT_DSN")) for name in os.environ):
+        return  # not inside RED, which `environment` knows better, and costs more
+    from syncer.wherescape import environment
+
+    if environment.is_inside(os.environ):
+        from syncer.wherescape import children, ending
+
+        ending.watch()
+        if children.prepare(os.environ):
+            ending.others_first(_end)
+
+
+def _end() -> None:
+    """Tell what child processes told, where the script itself came to no verb."""
+    from syncer.wherescape import children
+
+    if children.have_told():
+        from syncer.wherescape import hosting
+
+        hosting.end()
+
+
+_prepare()

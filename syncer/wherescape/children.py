@@ -1,5 +1,6 @@
 """
-What child processes of a host script tell its host: those that Python forks, and those of `multiprocessing`.
+What child processes of a host script tell its host: those that Python forks, and those of `multiprocessing`, started
+before there was a host, too.
 
 Such a child has the script's host, or makes one, which RED never hears; so it writes what came of it into a file of
 its own, a line of JSON each time, and the script's host reads these at its end. A verb that was begun and has no end
@@ -25,6 +26,8 @@ import attrs
 from syncer.wherescape.protocol import Outcome, Status
 
 VARIABLE = "_SYNCER_HOST"  # tells a child of `multiprocessing` where its files are
+_of_script: list[Children] = []  # those of this process, and of one that Python forks from it
+_forks: list[None] = []  # one for each fork that led to this process
 
 
 @attrs.frozen
@@ -36,14 +39,17 @@ class Children:
     @classmethod
     def of_script(cls, variables: MutableMapping[str, str]) -> Children:
         """Name the files of a script's children, for them too; none is made before a child has something to tell."""
-        made = cls(Path(tempfile.gettempdir()) / f"syncer-wherescape-{os.getpid()}-{token_hex(8)}")
-        variables[VARIABLE] = str(made.beginning)
-        return made
+        if not _of_script:
+            _of_script.append(cls(_folder() / f"syncer-wherescape-{os.getpid()}-{token_hex(8)}"))
+        variables[VARIABLE] = str(_of_script[0].beginning)
+        return _of_script[0]
 
     @classmethod
     def of_parent(cls, variables: MutableMapping[str, str]) -> Children | None:
-        """Return where a child of `multiprocessing` tells what came of it; None in any other process."""
-        return cls(Path(variables[VARIABLE])) if VARIABLE in variables and _is_child() else None
+        """Return where a child tells what came of it; None in any other process."""
+        if _forks and _of_script:
+            return _of_script[0]
+        return cls(Path(variables[VARIABLE])) if VARIABLE in variables and is_child() else None
 
     def tell(self, outcome: Outcome) -> None:
         """Tell, in a child, what came of one thing; no secret must be in it."""
@@ -82,7 +88,34 @@ class Children:
             to.write(json.dumps(what).encode() + b"\n")
 
 
-def _is_child() -> bool:
+def prepare(variables: MutableMapping[str, str]) -> bool:
+    """
+    Know a child of this process by what it finds, though it was started before there was a host. Return False where
+    this is such a child.
+    """
+    if is_child():
+        return False
+    Children.of_script(variables)
+    if hasattr(os, "register_at_fork"):  # Windows has none
+        os.register_at_fork(after_in_child=lambda: _forks.append(None))
+    return True
+
+
+def have_told() -> bool:
+    """Tell whether children of this process told anything that nobody has read yet."""
+    files = (each.beginning.parent.glob(f"{each.beginning.name}.*") for each in _of_script)
+    return not _forks and any(any(each) for each in files)
+
+
+def _folder() -> Path:
+    """Name the folder for files that are soon gone; where none can be written in, children cannot tell anything."""
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError:
+        return Path()
+
+
+def is_child() -> bool:
     """Tell whether `multiprocessing` made this process, also while it imports the main script in it anew."""
     process = sys.modules.get("multiprocessing.process")
     if process is None:

@@ -49,6 +49,7 @@ def _forms(secret: str) -> set[str]:
     unquoted = in_python.replace("\\'", "'")  # in double quotes it is not
     in_json = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
     raw = secret.encode("utf-8", "surrogatepass")
-    in_url = {quote(raw, safe=""), quote_plus(raw)}
+    in_json |= {each.replace("/", "\\/") for each in in_json}  # as some write it
+    in_url = {way(raw, safe=safe) for way in (quote, quote_plus) for safe in ("", "/")}
     whole = {secret, secret.strip(), protocol.line(secret)}
     return whole | {secret.replace("}", "}}"), in_python, unquoted} | in_json | in_url

@@ -5,6 +5,9 @@ Python tells its exit functions nothing of that. So `sys.exit`, `exit` and `quit
 going away: where the script's own frame is still at work then, the script caught it, and it counts for nothing. That
 something else ended the script is seen in its frame, whose last instruction is no RETURN.
 
+Python looks `sys.exit` up before it calls `main()` in `sys.exit(main())`. So inside RED these functions are put in
+place when `syncer.wherescape` is imported (`watch`), and elsewhere by the host.
+
 Not here: what becomes of it (`hosting.py`).
 """
 
@@ -17,7 +20,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Collection, Iterator
-from types import CodeType, FrameType
+from types import CodeType, FrameType, ModuleType
 from typing import Any, NoReturn
 
 import attrs
@@ -46,6 +49,17 @@ class _Exit(SystemExit):
     """What `sys.exit` raises; unlike SystemExit it can be watched."""
 
 
+_watches: list[Watch] = []
+
+
+def watch() -> Watch:
+    """Return what looks at the end of this process's main script; from the first time on it looks."""
+    if not _watches:
+        _watches.append(Watch())
+    _watches[0].install()
+    return _watches[0]
+
+
 class Watch:
     """Looks at the end of the main script, from now on."""
 
@@ -54,16 +68,18 @@ class Watch:
         self._raised: dict[weakref.ref[_Exit], object] = {}
         self._ended: Exited | None = None
         self._was_over = self._frame is not None and not _is_at_work(self._frame)
+        unseen = (sys.exit, getattr(builtins, "exit", None), getattr(builtins, "quit", None))
+        self._unseen = {id(each): each for each in unseen if each is not None}
 
     def install(self) -> None:
-        """Put a function that is seen in the place of `sys.exit`, `exit` and `quit`."""
-        before = sys.exit
-        sys.exit = self.exit
-        for name in ("exit", "quit"):
-            setattr(builtins, name, self.exit)
-        own = self._frame.f_globals if self._frame is not None else vars(sys)
-        for name in [name for name, value in own.items() if value is before and own is not vars(sys)]:
-            own[name] = self.exit  # `from sys import exit`
+        """
+        Put a function that is seen in the place of `sys.exit`, `exit` and `quit`, in every module that has one by now:
+        `from sys import exit`.
+        """
+        self._frame = self._frame or mainscript.frame()
+        for names in _namespaces(self._frame):
+            for name in [name for name, value in [*names.items()] if id(value) in self._unseen]:
+                names[name] = self.exit
 
     def exit(self, status: Any = None, /) -> NoReturn:
         """End the script, as `sys.exit` does; in another thread that thread alone."""
@@ -91,7 +107,7 @@ class Watch:
 
     def _went_away(self, error: weakref.ref[_Exit]) -> None:
         code = self._raised.pop(error)
-        if self._frame is not None and self._frame not in _stack():
+        if self._frame is not None and not _is_at_work(self._frame):
             self._ended = Exited(code)
 
 
@@ -147,11 +163,13 @@ class _Probe:
         return len(self.asked) - 1 in self._chosen
 
 
-def _stack() -> Iterator[FrameType]:
-    frame: FrameType | None = sys._getframe()
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
+def _namespaces(frame: FrameType | None) -> Iterator[dict[str, Any]]:
+    """Yield the names of each module; one that is loaded when it is first looked into is left alone."""
+    for module in [*sys.modules.values()]:
+        if isinstance(module, ModuleType):
+            yield ModuleType.__getattribute__(module, "__dict__")
+    if frame is not None:
+        yield frame.f_globals
 
 
 def _is_at_work(frame: FrameType) -> bool:

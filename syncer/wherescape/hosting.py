@@ -31,7 +31,7 @@ import attrs
 from syncer import settings
 from syncer.errors import SyncerError
 from syncer.settings import ZERO
-from syncer.wherescape import environment, protocol, streams
+from syncer.wherescape import children, ending, environment, protocol, streams
 from syncer.wherescape.children import Children
 from syncer.wherescape.concealing import Secrets
 from syncer.wherescape.ending import Exited, Watch, others_first
@@ -46,6 +46,7 @@ INTERRUPTED = "interrupted; what was committed stands, and it is safe to run aga
 UNFINISHED = "{} was not done when the script ended; what was committed stands, and it is safe to run again."
 UNWRITABLE = "<exception str() failed>"  # as `traceback` calls the text of an error that has none
 CLOSED = "[CRITICAL] The script closed files that it had not opened: its stdout was closed, and RED reads no result."
+ALONE = "[WARNING] Nobody hears that this child process is done: import syncer.wherescape at the script's head."
 NOBODYS = ("<attrs ", "<frozen ", str(streams.__file__))  # lines that stand in no file, or between a script and stderr
 _made: list[Host] = []
 _early: list[str] = []  # secrets that were read before there was a host
@@ -60,6 +61,12 @@ def host() -> Host:
             _made[0].conceal(*_early)
             _made[0].take_over()
         return _made[0]
+
+
+def end() -> None:
+    """Make a host at the very end of a script that has none, and tell the result."""
+    if not _made:
+        host().finish()
 
 
 def conceal(*secrets: str) -> None:
@@ -202,7 +209,10 @@ class Host:
         self._children = Children.of_parent(os.environ)
         if self._children is not None:
             self._process = 0  # another one's: this is a child
-            self._conceal_in(sys.stdout, sys.stderr)
+            if self.is_inside_red:
+                self._take_streams()  # it may have been started before the script's host took its own
+            else:
+                self._conceal_in(sys.stdout, sys.stderr)
             self._start_logs()
             return
         self._children = Children.of_script(os.environ)
@@ -211,10 +221,9 @@ class Host:
         for stream in (sys.stdout, sys.stderr):
             make_printable(stream)
         self._start_logs()
-        self._watch = Watch()
-        self._watch.install()
+        self._watch = ending.watch()
         self._catch_errors()
-        others_first(self._finish)
+        others_first(self.finish)
         try:
             self._exit_code = settings.load(variables=self._variables).wherescape_exit_code
         except SyncerError as error:
@@ -284,11 +293,12 @@ class Host:
         elif not isinstance(error, KeyboardInterrupt) and not is_expected(error):
             self._to_stderr("".join(traceback.format_exception(error)))
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
         """Tell the result, and end the process."""
         if self._is_child:
             return  # one that the script forked
         written: bytes | None = None
+        is_alone = False
         code = self.exit_code(Outcome(Status.FATAL, ""))
         try:
             exited = self._exited()
@@ -296,6 +306,9 @@ class Host:
             outcome, audit = self.result(exited)
             code = self.exit_code(outcome, exited)
             written = self._written(outcome, audit)
+            is_alone = children.is_child() and outcome.status in (Status.DONE, Status.WARNED)
+            if is_alone:
+                self._to_stderr(ALONE)
             if self._stdout is None:
                 self._say_plainly(outcome, audit)
             if self._log is not None:
@@ -305,7 +318,7 @@ class Host:
             error = sys.exc_info()[1]
             if error is not None:
                 self._to_stderr("".join(traceback.format_exception(error)))
-            if self._stdout is not None:
+            if self._stdout is not None and not (is_alone and written):
                 self._stdout.write(written or protocol.rendered(Status.FATAL, self._unsaid(error)))
                 if self._stdout.is_closed:
                     self._to_stderr(CLOSED)
@@ -331,6 +344,8 @@ class Host:
 
     def _exited(self) -> Exited | None:
         """Tell how the script ended itself; count an error that ended it, and that another hook kept from us."""
+        if children.is_child():
+            return None
         exited = self._watch.exited() if self._watch is not None else None
         if self._crash is not None:
             return None

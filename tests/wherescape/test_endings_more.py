@@ -50,6 +50,51 @@ CHILD += (
     "if __name__ == '__main__':\n    p = multiprocessing.get_context('{}').Process(target=go, args=('no.such',))\n"
 )
 CHILD += "    p.start()\n    p.join()\n    note(0, str(p.exitcode))"
+MAIN = """
+import sys
+from syncer import wherescape
+def main():
+    wherescape.host().note(wherescape.Outcome(wherescape.Status.DONE, '4 rows'))
+    return {}
+if __name__ == '__main__':
+    sys.exit(main())
+"""
+OK = "wherescape.host().note(wherescape.Outcome(wherescape.Status.DONE, '4 rows'))\n"
+HELPER = (
+    "import pathlib\npathlib.Path('helper.py').write_text('from sys import exit as leave\\ndef done(): leave({})')\n"
+)
+PART = "import pathlib, runpy, sys\npathlib.Path('part.py').write_text({!r})\n"
+RUN_PART = "runpy.run_path('part.py', run_name='__main__')\n"
+BEFORE = """
+import multiprocessing, os, sys
+from syncer import wherescape
+def go():
+    {}
+if __name__ == '__main__':
+    child = multiprocessing.get_context('{}').Process(target=go)
+    child.start()
+    child.join()
+    {}
+"""
+FORK_BEFORE = """
+import os, sys
+from syncer import wherescape
+if os.fork() == 0:
+    {}
+    sys.exit(0)
+os.wait()
+{}
+"""
+POOL = """
+import concurrent.futures, multiprocessing, sys
+from syncer import wherescape
+def go(name):
+    wherescape.pull(name)
+if __name__ == '__main__':
+    wherescape.host()
+    with {} as pool:
+        list(pool.map(go, ['no.such']))
+"""
 PASSWORD = "os.environ['WSL_TGT_PWD']"
 SECRET = {"WSL_TGT_PWD": "ab  cd\\12'x"}
 LEAKS = ("ab  cd", "ab cd", "cd\\\\12")
@@ -76,8 +121,121 @@ ENDINGS: dict[str, Ending] = {
         + "t = threading.Thread(target=load, daemon=True)\nt.start()\nt.join()"
     ),
     "sys.exit(3), host first made in a thread": Ending(
-        script=LATE + "sys.exit(3)", is_with_host=False, first="-3", second=UNSEEN
+        script=LATE + "sys.exit(3)", is_with_host=False, first="-3", second="the script ended itself with exit code 3"
     ),
+    "sys.exit(0), host first made in a thread": Ending(script=LATE + "sys.exit(0)", is_with_host=False, second="ok"),
+    "outside RED, sys.exit(3), host first made in a thread": Ending(
+        script=LATE + "sys.exit(3)",
+        is_with_host=False,
+        first=f"failed unexpectedly: {UNSEEN}",
+        second=None,
+        code=1,
+        variables=OUTSIDE,
+    ),
+    "sys.exit(main()), None": Ending(script=MAIN.format(None), is_with_host=False),
+    "sys.exit(main()), 0": Ending(script=MAIN.format(0), is_with_host=False),
+    "sys.exit(main()), 3": Ending(
+        script=MAIN.format(3), is_with_host=False, first="-3", second="the script ended itself with exit code 3"
+    ),
+    "sys.exit(main()), a text": Ending(
+        script=MAIN.format("'no file'"), is_with_host=False, first="-3", second="the script ended itself: no file"
+    ),
+    **{
+        f"sys.exit({code}) of a helper that was imported {when}": Ending(
+            script=HELPER.format(code) + text + OK + "helper.done()\n",
+            is_with_host=False,
+            first="-3" if code else "1",
+            second="the script ended itself with exit code 3" if code else "4 rows",
+        )
+        for code in (0, 3)
+        for when, text in (
+            ("before syncer", "import helper\nfrom syncer import wherescape\n"),
+            ("before the host", "from syncer import wherescape\nimport helper\n"),
+        )
+    },
+    **{
+        f"a part of the script makes the host, then {end}": Ending(
+            script=PART.format("from syncer import wherescape\n" + OK) + head + RUN_PART + end,
+            is_with_host=False,
+            first=first,
+            second=second,
+        )
+        for head in ("from syncer import wherescape\n", "")
+        for end, first, second in (
+            ("sys.exit(4)", "-3", "the script ended itself with exit code 4"),
+            ("sys.exit('no file')", "-3", "the script ended itself: no file"),
+            ("sys.exit(0)", "1", "4 rows"),
+            ("print('end')", "1", "4 rows"),
+        )
+    },
+    "a part of the script ends itself, which the script catches": Ending(
+        script=PART.format("from syncer import wherescape\n" + OK + "import sys\nsys.exit(0)\n")
+        + f"try:\n    {RUN_PART}except SystemExit:\n    pass\nsys.exit(4)",
+        is_with_host=False,
+        first="-3",
+        second="the script ended itself with exit code 4",
+    ),
+    **{
+        f"{what} in a child by {way} before the host": Ending(
+            script=BEFORE.format(own, way, then), is_with_host=False, first=first, second=None, not_stdout=("loud",)
+        )
+        for way in ("fork", "spawn", "forkserver")
+        for what, own, then, first in (
+            ("a success", "print('loud'); " + OK.strip(), "wherescape.pull('no.such')", "-2"),
+            ("a failure", "wherescape.pull('no.such')", OK.strip(), "-2"),
+        )
+    },
+    **{
+        f"{what} in a spawned child that alone imports syncer": Ending(
+            script=BEFORE.replace("from syncer import wherescape", "").format(
+                f"from syncer import wherescape; {own}", "spawn", f"from syncer import wherescape; {then}"
+            ),
+            is_with_host=False,
+            first="-2",
+            second=None,
+        )
+        for what, own, then in (
+            ("a success", OK.strip(), "wherescape.pull('no.such')"),
+            ("a failure", "wherescape.pull('no.such')", OK.strip()),
+        )
+    },
+    **{
+        f"a pool by {way} in a script that makes no host, {end}": Ending(
+            script=POOL.replace("    wherescape.host()\n", "")
+            .replace("wherescape.pull(name)", own)
+            .format(f"multiprocessing.get_context('{way}').Pool(1)")
+            + then,
+            is_with_host=False,
+            first=first,
+            second=second,
+        )
+        for way in ("fork", "spawn")
+        for end, own, then, first, second in (
+            ("all well", OK.strip(), "", "1", "4 rows"),
+            ("a failure", "wherescape.pull(name)", "", "-2", None),
+            ("sys.exit(3)", OK.strip(), "    sys.exit(3)", "-3", "the script ended itself with exit code 3"),
+        )
+    },
+    "a success in a forked child before the host": Ending(
+        script=FORK_BEFORE.format(OK.strip(), "wherescape.pull('no.such')"),
+        is_with_host=False,
+        first="-2",
+        second=None,
+        not_stdout=("1\n4 rows",),
+    ),
+    "a failure in a forked child before the host": Ending(
+        script=FORK_BEFORE.format("wherescape.pull('no.such')", OK), is_with_host=False, first="-2", second=None
+    ),
+    **{
+        f"a verb fails in {pool}": Ending(
+            script=POOL.format(pool), is_with_host=False, first="-2", second=None, stdout=("are not set.",)
+        )
+        for pool in (
+            "multiprocessing.get_context('fork').Pool(1)",
+            "multiprocessing.get_context('spawn').Pool(1)",
+            "concurrent.futures.ProcessPoolExecutor(1)",
+        )
+    },
     "exception, host first made in a thread": Ending(
         script=LATE + "{}[1]",
         is_with_host=False,
@@ -268,3 +426,9 @@ def test_a_secret_with_two_blanks_is_in_no_line_of_the_result() -> None:
     host.message = "said ab  cd12"
     host.note(Outcome(Status.FAILED, "login with ab  cd12"))
     assert "cd12" not in str(host.result())
+
+
+@pytest.mark.parametrize("text", ["ab/c+d=", "ab/c%2Bd%3D", "ab%2Fc%2Bd%3D", "ab\\/c+d="])
+def test_a_token_with_slashes_is_hidden_however_it_is_written(text: str) -> None:
+    """`quote` leaves a slash as it is, and some write JSON with a backslash before it."""
+    assert concealing.Secrets(["ab/c+d="]).hidden(f"with {text}, says it") == "with ***, says it"
