@@ -63,16 +63,17 @@ def pull(
         pulled = engine.pull(found.mapping.name, settings=settings, request=request)[0]
         if failures:
             raise failures[0]
-        anew = f"`syncer pull {found.mapping.name} --full"  # which would fill a table of our own
-        told_of = [
-            f"{note.partition(anew)[0]}`pull(full=True)` does it anew" if anew in note else note
-            for note in pulled.notes
-        ]
-        notes = (*([begins] if begins else []), *told_of)
+        notes = (*([begins] if begins else []), *(in_red(note, found.mapping.name) for note in pulled.notes))
         details = (*_rejects(found, pulled), f"{where.told} has {counted(pulled.landed or 0, 'row')} to carry on")
         code = pulled.exit_code or (3 if notes else 0)  # what is told once is to be looked at
         here.ended(code, "; ".join([told(pulled), *notes]), details=details, counts=tasklog.of_pull(pulled))
         return pulled
+
+
+def in_red(note: str, mapping: str) -> str:
+    """Say a note's way on as a host script has it: the command line's would fill a table of our own."""
+    before, command, _ = note.partition(f"`syncer pull {mapping} --full")
+    return f"{before}`pull(full=True)` does it anew" if command else note
 
 
 def counted(number: int, noun: str) -> str:
