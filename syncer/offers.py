@@ -11,8 +11,9 @@ offers that this pull or one before it made: a row that a later pull has made an
 confirms, an offer ends once pulls that finished have put it back for longer than `reoffer`; a clock that was wrong in
 one pull ends nothing.
 
-A mapping's version is kept in `seen`: an older record never replaces a newer one, but in a full run, which offers
-everything that it reads: so a host that lost what it carried on gets it again.
+A mapping's version is kept in `seen`: an older record never replaces a newer one, but in a full run. A
+full run into a load table that a host made offers everything that it reads: so a host that lost what it carried on
+gets it again.
 """
 
 from __future__ import annotations
@@ -300,10 +301,11 @@ def put_back(
 
 def offer_all(t: Transaction, context: Context) -> None:
     """
-    In a full run, forget what records were like when they were seen: each that is read from now on is offered, by this
-    pull or, where it dies, by one that goes on with it. Nobody here can see what became of the rows carried on.
+    In a full run into a load table of a host's, forget what records were like when they were seen: each that is read
+    from now on is offered, by this pull or, where it dies, by one that goes on with it. The host loads its table whole
+    by this, and nobody here can see what became of the rows carried on. A load table of ours gets what differs.
     """
-    if not context.is_full:
+    if not (context.is_full and context.is_landed):
         return
     t.run(
         sql.statement(

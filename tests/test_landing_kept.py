@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from syncer.errors import UsageError
+from syncer.errors import Unavailable, UsageError
 from syncer.journal import Pulled
 from syncer.landing import Landing, Meaning
 from syncer.landings import Found, look_up
@@ -174,6 +174,37 @@ def test_a_column_that_came_later_is_told_and_a_full_pull_fills_it(site: Site) -
     say(site, Page(records=[thing(1)]))
     site.pull(landing=later, mode="full")
     assert rows(site, "id, city") == [(1, "Ulm")]
+
+
+def test_a_full_pull_offers_everything_again_and_each_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that lost what it had carried on gets it again; what the run has read twice is no second change."""
+    monkeypatch.setattr("syncer.reading.GROUP_ROWS", 1)
+    landing = made(site, *THINGS, *OURS)
+    land(site, landing, thing(1), thing(2))
+    confirmed(site)
+    say(site, Page(records=[thing(1)]), Page(records=[thing(2)]), Page(records=[thing(1)]))
+    assert site.pull(landing=landing).unchanged == 2
+    assert rows(site) == []
+    done = site.pull(landing=landing, mode="full")
+    assert (done.updated, done.unchanged) == (2, 0)
+    assert rows(site) == [(1, "thing 1"), (2, "thing 2")]
+
+
+def test_a_full_pull_that_died_is_gone_on_with_by_the_next_one(site: Site) -> None:
+    """It offers the rest, too, though nothing of it changed."""
+    landing = made(site, *THINGS, *OURS)
+    land(site, landing, thing(1), thing(2), thing(3), scope="all", place={"n": 1})
+    confirmed(site)
+
+    def read(stream: str, places: Any) -> Any:
+        yield Page(records=[thing(1)], scope="all", place={"n": 1})
+        raise Unavailable("gone away")
+
+    site.script.read = read
+    assert site.pull(landing=landing, mode="full").status == "failed"
+    assert land(site, landing, thing(2), thing(3), scope="all", place={"n": 3}).updated == 2
+    assert rows(site) == [(1, "thing 1"), (2, "thing 2"), (3, "thing 3")]
+    assert land(site, landing, thing(1), thing(2), thing(3)).unchanged == 3
 
 
 def test_rows_that_a_rule_keeps_out_are_told(site: Site) -> None:

@@ -150,6 +150,14 @@ BUGS = (
         "engine.py",
         "        offer_all(t, context)\n",
         "",
+        KEPT,
+    ),
+    Bug(
+        "landing",
+        "a full pull rewrites a load table of ours",
+        "offers.py",
+        "if not (context.is_full and context.is_landed):",
+        "if not context.is_full:",
         "tests/test_offers.py",
     ),
     Bug(
