@@ -15,9 +15,7 @@ before there is a host, or without one.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 from syncer.wherescape import mainscript as mainscript  # looks who imports this, as long as that can be seen
@@ -70,11 +68,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        is_ours = name.startswith("_") or importlib.util.find_spec(f"syncer.wherescape.{name}") is not None
-        if not is_ours and _is_inside():
-            from syncer.wherescape import binding
-
-            raise binding.no_verb(name, dir(sys.modules[__name__]))
         raise AttributeError(f"module 'syncer.wherescape' has no attribute '{name}'")
     return getattr(importlib.import_module(f"syncer.wherescape.{_HOMES[name]}"), name)
 
@@ -83,16 +76,12 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def _is_inside() -> bool:
+def _prepare() -> None:
     if not any(name.endswith(("META_DSN", "TGT_DSN")) for name in os.environ):
-        return False  # which `environment` knows better, and costs more
+        return  # not inside RED, which `environment` knows better, and costs more
     from syncer.wherescape import environment
 
-    return environment.is_inside(os.environ)
-
-
-def _prepare() -> None:
-    if _is_inside():
+    if environment.is_inside(os.environ):
         from syncer.wherescape import children, ending
 
         ending.watch()

@@ -43,16 +43,6 @@ def hosted(verb: Callable[P, Returned]) -> Callable[P, Returned]:
     return begun
 
 
-class NoVerb(UsageError, AttributeError):
-    """A host script names a verb that there is not; who asks first (`hasattr`) hears of none."""
-
-
-def no_verb(name: str, names: Sequence[str]) -> NoVerb:
-    """Return the error, for RED to read where nobody catches it: the host takes over. *names*: what there is."""
-    hosting.host()
-    return NoVerb(f"wherescape has no '{name}'.", hint=f"There are: {', '.join(names)}.")
-
-
 def _check(name: str, shape: inspect.Signature, args: Sequence[Any], named: Mapping[str, Any]) -> None:
     """Raise UsageError for arguments that do not fit, in words for people, with those that there are."""
     try:

@@ -304,31 +304,3 @@ def test_a_push_works_without_a_repository(site: RedSite, portal: dict[str, str]
     where = {**portal, "WSL_SRCCFG_apikey": TOKEN, **{f"WSL_{name}": value for name, value in none.items()}}
     ended = site.run("wherescape.push()", STAGE, **where)
     assert ended.code == 0 and ended.out.startswith("done: ") and "1 updated" in ended.out, ended
-
-
-@pytest.mark.parametrize(
-    ("script", "status", "said"),
-    [
-        ("wherescape.pul()", "-2", "wherescape has no 'pul'. There are: "),
-        (
-            "from syncer.wherescape import pul",
-            "-3",
-            "unexpected ImportError in host_script_load_jira_issue.py, line 2",
-        ),
-    ],
-)
-def test_a_verb_that_is_not_there_is_told_to_red(site: RedSite, script: str, status: str, said: str) -> None:
-    """The script's first line that is ours is the one that is wrong: nothing made a host before it."""
-    ended = site.run(script, JIRA, source="jira")
-    assert (ended.status, ended.code) == (status, 0), ended
-    assert ended.message.startswith(said) and "pul" in ended.out + ended.err, ended
-    outside = subprocess.run(
-        [sys.executable, "-c", f"from syncer import wherescape\n{script}"], capture_output=True, text=True, check=False
-    )
-    assert (outside.returncode, outside.stdout) == (1, "") and "pul" in outside.stderr
-
-
-def test_looking_whether_a_verb_is_there_is_no_failure(site: RedSite) -> None:
-    """A script that serves several versions asks first."""
-    ended = site.run("assert not hasattr(wherescape, 'pul')\nimport syncer.wherescape.protocol", JIRA, source="jira")
-    assert (ended.status, ended.code) == ("1", 0), ended
