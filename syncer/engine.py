@@ -45,7 +45,7 @@ from syncer.leases import Holder, held_by, told
 from syncer.loading import Context, Loading
 from syncer.mapping import EntityMapping
 from syncer.mirror import Mirror
-from syncer.offers import OFFERINGS, REOFFER, Delta, offer_all, offers_table, put_back
+from syncer.offers import OFFERINGS, REOFFER, Delta, give_up, offer_all, offers_table, put_back
 from syncer.privacy import Privacy
 from syncer.rows import Typing, key_values
 from syncer.settings import Settings
@@ -337,6 +337,8 @@ class _Verb:
         owner = marks.Owner(mapping=mapping.name, environment=self.settings.environment, run=pulled.run)
         self._admit(mapping.source, now)
         with self.warehouse.transaction() as t:
+            if self._fitted is None:
+                landings.refuse_ours(t, owner)
             wanted = shape.load_table(mapping, self.settings.environment)
             shaped = shape.ensure(t, offers_table(wanted) if self._fitted else wanted)
             shaped = shape.make_room(t, shaped, journal.room_asked(t, pulled=pulled))
@@ -348,6 +350,8 @@ class _Verb:
             journal.begin(t, pulled, verb="pull", now=now)
             if marks.has_lost_its_base(t, owner, is_delta=is_delta, is_new=shaped.is_new):
                 marks.forget_all(t, owner)
+                if not is_delta:
+                    give_up(t, wanted)
             places = marks.places(t, owner)
             has_rejects = journal.has_rejects(t, pulled)
             privacy = forgetting.recalled(t, privacy, environment=owner.environment)
@@ -355,10 +359,8 @@ class _Verb:
             typing = Typing(mapping, types=table.types(), privacy=privacy, takes_nul=self.warehouse.takes_nul)
             again = journal.rejected_keys(t, typing.types, pulled=pulled)
             marks.end_walks(t, "run:", owner=owner)
-            is_landed, is_full = self._fitted is not None, self.request.mode == FULL
-            context = Context(
-                mapping=mapping, table=table, owner=owner, started=now, is_landed=is_landed, is_full=is_full
-            )
+            asked = {"is_landed": self._fitted is not None, "is_full": self.request.mode == FULL}
+            context = Context(mapping=mapping, table=table, owner=owner, started=now, **asked)
             base = self._base(context, t, now, shaped) if is_delta else Mirror(context, t)
             if self._fitted is not None:
                 again = list(dict.fromkeys([*again, *self._fitted.landing.outgrown(t, context)]))
@@ -408,9 +410,7 @@ class _Verb:
         reoffer = self._reoffer(context.mapping)
         if self._fitted is not None:
             shape.ensure(t, landings.LANDINGS)
-            host = self._fitted.landing
-            words = {"table": host.told, "label": host.label, "carrier": host.carrier}
-            landings.begin(t, context, **words, reoffer=reoffer, now=now)
+            landings.begin(t, context, self._fitted.landing, reoffer=reoffer, now=now)
         else:
             put_back(t, context, reoffer=reoffer, now=now, is_mended=bool(shaped.added or shaped.restored))
         return Delta(context, t)

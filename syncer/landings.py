@@ -7,18 +7,23 @@ Not here: how such a table is filled (`landing.py`).
 from __future__ import annotations
 
 import datetime as dt
+from typing import TYPE_CHECKING
 
 import attrs
 
 from syncer import sql
 from syncer.errors import UsageError
-from syncer.loading import Context
+from syncer.loading import RECORD_STATE, Context
 from syncer.loadtypes import LoadColumn, described
 from syncer.marks import Owner
-from syncer.offers import number
+from syncer.offers import number, offers_table
+from syncer.sources import ARCHIVED, LIVE
 from syncer.tables import STATE, Column, Table
 from syncer.values import TEXT, TIMESTAMP
 from syncer.warehouses import Transaction
+
+if TYPE_CHECKING:
+    from syncer.landing import Landing
 
 LANDINGS = Table(
     schema=STATE,
@@ -83,39 +88,65 @@ def label_of(t: Transaction, owner: Owner, told: str) -> str:
     return str(rows[0][0] or "") if rows else ""
 
 
-def begin(
-    t: Transaction, context: Context, *, table: str, label: str, carrier: str, reoffer: dt.timedelta, now: dt.datetime
-) -> None:
+def refuse_ours(t: Transaction, owner: Owner) -> None:
+    """
+    Raise UsageError where a host's scripts pull this mapping: what a pull into a table of ours did would be offered to
+    nobody, and it would count as a time that the host's offers were put back.
+    """
+    if not t.columns(LANDINGS):
+        return
+    query = f"SELECT load_table FROM {sql.table_name(LANDINGS)} WHERE mapping = ? AND environment = ?"
+    for (table,) in t.rows(sql.statement(query), [owner.mapping, owner.environment]):
+        raise UsageError(
+            f"{owner.mapping} of the environment {owner.environment} is pulled into {table} by host scripts; a pull "
+            "into a table of syncer's own would take from their load table what changed.",
+            hint="Leave it to them. Where their table is given up, delete its row of syncer.landings.",
+        )
+
+
+def begin(t: Transaction, context: Context, host: Landing, *, reoffer: dt.timedelta, now: dt.datetime) -> None:
     """
     Give this pull its number among those that offer, and write down which load table it fills.
 
     Raises: UsageError: it is another one than before, whose offers would go astray; or one that another environment
-    fills, whose rows of this mapping nobody could tell from these.
+    fills, whose rows nobody could tell from these; or its columns mean something else from now on, while rows are
+    offered that were made for what they meant before.
     """
     number(t, context, outdated=now - reoffer)
-    owner, name = context.owner, sql.table_name(LANDINGS)
-    query = (
-        f"SELECT environment FROM {name} WHERE mapping = ? AND environment <> ? AND LOWER(load_table) = ? "
-        "ORDER BY environment"
-    )
-    others = t.rows(sql.statement(query), [owner.mapping, owner.environment, table.lower()])
-    if others:
+    owner, name, table = context.owner, sql.table_name(LANDINGS), host.told
+    query = f"SELECT mapping, environment FROM {name} WHERE environment <> ? AND LOWER(load_table) = ? ORDER BY 1, 2"
+    for other, environment in t.rows(sql.statement(query), [owner.environment, table.lower()]):
         raise UsageError(
-            f"{table} is filled with {owner.mapping} of the environment {others[0][0]}, and not of "
-            f"{owner.environment}.",
+            f"{table} is filled with {other} of the environment {environment}, and not of {owner.environment}.",
             hint="An environment fills a load table of its own.",
         )
     whose = [owner.mapping, owner.environment]
     where = "WHERE mapping = ? AND environment = ?"
-    known = t.rows(sql.statement(f"SELECT load_table FROM {name} {where}"), whose)
+    known = t.rows(sql.statement(f"SELECT load_table, label FROM {name} {where}"), whose)
     if known and known[0][0].lower() != table.lower():
         raise UsageError(
             f"{owner.mapping} of the environment {owner.environment} fills {known[0][0]}, and not {table}.",
             hint="A mapping fills one load table an environment: name another environment; or, where the first table "
             "is given up, delete its row of syncer.landings, and pull once with full=True.",
         )
+    if known and known[0][1] not in (None, "", host.label):
+        _refuse_mixed(t, context, host, before=known[0][1])
     if known:
         setting = "load_table = ?, run = ?, carrier = ?, began_at = ?, label = ?"
-        t.run(sql.statement(f"UPDATE {name} SET {setting} {where}"), [table, owner.run, carrier, now, label, *whose])
+        given = [table, owner.run, host.carrier, now, host.label, *whose]
+        t.run(sql.statement(f"UPDATE {name} SET {setting} {where}"), given)
     else:
-        t.run(sql.insert(LANDINGS), [*whose, table, owner.run, carrier, now, label, None])
+        t.run(sql.insert(LANDINGS), [*whose, table, owner.run, host.carrier, now, host.label, None])
+
+
+def _refuse_mixed(t: Transaction, context: Context, host: Landing, *, before: str) -> None:
+    """Raise UsageError where rows with values are offered that were made for columns of another meaning."""
+    offers = sql.table_name(offers_table(context.table))
+    query = f"SELECT COUNT(*) FROM {offers} AS s WHERE s.{RECORD_STATE} IN ('{LIVE}', '{ARCHIVED}')"
+    count = t.rows(sql.statement(query))[0][0]
+    if count:
+        raise UsageError(
+            f"{host.told} has columns as of {host.label} from now on, and {count:,} rows are offered still that were "
+            f"made for its columns as of {before}.",
+            hint="Pull once more as before, carry on and confirm those; then pull with full=True.",
+        )

@@ -299,6 +299,16 @@ def put_back(
     return count
 
 
+def give_up(t: Transaction, table: Table) -> None:
+    """
+    End the offers with values of a load table that is kept in the style `mirror` from now on: it is filled by reading,
+    and so it is in the style `delta` again, as records are by then. What ended is told by nobody else, and stays.
+    """
+    offers = offers_table(table)
+    if t.columns(offers):
+        t.run(sql.statement(f"DELETE FROM {sql.table_name(offers)} WHERE {RECORD_STATE} IN ('{LIVE}', '{ARCHIVED}')"))
+
+
 def offer_all(t: Transaction, context: Context) -> None:
     """
     In a full run into a load table of a host's, forget what records were like when they were seen: each that is read

@@ -176,6 +176,47 @@ def test_a_column_that_came_later_is_told_and_a_full_pull_fills_it(site: Site) -
     assert rows(site, "id, city") == [(1, "Ulm")]
 
 
+@pytest.mark.parametrize("style", ["mirror", "delta"])
+def test_a_pull_into_a_table_of_ours_takes_nothing_from_a_hosts(site: Site, style: str) -> None:
+    """It would be offered to nobody, and what ended meanwhile would be told to nobody."""
+    landing = made(site, *THINGS, *OURS, *STATES)
+    land(site, landing, thing(1), thing(2))
+    confirmed(site)
+    site.settings = attrs.evolve(site.settings, tables={"scripted.things": {"style": style}})
+    say(site, Page(records=[thing(1, name="new")], states=[State(key=(2,), state=DELETED)]))
+    failed = site.pull()
+    assert failed.status == "failed" and "is pulled into load.load_thing by host scripts" in str(failed.error)
+    done = site.pull(landing=landing)
+    assert (done.updated, done.gone) == (1, 1)
+    assert rows(site, "id, name, dss_record_state") == [(1, "new", "live"), (2, None, "deleted")]
+    site.rows("DELETE FROM syncer.landings")
+    assert site.pull().status == "done"
+
+
+def test_rows_of_a_table_of_another_meaning_are_carried_on_first(site: Site) -> None:
+    """They were made for what its columns meant before; a tombstone has none of them."""
+    landing = made(site, *THINGS, *OURS, *STATES)
+    land(site, landing, thing(1), thing(2))
+    other = attrs.evolve(landing, label="scripted.things")
+    say(site, Page(records=[thing(1), thing(2)]))
+    for mode in ("incremental", "full"):
+        failed = site.pull(landing=other, mode=mode)
+        assert failed.status == "failed", failed
+        assert "2 rows are offered still that were made for its columns as of Things api - things" in str(failed.error)
+    site.rows("DELETE FROM syncer.offers_scripted_things")
+    assert site.pull(landing=other, mode="full").updated == 2
+    assert site.rows("SELECT label FROM syncer.landings") == [("scripted.things",)]
+
+
+def test_a_load_table_is_one_environments(site: Site) -> None:
+    """Also where the other mapping is another one."""
+    landing = made(site, *THINGS, *OURS)
+    land(site, landing, thing(1))
+    site.rows("UPDATE syncer.landings SET mapping = 'scripted.notes', environment = 'voys'")
+    failed = site.pull(landing=landing)
+    assert "load.load_thing is filled with scripted.notes of the environment voys" in str(failed.error)
+
+
 def test_a_full_pull_offers_everything_again_and_each_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that lost what it had carried on gets it again; what the run has read twice is no second change."""
     monkeypatch.setattr("syncer.reading.GROUP_ROWS", 1)

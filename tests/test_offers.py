@@ -243,6 +243,10 @@ def test_an_old_offer_is_put_back_before_it_ends(make_site: Callable[..., Site])
 def test_a_pull_in_the_other_style_puts_nothing_back(make_site: Callable[..., Site]) -> None:
     """So it does not bring an offer nearer to its end."""
     site = reoffering(make_site)
+    confirm(site)
+    say(site, Page(states=[State(key=(1,), state=DELETED)]))
+    site.pull()
+    assert len(carry_on(site)) == 1
     say(site)
     delta, site.settings = site.settings, attrs.evolve(site.settings, tables={})
     site.clock.advance(10 * DAY_S)
@@ -251,7 +255,20 @@ def test_a_pull_in_the_other_style_puts_nothing_back(make_site: Callable[..., Si
     for days in (10, 0.1, 0.1):
         site.clock.advance(days * DAY_S)
         site.pull()
-        assert len(carry_on(site)) == 1
+        assert carry_on(site) == [(1, None, "deleted")]
+
+
+def test_what_went_while_the_other_style_was_on_is_not_offered_as_it_was(delta: Site) -> None:
+    """Nor is what changed: an offer of before would be carried on behind what the table was meanwhile."""
+    say(delta, Page(records=[thing(1), thing(2)]))
+    delta.pull()
+    carry_on(delta)
+    styled, delta.settings = delta.settings, attrs.evolve(delta.settings, tables={})
+    say(delta, Page(records=[thing(1, name="new")]))
+    delta.pull()
+    delta.settings = styled
+    assert delta.pull().status == "done"
+    assert delta.rows(OFFERS) == [(1, "new", "live")]
 
 
 @pytest.mark.parametrize("wrong", range(4))

@@ -191,17 +191,17 @@ def test_an_archived_record_has_its_values_in_the_datastore(site: RedSite) -> No
     assert site.rows(f"{query}{number}") == [("archived", False, False)]
 
 
-def test_what_a_pull_elsewhere_has_offered_is_not_confirmed(site: RedSite) -> None:
-    """A command line pulls the mapping into a table of its own between RED's pull and the confirmation."""
+def test_a_pull_elsewhere_is_refused_and_takes_nothing(site: RedSite) -> None:
+    """A command line would pull the mapping into a table of its own between RED's pull and the confirmation."""
     site.make(ISSUES, ISSUE)
     site.run("wherescape.pull()", ISSUES, source="jira")
     (site.folder / "syncer.toml").write_text('["jira.issues"]\nstyle = "delta"\n', encoding="utf-8")
     where = {"SYNCER_WAREHOUSE": site.database.setting, **variables(site.sandbox)}
     site.sandbox.clock.advance(600)
     elsewhere = site.run("import syncer\nprint(syncer.pull('jira.issues'))", **where)
-    assert "pull jira.issues" in elsewhere.out, elsewhere
+    assert f"is pulled into load.{ISSUES} by host scripts" in elsewhere.err and elsewhere.code == 1, elsewhere
     ended = site.run("wherescape.confirm()")
-    assert ended.status == "-1" and "did not fill this table" in ended.message, ended
+    assert ended.status == "-1" and "is not confirmed" in ended.message, ended
     (site.folder / "syncer.toml").unlink()
     assert site.run("wherescape.pull()", ISSUES, source="jira").status == "1"
     assert site.run("wherescape.confirm()").message == f"confirmed: 40 rows of load.{ISSUES}"
@@ -217,7 +217,12 @@ def test_a_column_more_changes_nothing_of_what_the_others_mean(site: RedSite) ->
     site.rows("ALTER TABLE load.load_jira_issue ADD COLUMN summary text")
     site.run("wherescape.pull(full=True)", "load_jira_issue", source="jira")
     assert site.rows(query) == before
-    said = site.run('wherescape.pull(full=True, columns="mapping")', "load_jira_issue", source="jira")
+    otherwise = 'wherescape.pull(full=True, columns="mapping")'
+    refused = site.run(otherwise, "load_jira_issue", source="jira")
+    assert refused.status == "-2" and "40 rows are offered still" in refused.message, refused
+    assert site.run("wherescape.pull(full=True)", "load_jira_issue", source="jira").status == "1"
+    site.run("wherescape.confirm()")
+    said = site.run(otherwise, "load_jira_issue", source="jira")
     assert said.status in ("1", "-1") and site.rows(query)[0][2] == "jira.issues", "unless the script says otherwise"
 
 
