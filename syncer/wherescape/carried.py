@@ -31,6 +31,7 @@ from syncer.wherescape.inward import counted
 from syncer.wherescape.sitting import Sitting, sitting
 
 EVERY = "*"  # environment
+OVERTAKEN = "a pull began while it was being confirmed: what is offered stays so until a pull ended well behind it"
 
 
 @attrs.frozen
@@ -61,6 +62,14 @@ class Landed:
         return name.lower() in (table, table.rpartition(".")[2])
 
 
+class _Overtaken(Exception):
+    """Inside this module: another pull began to fill the load table, so that nothing of the transaction is kept."""
+
+    def __init__(self, landed: Landed) -> None:
+        super().__init__(landed.told)
+        self.landed = landed
+
+
 @hosted
 def confirm(*names: str, environment: str = "") -> list[Confirmed]:
     """
@@ -84,8 +93,7 @@ def confirm(*names: str, environment: str = "") -> list[Confirmed]:
         try:
             with warehouse.transaction() as t:
                 chosen = _chosen(_landed(t), names, environment, here.carrier)
-                done = [_confirmed(t, each, settings) for each in chosen]
-                landed = _landed(t)
+            done, landed = _all_confirmed(warehouse, chosen, settings)
         finally:
             warehouse.close()
         sources = {
@@ -147,7 +155,27 @@ def _chosen(found: Sequence[Landed], names: Sequence[str], environment: str, car
     return [each for each in found if each in chosen]
 
 
+def _all_confirmed(
+    warehouse: warehouses.Warehouse, chosen: Sequence[Landed], settings: Settings
+) -> tuple[list[Confirmed], list[Landed]]:
+    """Confirm in one transaction all but those that a pull overtakes; return also what is landed behind it."""
+    overtaken: list[Landed] = []
+    while True:
+        try:
+            with warehouse.transaction() as t:
+                done = [
+                    Confirmed(ended=0, run=each.run, reason=OVERTAKEN)
+                    if each in overtaken
+                    else _confirmed(t, each, settings)
+                    for each in chosen
+                ]
+                return done, _landed(t)
+        except _Overtaken as error:
+            overtaken.append(error.landed)
+
+
 def _confirmed(t: warehouses.Transaction, landed: Landed, settings: Settings) -> Confirmed:
+    """End the offers of one load table's pull, and keep when that began. Raises _Overtaken: another one began."""
     known = mappings.known(folders=settings.folders, objects=settings.objects(is_every=True))
     if landed.mapping not in known:
         return Confirmed(ended=0, run=landed.run, reason=f"{landed.mapping} is no mapping any more")
@@ -156,13 +184,17 @@ def _confirmed(t: warehouses.Transaction, landed: Landed, settings: Settings) ->
     done = offers.confirm(
         t, table, mapping=landed.mapping, environment=landed.environment, run=landed.run, is_last=True
     )
-    if not done.reason:
-        t.run(
-            sql.statement(
-                f"UPDATE {sql.table_name(LANDINGS)} SET carried_at = began_at WHERE mapping = ? AND environment = ?"
-            ),
-            [landed.mapping, landed.environment],
-        )
+    if done.reason:
+        return done
+    # The row is the landed pull's still, and from here to the commit no other one can take it.
+    kept = t.run(
+        sql.statement(
+            f"UPDATE {sql.table_name(LANDINGS)} SET carried_at = ? WHERE mapping = ? AND environment = ? AND run = ?"
+        ),
+        [landed.began_at, landed.mapping, landed.environment, landed.run],
+    )
+    if not kept:
+        raise _Overtaken(landed)
     return done
 
 

@@ -1,8 +1,11 @@
 """
-What RED calls that which syncer's own variables hold: a message names `WSL_SRCCFG_apikey`, not `SYNCER_JIRA_TOKEN`.
+Messages in the words of a host script of RED's: `WSL_SRCCFG_apikey`, not `SYNCER_JIRA_TOKEN`, and `wait_s=…`, not
+`--wait`.
 
 A variable has RED's name where RED handed its value over, or would where nobody sets it. One that the site itself set,
-in the environment or in `syncer.toml`, keeps its own: that is where somebody must look.
+in the environment or in `syncer.toml`, keeps its own: that is where somebody must look. An option of the command line
+is the argument that a verb has for it; one that no verb has stays, and so does a whole command in backquotes, which is
+for a shell: but that of a pull, which would fill a table of our own.
 
 Not here: what is taken from RED (`site.py`).
 """
@@ -27,6 +30,24 @@ if TYPE_CHECKING:
 
 LOGIN = ("SYNCER_WAREHOUSE_USER", "SYNCER_WAREHOUSE_PASSWORD")
 WAREHOUSE = {"SYNCER_WAREHOUSE": "WSL_TGT_DSN", LOGIN[0]: "WSL_TGT_USER", LOGIN[1]: "WSL_TGT_PWD"}
+FLAGS = {
+    "full": "full",
+    "census": "census",
+    "force": "force",
+    "dry-run": "dry_run",
+    "require-clean": "require_clean",
+}
+VALUES = {"wait": "wait_s", "environment": "environment", "plan": "plan", "first": "first"}
+PULLS = ("full", "census")  # options of a pull alone, told as its call
+_FLAG = rf"(?<![\w-])--(?:{'|'.join(FLAGS)})(?![\w-])"
+_VALUE = rf"(?<![\w-])--(?:{'|'.join(VALUES)})(?![\w-])(?: (?:[A-Z]+|[0-9a-f]{{12}}|\d+)\b)?"
+_OPTION = re.compile(rf"{_FLAG}|{_VALUE}")
+_WORDS = re.compile(
+    r"`syncer pull [^`]* --(?:full|census)\b[^`]*`"
+    r"|(?P<command>`syncer [^`]*`)"
+    r"|(?P<said>[a-z_]+=[^\s()]*) \(--[^()]*\)"  # in the words of Python, and behind them in those of the command line
+    rf"|(?P<how>\bwith )?(?:{_OPTION.pattern})(?: (?:{_OPTION.pattern}))*"
+)
 _VARIABLE = re.compile(r"(^|[.!?] )?\b(SYNCER_[A-Z0-9_]+)")
 
 
@@ -49,7 +70,11 @@ class InRed:
         return cls(found)
 
     def said(self, text: str) -> str:
-        """Say *text* in RED's words."""
+        """Say *text* in the words of RED and of its host scripts."""
+        return self.named(_WORDS.sub(_in_a_script, text))
+
+    def named(self, text: str) -> str:
+        """Name variables in *text* as RED does, and leave all else: it shows what records have."""
         return _VARIABLE.sub(self._told, text)
 
     def retell(self, error: SyncerError) -> None:
@@ -69,6 +94,26 @@ class InRed:
         name = self.names.get(variable, variable)
         begins_sentence = found[1] is not None
         return f"{before}{name[:1].upper()}{name[1:]}" if begins_sentence else f"{before}{name}"
+
+
+def _in_a_script(found: re.Match[str]) -> str:
+    """Write options of the command line as a verb's arguments; a pull's as its call, where nothing else names it."""
+    if found["command"] or found["said"]:
+        return found["command"] or found["said"]
+    given = [each.removeprefix("--").partition(" ") for each in _OPTION.findall(found[0])]
+    if found[0].startswith("`"):  # what it pulls the script knows
+        return f"`pull({', '.join(_argument(name) for name, _, _ in given if name in FLAGS)})`"
+    told = ", ".join(_argument(name, value) for name, _, value in given)
+    if found["how"]:
+        return f"{found['how']}{told}"
+    return f"pull({told})" if any(name in PULLS for name, _, _ in given) else told
+
+
+def _argument(name: str, value: str = "") -> str:
+    if name in FLAGS:
+        return f"{FLAGS[name]}=True"
+    shown = f'"{value}"' if value and name in ("environment", "plan") else value or "…"
+    return f"{VALUES[name]}={shown}"
 
 
 def _of_account(red: Environment, source: str, environment: str) -> dict[str, str]:

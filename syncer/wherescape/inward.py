@@ -26,6 +26,19 @@ MOST_REJECTS = 10  # kinds that are told
 WAIT_S = 600.0  # for another process that pulls the same mapping: a job that was started twice
 
 
+@attrs.frozen(kw_only=True)
+class Before:
+    """
+    What earlier pulls of a mapping were.
+
+    has_come: something came by one of them, or was read: where the next one goes on, that says.
+    wants_all: a full was asked for, and what it wanted may not have come: it did not end, or found nothing.
+    """
+
+    has_come: bool
+    wants_all: bool
+
+
 @hosted
 def pull(
     name: str = "",
@@ -50,8 +63,8 @@ def pull(
         if full and census:
             raise UsageError("A pull is full or a census, not both.")
         found = meant_by(here, name, environment)
-        where, is_first = landing_of(here, found, columns)
-        settings, begins = (found.settings, "") if full else _beginning(here, found, is_first=is_first)
+        where, before = landing_of(here, found, columns)
+        settings, begins = (found.settings, "") if full or census else _beginning(here, found, before)
         failures: list[SyncerError] = []
         request = Request(
             mode=FULL if full else CENSUS if census else INCREMENTAL,
@@ -63,17 +76,11 @@ def pull(
         pulled = engine.pull(found.mapping.name, settings=settings, request=request)[0]
         if failures:
             raise failures[0]
-        notes = (*([begins] if begins else []), *(in_red(note, found.mapping.name) for note in pulled.notes))
+        notes = (*([begins] if begins else []), *pulled.notes)
         details = (*_rejects(found, pulled), f"{where.told} has {counted(pulled.landed or 0, 'row')} to carry on")
         code = pulled.exit_code or (3 if notes else 0)  # what is told once is to be looked at
         here.ended(code, "; ".join([told(pulled), *notes]), details=details, counts=tasklog.of_pull(pulled))
         return pulled
-
-
-def in_red(note: str, mapping: str) -> str:
-    """Say a note's way on as a host script has it: the command line's would fill a table of our own."""
-    before, command, _ = note.partition(f"`syncer pull {mapping} --full")
-    return f"{before}`pull(full=True)` does it anew" if command else note
 
 
 def counted(number: int, noun: str) -> str:
@@ -113,16 +120,18 @@ def told(pulled: Pulled) -> str:
     return f"{pulled.mapping}: {counts} of {pulled.read or pulled.keys:,} read"
 
 
-def _beginning(here: Sitting, found: Meant, *, is_first: bool) -> tuple[Settings, str]:
+def _beginning(here: Sitting, found: Meant, before: Before) -> tuple[Settings, str]:
     """
-    Return the settings with the place where a first pull begins: RED's mark of before, where the site says nothing;
-    and what is told of it, since records that are older do not come.
+    Return the settings with the place where a plain pull begins as long as nothing has come: RED's mark of before,
+    where the site says nothing; and what is told of it, since records that are older do not come.
 
-    Friday Pulse's counts for each pull: dates before it are left out for as long as RED has it.
+    Friday Pulse's counts for each pull: dates before it are left out for as long as RED has it. Behind a full that did
+    not end no mark counts: whoever asked for everything gets everything.
     """
     source = found.mapping.source
     account = found.settings.account(source)
-    if account.start is not None or not here.red.meta.dsn or not (is_first or source == highwater.PULSE):
+    counts = not before.wants_all and (not before.has_come or source == highwater.PULSE)
+    if account.start is not None or not here.red.meta.dsn or not counts:
         return found.settings, ""
     mark = highwater.start_of(here.parameters, source=source, load_table=here.red.load_table)
     if mark is None:
@@ -131,13 +140,13 @@ def _beginning(here: Sitting, found: Meant, *, is_first: bool) -> tuple[Settings
     settings = attrs.evolve(found.settings, variables={**found.settings.variables, name: value})
     began = f"{mark.start:%Y-%m-%d %H:%M} UTC"
     told_of = f"begins at {began}, by RED's parameter {mark.parameter}: pull(full=True) brings what is older"
-    return settings, told_of if is_first else ""
+    return settings, "" if before.has_come else told_of
 
 
-def landing_of(here: Sitting, found: Meant, shape: str = "") -> tuple[Landing, bool]:
+def landing_of(here: Sitting, found: Meant, shape: str = "") -> tuple[Landing, Before]:
     """
-    Look up the load table in the warehouse's catalogue, and what its columns mean; tell whether this is the mapping's
-    first pull. Raises UsageError.
+    Look up the load table in the warehouse's catalogue, what its columns mean, and what earlier pulls of the mapping
+    were. Raises UsageError.
     """
     owner = marks.Owner(mapping=found.mapping.name, environment=found.environment, run="")
     warehouse = warehouses.find(found.settings, clock=SystemClock())
@@ -145,29 +154,38 @@ def landing_of(here: Sitting, found: Meant, shape: str = "") -> tuple[Landing, b
         with warehouse.transaction() as t:
             table = landings.look_up(t, schema_of(here.red), here.red.load_table)
             label = landings.label_of(t, owner, f"{table.schema}.{table.name}")
-            is_first = not _has_places(t, found)
+            before = _before(t, owner)
     finally:
         warehouse.close()
     shape = shape or shapes.shape_of_label(found.mapping, label)
     meanings, source = shapes.meanings(found.mapping, table.columns, shape=shape)
-    before = legacy.stream_of(found.mapping.name)
+    of_old = legacy.stream_of(found.mapping.name)
     made = Landing(
         schema=table.schema,
         name=table.name,
         columns=table.columns,
         label=source or found.mapping.name,
-        labels=(found.mapping.name, *([before.record_source] if before else [])),
+        labels=(found.mapping.name, *([of_old.record_source] if of_old else [])),
         meanings=meanings,
         carrier=here.carrier,
     )
-    return made, is_first
+    return made, before
 
 
-def _has_places(t: warehouses.Transaction, found: Meant) -> bool:
+def _before(t: warehouses.Transaction, owner: marks.Owner) -> Before:
     if not t.columns(marks.MARKS):
-        return False
-    query = f"SELECT COUNT(*) FROM {sql.table_name(marks.MARKS)} WHERE mapping = ? AND environment = ?"
-    return bool(t.rows(sql.statement(query), [found.mapping.name, found.environment])[0][0])
+        return Before(has_come=False, wants_all=False)
+    pulls = (
+        f"SELECT COUNT(CASE WHEN r.{sql.quoted('read')} > 0 THEN 1 END), "
+        f"COUNT(CASE WHEN r.mode = '{journal.FULL}' THEN 1 END) FROM {sql.table_name(journal.RUNS)} AS r "
+        "WHERE r.mapping = ? AND r.environment = ? AND r.verb = 'pull'"
+    )
+    ((readers, fulls),) = t.rows(sql.statement(pulls), [owner.mapping, owner.environment])
+    # Without rows that were seen the engine forgets the places: it would read everything, or from the mark once more.
+    is_empty = not readers and marks.has_lost_its_base(t, owner, is_delta=True, is_new=False)
+    has_come = bool(marks.places(t, owner)) and not is_empty
+    wants_all = bool(marks.unfinished_fulls(t, owner)) or (bool(fulls) and not has_come)
+    return Before(has_come=has_come, wants_all=wants_all)
 
 
 def schema_of(red: Environment) -> str:

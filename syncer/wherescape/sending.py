@@ -158,9 +158,10 @@ def _shown(plan: Plan, call: str) -> list[str]:
 def _told(here: Sitting, done: Plan | Pushed, call: str) -> Plan | Pushed:
     """Count what a plan came to; of a dry run the plan itself goes to stderr. *call*: how the script called it."""
     pushed = done.pushed if isinstance(done, Plan) else done
-    details = tuple(_shown(done, call)) if isinstance(done, Plan) else pushed.notes
-    counts = None if isinstance(done, Plan) else tasklog.of_push(pushed)
-    here.ended(pushed.exit_code, str(pushed), details=details, counts=counts)
+    if isinstance(done, Plan):
+        here.ended(pushed.exit_code, str(pushed), plan=tuple(_shown(done, call)))
+    else:
+        here.ended(pushed.exit_code, str(pushed), details=pushed.notes, counts=tasklog.of_push(pushed))
     return done
 
 

@@ -74,13 +74,24 @@ class Sitting:
         """What RED calls that which the settings of this verb hold."""
         return InRed.of(self.red, self._asked)
 
-    def ended(self, code: int, message: str, *, details: tuple[str, ...] = (), counts: Counts | None = None) -> None:
+    def ended(
+        self,
+        code: int,
+        message: str,
+        *,
+        details: tuple[str, ...] = (),
+        plan: tuple[str, ...] = (),
+        counts: Counts | None = None,
+    ) -> None:
         """
         Count what came of the verb, by the exit code that the command line would have, and tell RED the counts: those
         of all verbs of the script so far, since RED keeps what it was told last.
+
+        plan: lines that show a plan, in a host script's words already: its values stay as they are.
         """
         words = self.words
-        self.host.note(protocol.of_exit_code(code, words.said(message), details=map(words.said, details)))
+        shown = (*map(words.said, details), *map(words.named, plan))
+        self.host.note(protocol.of_exit_code(code, words.said(message), details=shown))
         if counts is not None:
             self.count(counts)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from syncer.verbs.sandbox import variables
-from syncer.wherescape.inward import in_red
 from tests.wherescape.red_site import RedSite, red_site
 from tests.wherescape.stand_in import Red
 
@@ -243,13 +242,6 @@ def test_a_mark_at_the_edge_of_the_calendar_is_an_error(site: RedSite, value: st
     for zone in ("Asia/Tokyo", "America/New_York"):
         ended = site.run("wherescape.pull()", ISSUES, source="jira", TZ=zone)
         assert ended.status in ("-1", "1", "-2") and "unexpected" not in ended.out, ended
-
-
-def test_the_way_on_behind_a_full_that_died_is_a_host_scripts() -> None:
-    """The command line's would fill a table of our own."""
-    told = "did not end: it had left no place; `syncer pull jira.issues --full --environment voys` does it anew"
-    assert in_red(told, "jira.issues") == "did not end: it had left no place; `pull(full=True)` does it anew"
-    assert in_red("1 column of x", "jira.issues") == "1 column of x"
 
 
 def test_what_is_no_name_is_refused(site: RedSite) -> None:

@@ -72,6 +72,55 @@ def test_a_refused_login_is_mended_in_red() -> None:
     assert error.hint == "Check WSL_TGT_USER and WSL_TGT_PWD: user and password of RED's target connection."
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Wait for it (--wait), or", "Wait for it (wait_s=…), or"),
+        ("its own (--environment NAME), or", 'its own (environment="NAME"), or'),
+        ("the --full of 2026", "the pull(full=True) of 2026"),
+        ("--full reads them.", "pull(full=True) reads them."),
+        ("pull with --full, which", "pull with full=True, which"),
+        ("look, then --census --force", "look, then pull(census=True, force=True)"),
+        ("left; `syncer pull a.b --full --environment voys` does it anew", "left; `pull(full=True)` does it anew"),
+        ("waits: --plan 0123456789ab.", 'waits: plan="0123456789ab".'),
+        ("as it stands; --plan with", "as it stands; plan=… with"),
+        ("--plan, --first, --require-clean goes", "plan=…, first=…, require_clean=True goes"),
+        ("`--dry-run --plan` with", "`dry_run=True, plan=…` with"),
+        ("force=True (--force) goes; give plan= (--plan)", "force=True goes; give plan="),
+        ('plan="a", force=True (--plan a --force) applies', 'plan="a", force=True applies'),
+        ("--require-clean: 2 rejected", "require_clean=True: 2 rejected"),
+    ],
+)
+def test_an_option_is_a_verbs_argument(text: str, wanted: str) -> None:
+    """A host script has no command line."""
+    assert InRed().said(text) == wanted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`syncer status --rejects` names their records",
+        "`syncer run hubspot.create_properties --dry-run` shows it",
+        "`syncer pull NAME` makes it",
+        "--output json has all, --fully, a--full, ----full, -- full",
+        '["notify", "--quietly"]',
+        "1 column of x",
+    ],
+)
+def test_what_is_for_a_shell_stays(text: str) -> None:
+    """So does what no verb has."""
+    assert InRed().said(text) == text
+
+
+def test_what_a_plan_shows_of_records_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text with an option in it is a record's, and would be sent as it is."""
+    host, red = Host({}), read(RED)
+    told: list[str] = []
+    monkeypatch.setattr(Host, "note", lambda _, outcome: told.extend(outcome.details))
+    Sitting(host, red, Connections(red)).ended(0, "", details=("--full",), plan=("subject: --full",))
+    assert told == ["pull(full=True)", "subject: --full"]
+
+
 def test_what_a_verb_came_to_is_told_in_red_s_words() -> None:
     """Also where nothing failed: a note on a token that ends in a week names where it stands."""
     host, red = Host({}), read(RED)
