@@ -203,15 +203,16 @@ class Landing:
         values: dict[str, str] = {column.name: each.safe for column, each in fittings}
         for column, _, constant in fitted.sources:
             if constant is not None:
-                values[column.name] = sql.literal(constant)
+                told = fitting(sql.literal(constant), TEXT, column, try_cast=t.try_cast)
+                values[column.name] = told.safe if told else NOTHING
         values[own[RECORD_SOURCE].name] = sql.literal(self.label)
         values |= {own[name].name: f"s.{name}" for name in (RECORD_STATE, MERGED_INTO) if name in own}
         given: list[object] = []
         if LOAD_DATE in own:
             moment = own[LOAD_DATE]
             fit = fitting("CAST(? AS TIMESTAMP WITH TIME ZONE)", TIMESTAMP, moment, try_cast=t.try_cast)
-            values[moment.name] = fit.value if fit else "NULL"
-            given = [now] if fit else []
+            values[moment.name] = fit.safe if fit else NOTHING
+            given = [now] * values[moment.name].count("?")
         table, source = sql.table_name(self._table), sql.table_name(offers_table(context.table))
         lacking = RECORD_STATE if RECORD_STATE not in own else fitted.key_lacking
         which = f" WHERE s.{RECORD_STATE} = '{LIVE}'" if lacking else ""

@@ -69,7 +69,7 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _PLAIN: dict[Type, str] = {
     BIGINT: f"^{_DIGITS.pattern}$",
     DECIMAL: rf"^-?[0-9]{{1,{DECIMAL_DIGITS - DECIMAL_SCALE}}}(\.[0-9]{{1,{DECIMAL_SCALE}}})?$",
-    DOUBLE: f"^{_NUMBER.pattern}$",
+    DOUBLE: r"^-?[0-9]{1,15}(\.[0-9]{1,99})?([eE][+-]?[0-9]{1,2})?$",  # exact, and not too close to 0
     BOOLEAN: "^(true|false)$",
 }
 # A date with a time, and an offset behind it where there is one.
@@ -301,9 +301,7 @@ def _whole_texts(texts: pa.Array, kind: Type) -> pa.Array | None:
         return None
     if kind is Type.BOOLEAN:
         return pc.equal(texts, "true")
-    found = texts.cast(arrow_type(kind))
-    is_odd = kind is Type.DOUBLE and pc.all(pc.is_finite(found)).as_py() is False
-    return None if is_odd else found
+    return texts.cast(arrow_type(kind))
 
 
 def _with_utc(texts: pa.Array) -> pa.Array:
@@ -400,10 +398,11 @@ def _double(value: Any) -> float:
         isinstance(value, int | float) or (isinstance(value, str) and _NUMBER.fullmatch(value))
     ):
         raise _DoesNotFit(f"{json_type(value)} is not a number")
-    if isinstance(value, int) and abs(value) > _EXACT:
+    text = value if isinstance(value, str) else ""
+    if (isinstance(value, int) or text.lstrip("-").isdigit()) and abs(decimal.Decimal(value)) > _EXACT:
         raise _DoesNotFit("a whole number that a double cannot hold exactly")
     number = float(value)
-    if number in (float("inf"), float("-inf")):
+    if number in (float("inf"), float("-inf")) or (number == 0 and re.match(r"-?[0.]*[1-9]", text)):
         raise _DoesNotFit("a number outside the range of a double")
     return number
 

@@ -23,10 +23,12 @@ MONEY, ANY_NUMBER = (
     LoadColumn(name="x", type="numeric", digits=5, scale=2),
     LoadColumn(name="x", type="numeric"),
 )
+CURRENCY = LoadColumn(name="x", type="money", digits=19, scale=4)  # of SQL Server
 WALL, WITH_ZONE, DAY, YES_NO, TEXTS, FLOAT = (
     LoadColumn(name="x", type=kind)
     for kind in ("timestamp", "timestamp with time zone", "date", "boolean", "text", "double precision")
 )
+BIT = LoadColumn(name="x", type="bit", longest=1)  # of PostgreSQL; other warehouses' have no length
 NO = "does not fit"
 
 
@@ -52,6 +54,13 @@ NO = "does not fit"
         ("CAST('999.994' AS DECIMAL(38,9))", DECIMAL, MONEY, "999.994000000"),  # the warehouse rounds what is behind
         ("CAST('999.995' AS DECIMAL(38,9))", DECIMAL, MONEY, NO),  # which would need a fourth digit before the point
         ("CAST(1000 AS BIGINT)", BIGINT, MONEY, NO),
+        ("CAST('922337203685477.5807' AS DECIMAL(38,9))", DECIMAL, CURRENCY, "922337203685477.580700000"),
+        ("CAST('922337203685477.5808' AS DECIMAL(38,9))", DECIMAL, CURRENCY, NO),
+        ("CAST(-9223372036854775807 - 1 AS BIGINT)", BIGINT, FLOAT, NO),
+        ("CAST('9.223372036854775807e18' AS DOUBLE PRECISION)", DOUBLE, BIG, NO),
+        ("CAST('-9.223372036854775808e18' AS DOUBLE PRECISION)", DOUBLE, BIG, "-9223372036854775808"),
+        ("CAST('9.999999999999998e28' AS DOUBLE PRECISION)", DOUBLE, ANY_NUMBER, NO),
+        ("'12.5'", TEXT, BIG, NO),
         ("'12.5'", TEXT, ANY_NUMBER, "12.500000000"),
         ("'12,5'", TEXT, ANY_NUMBER, NO),
         (AMOUNT, DECIMAL, FLOAT, "12.345"),
@@ -114,6 +123,10 @@ def test_no_value_becomes_one_of_another_kind() -> None:
         (("x", "numeric", None, None, None), Family.NUMERIC, "numeric"),
         (("x", "integer", None, 32, 0), Family.INTEGER, "integer"),
         (("x", "timestamp without time zone", None, None, None), Family.WALL, "timestamp without time zone"),
+        (("x", "numeric", None, 5, 2046), Family.NUMERIC, "numeric(5,-2)"),
+        (("x", "bit", 1, None, None), Family.BOOLEAN, "bit(1)"),
+        (("x", "bit", 3, None, None), Family.OTHER, "bit(3)"),
+        (("x", "bit", None, None, None), Family.BOOLEAN, "bit"),
         (("x", "ARRAY", None, None, None), Family.OTHER, "array"),
     ],
 )
@@ -133,4 +146,6 @@ def test_a_field_is_offered_in_the_type_that_its_column_wants() -> None:
     assert wanted(Field("x"), MONEY) is DECIMAL
     assert wanted(Field("x", type=BIGINT), MONEY) is BIGINT
     assert wanted(Field("x", type=DATE), WALL) is DATE
+    assert wanted(Field("x", type=BOOLEAN), BIT) is TEXT
+    assert wanted(Field("x", type=DECIMAL), BIT) is BIGINT
     assert wanted(Field("x", personal=True, treatment=HASH), INT) is TEXT

@@ -308,3 +308,22 @@ def test_as_written_is_of_timestamps_alone(texts: list[str | None], kind: Type) 
     """A column that holds the text itself has it whole."""
     told = values.column(texts, kind, as_written=True)
     assert told[0].equals(values.column(texts, kind)[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("1e-400", "a number outside the range of a double"),
+        ("-0.0e0", ""),
+        ("5e-324", ""),
+        ("9007199254740992", ""),
+        ("9007199254740993", "a whole number that a double cannot hold exactly"),
+        ("9" * 5000, "a whole number that a double cannot hold exactly"),
+    ],
+)
+def test_a_text_is_a_double_only_where_that_is_its_number(text: str, reason: str) -> None:
+    """As a number of JSON is; alone, and beside others."""
+    for texts in ([text], ["1.5", text], [1, text]):
+        found, misfits = values.column(texts, DOUBLE)
+        assert [misfit.reason for misfit in misfits] == ([reason] if reason else [])
+        assert found.to_pylist()[-1] == (None if reason else float(text))
