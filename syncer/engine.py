@@ -45,7 +45,7 @@ from syncer.leases import Holder, held_by, told
 from syncer.loading import Context, Loading
 from syncer.mapping import EntityMapping
 from syncer.mirror import Mirror
-from syncer.offers import OFFERINGS, REOFFER, Delta, give_up, offer_all, offers_table, put_back
+from syncer.offers import OFFERINGS, REOFFER, Delta, begin_anew, offer_all, offers_table, put_back
 from syncer.privacy import Privacy
 from syncer.rows import Typing, key_values
 from syncer.settings import Settings
@@ -349,9 +349,7 @@ class _Verb:
             pulled = attrs.evolve(pulled, notes=notes)
             journal.begin(t, pulled, verb="pull", now=now)
             if marks.has_lost_its_base(t, owner, is_delta=is_delta, is_new=shaped.is_new):
-                marks.forget_all(t, owner)
-                if not is_delta:
-                    give_up(t, wanted)
+                begin_anew(t, owner, wanted, is_delta=is_delta)
             places = marks.places(t, owner)
             has_rejects = journal.has_rejects(t, pulled)
             privacy = forgetting.recalled(t, privacy, environment=owner.environment)
@@ -359,8 +357,10 @@ class _Verb:
             typing = Typing(mapping, types=table.types(), privacy=privacy, takes_nul=self.warehouse.takes_nul)
             again = journal.rejected_keys(t, typing.types, pulled=pulled)
             marks.end_walks(t, "run:", owner=owner)
-            asked = {"is_landed": self._fitted is not None, "is_full": self.request.mode == FULL}
-            context = Context(mapping=mapping, table=table, owner=owner, started=now, **asked)
+            is_landed, is_full = self._fitted is not None, self.request.mode == FULL
+            context = Context(
+                mapping=mapping, table=table, owner=owner, started=now, is_landed=is_landed, is_full=is_full
+            )
             base = self._base(context, t, now, shaped) if is_delta else Mirror(context, t)
             if self._fitted is not None:
                 again = list(dict.fromkeys([*again, *self._fitted.landing.outgrown(t, context)]))

@@ -299,13 +299,16 @@ def put_back(
     return count
 
 
-def give_up(t: Transaction, table: Table) -> None:
+def begin_anew(t: Transaction, owner: marks.Owner, table: Table, *, is_delta: bool) -> None:
     """
-    End the offers with values of a load table that is kept in the style `mirror` from now on: it is filled by reading,
-    and so it is in the style `delta` again, as records are by then. What ended is told by nobody else, and stays.
+    Forget places and what was seen, so that this pull reads everything.
+
+    In the style `mirror` from now on, offers with values end: the load table is filled by reading, and so it is in the
+    style `delta` again, as records are by then. What ended is told by nobody else, and stays.
     """
+    marks.forget_all(t, owner)
     offers = offers_table(table)
-    if t.columns(offers):
+    if not is_delta and t.columns(offers):
         t.run(sql.statement(f"DELETE FROM {sql.table_name(offers)} WHERE {RECORD_STATE} IN ('{LIVE}', '{ARCHIVED}')"))
 
 
