@@ -13,11 +13,10 @@ import attrs
 
 from syncer import sql
 from syncer.errors import UsageError
-from syncer.loading import RECORD_STATE, Context
+from syncer.loading import Context
 from syncer.loadtypes import LoadColumn, described
 from syncer.marks import Owner
-from syncer.offers import number, offers_table
-from syncer.sources import ARCHIVED, LIVE
+from syncer.offers import HAS_VALUES, number, offers_table
 from syncer.tables import STATE, Column, Table
 from syncer.values import TEXT, TIMESTAMP
 from syncer.warehouses import Transaction
@@ -142,7 +141,7 @@ def begin(t: Transaction, context: Context, host: Landing, *, reoffer: dt.timede
 def _refuse_mixed(t: Transaction, context: Context, host: Landing, *, before: str) -> None:
     """Raise UsageError where rows with values are offered that were made for columns of another meaning."""
     offers = sql.table_name(offers_table(context.table))
-    query = f"SELECT COUNT(*) FROM {offers} AS s WHERE s.{RECORD_STATE} IN ('{LIVE}', '{ARCHIVED}')"
+    query = f"SELECT COUNT(*) FROM {offers} WHERE {HAS_VALUES}"
     count = t.rows(sql.statement(query))[0][0]
     if count:
         raise UsageError(

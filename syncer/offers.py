@@ -11,9 +11,8 @@ offers that this pull or one before it made: a row that a later pull has made an
 confirms, an offer ends once pulls that finished have put it back for longer than `reoffer`; a clock that was wrong in
 one pull ends nothing.
 
-A mapping's version is kept in `seen`: an older record never replaces a newer one, but in a full run. A
-full run into a load table that a host made offers everything that it reads: so a host that lost what it carried on
-gets it again.
+A mapping's version is kept in `seen`: an older record never replaces a newer one, but in a full run. One into a
+load table that a host made offers everything that it reads: so a host that lost what it carried on gets it again.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ from syncer.values import BIGINT, TEXT, TIMESTAMP
 from syncer.warehouses import Transaction
 
 OFFERED_BY = "dss_offered_by"  # the run that offered a row
+HAS_VALUES = f"{RECORD_STATE} IN ('{LIVE}', '{ARCHIVED}')"  # what ended has its key alone
 REOFFER = dt.timedelta(days=3)
 VERSIONS = {TIMESTAMP: "version_at", BIGINT: "version_number"}  # columns of `seen`
 
@@ -309,7 +309,7 @@ def begin_anew(t: Transaction, owner: marks.Owner, table: Table, *, is_delta: bo
     marks.forget_all(t, owner)
     offers = offers_table(table)
     if not is_delta and t.columns(offers):
-        t.run(sql.statement(f"DELETE FROM {sql.table_name(offers)} WHERE {RECORD_STATE} IN ('{LIVE}', '{ARCHIVED}')"))
+        t.run(sql.statement(f"DELETE FROM {sql.table_name(offers)} WHERE {HAS_VALUES}"))
 
 
 def offer_all(t: Transaction, context: Context) -> None:

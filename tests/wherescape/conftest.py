@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyodbc
@@ -9,6 +10,7 @@ import pytest
 
 from syncer.wherescape.connections import Connections
 from tests.servers import sqlserver
+from tests.wherescape.red_site import RedSite, red_site
 from tests.wherescape.stand_in import META, Red, red_repository
 
 
@@ -20,6 +22,13 @@ def red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Red:
     monkeypatch.setenv(red_repository.FILE, str(made.file))
     monkeypatch.setattr(pyodbc, "connect", red_repository.in_place_of(pyodbc.connect))
     return made
+
+
+@pytest.fixture
+def site(tmp_path: Path, red: Red) -> Iterator[RedSite]:
+    """A site of RED's: its repository, a warehouse on PostgreSQL, and the sandbox's APIs."""
+    with red_site(tmp_path, red) as made:
+        yield made
 
 
 @pytest.fixture

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from syncer.verbs.sandbox import variables
-from tests.wherescape.red_site import RedSite, red_site
-from tests.wherescape.stand_in import Red
+from tests.wherescape.red_site import RedSite
 
 COMPANIES, VOYS = "load_hubspot_companies", "load_hubspot_voys_companies"
 COMPANY = (("id", "bigint"), ("name", "text"), ("archived_at", "timestamp"), ("dss_record_state", "varchar(256)"))
@@ -18,12 +15,6 @@ ISSUES, PROJECTS = "load_jira_issues", "load_jira_projects"
 ISSUE = (("id", "bigint"), ("key", "text"), ("updated", "timestamp"))
 PROJECT = (("id", "bigint"), ("key", "text"))
 MARK = "jira_high_water_mark"
-
-
-@pytest.fixture
-def site(tmp_path: Path, red: Red) -> Iterator[RedSite]:
-    with red_site(tmp_path, red) as made:
-        yield made
 
 
 def counted(site: RedSite, table: str) -> int:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from syncer import settings, warehouses
 from syncer.clock import SystemClock
 from syncer.sandbox import Fault
-from tests.wherescape.red_site import SCRIPT_S, RedSite, red_site
-from tests.wherescape.stand_in import Red
+from tests.wherescape.red_site import SCRIPT_S, RedSite
 
 ISSUES = "load_jira_issues"
 ISSUE = (("id", "bigint"), ("key", "text"), ("updated", "timestamp"))
@@ -42,12 +39,6 @@ def paused(*given, **named):
 carried.offers.confirm = paused
 wherescape.confirm({})
 """
-
-
-@pytest.fixture
-def site(tmp_path: Path, red: Red) -> Iterator[RedSite]:
-    with red_site(tmp_path, red) as made:
-        yield made
 
 
 def counted(site: RedSite, table: str = ISSUES) -> int:

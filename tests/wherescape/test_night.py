@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,12 +21,6 @@ ISSUE = (
     ("created", "timestamp"),
     ("updated", "timestamp"),
 )
-
-
-@pytest.fixture
-def site(tmp_path: Path, red: Red) -> Iterator[RedSite]:
-    with red_site(tmp_path, red) as made:
-        yield made
 
 
 def test_two_lines_fill_a_load_table(site: RedSite) -> None:

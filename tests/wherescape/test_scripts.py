@@ -7,15 +7,13 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from syncer import wherescape
 from syncer.sandbox.hubspot import TOKEN
-from tests.wherescape.red_site import Ended, RedSite, red_site
-from tests.wherescape.stand_in import Red
+from tests.wherescape.red_site import Ended, RedSite
 
 DOCS = (Path(__file__).parents[2] / "docs" / "wherescape.md").read_text(encoding="utf-8")
 JIRA = "load_jira_issue"
@@ -32,12 +30,6 @@ VERBS = {
     "connect": "lookback_weeks=3",
     "red_parameters": "lookback_weeks=3",
 }
-
-
-@pytest.fixture
-def site(tmp_path: Path, red: Red) -> Iterator[RedSite]:
-    with red_site(tmp_path, red) as made:
-        yield made
 
 
 @pytest.mark.parametrize("verb", VERBS)
