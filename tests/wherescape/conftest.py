@@ -25,8 +25,8 @@ def red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Red:
 
 
 @pytest.fixture
-def site(tmp_path: Path, red: Red) -> Iterator[RedSite]:
-    """A site of RED's: its repository, a warehouse on PostgreSQL, and the sandbox's APIs."""
+def host(tmp_path: Path, red: Red) -> Iterator[RedSite]:
+    """A host of RED's: its repository, a warehouse on PostgreSQL, and the sandbox's APIs."""
     with red_site(tmp_path, red) as made:
         yield made
 
