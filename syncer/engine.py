@@ -345,7 +345,7 @@ class _Verb:
             is_delta = bool(self._fitted) or self.settings.for_mapping(mapping.name).get("style") == "delta"
             notes = drift.tell(t, mapping, shaped, pulled=pulled, now=now, is_delta=is_delta)
             if self._fitted is not None:  # those are of the table of offers, which nobody reads
-                notes = () if shaped.is_new else self._fitted.newly_filled(shaped.added)
+                notes = self._fitted.newly_filled(landings.filled_before(t, owner, self._fitted.landing.told))
             pulled = attrs.evolve(pulled, notes=notes)
             journal.begin(t, pulled, verb="pull", now=now)
             if marks.has_lost_its_base(t, owner, is_delta=is_delta, is_new=shaped.is_new):

@@ -14,11 +14,11 @@ themselves (`offers.py`), which mapping fills which table (`landings.py`).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
-from syncer import journal, misfits, privacy, sql
+from syncer import journal, landings, misfits, privacy, sql
 from syncer.errors import UsageError
 from syncer.journal import Pulled
 from syncer.loading import LOAD_DATE, MERGED_INTO, RECORD_SOURCE, RECORD_STATE, Context, Ended, OnEnd
@@ -68,6 +68,7 @@ class Fitted:
 
         def end(t: Transaction, now: dt.datetime) -> Ended:
             ended = self.landing.fill(t, self, context, now=now)
+            landings.note_filled(t, context.owner, self.filled)
             end_old(t, context, outdated=context.started - reoffer)
             return ended
 
@@ -87,11 +88,19 @@ class Fitted:
         carried = {source for _, source, _ in self.sources}
         return next((name for name in self.mapping.key if name not in carried), "")
 
-    def newly_filled(self, added: Iterable[str]) -> tuple[str, ...]:
-        """Return a note of the load table's columns that this run is the first to fill: *added* are the offers'."""
-        new = set(added)
-        names = [column.name for column, source, _ in self.sources if source in new]
-        if not names:
+    @property
+    def filled(self) -> list[str]:
+        """The load table's columns that fields fill."""
+        return [column.name for column, source, _ in self.sources if source is not None]
+
+    def newly_filled(self, before: Collection[str]) -> tuple[str, ...]:
+        """
+        Return a note of the load table's columns that the last pull did not fill: *before* are those that it did.
+
+        Also of one that was dropped and is there again: what was offered meanwhile has no value for it.
+        """
+        names = [name for name in self.filled if name not in before]
+        if not names or not before:
             return ()
         what = f"{_counted(len(names), 'column')} of {self.landing.told} filled from now on"
         return (f"{what}: {_some(names)}; pull(full=True) fills old rows, too",)

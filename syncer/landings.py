@@ -7,6 +7,8 @@ Not here: how such a table is filled (`landing.py`).
 from __future__ import annotations
 
 import datetime as dt
+import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -35,6 +37,7 @@ LANDINGS = Table(
         Column("carrier", TEXT),  # what carries it on: the host's word for this execution of its job
         Column("began_at", TIMESTAMP),
         Column("label", TEXT),  # what `dss_record_source` of its rows is: of columns of before another one
+        Column("filled", TEXT),  # a JSON list: the columns that the last pull filled which ended well
         Column("carried_at", TIMESTAMP),  # when the last pull began whose rows were carried on; NULL: none was
     ),
     key=("mapping", "environment"),
@@ -78,10 +81,27 @@ def look_up(t: Transaction, schema: str, name: str) -> Found:
 
 def label_of(t: Transaction, owner: Owner, told: str) -> str:
     """Return what `dss_record_source` was when *owner* filled the load table *told* last; "" where it never did."""
-    if not t.columns(LANDINGS) or "label" not in t.columns(LANDINGS):
+    return _written_down(t, "label", owner, told)
+
+
+def filled_before(t: Transaction, owner: Owner, told: str) -> list[str]:
+    """Return the columns of the load table *told* that the last pull of *owner* filled which ended well."""
+    return [str(name) for name in json.loads(_written_down(t, "filled", owner, told) or "[]")]
+
+
+def note_filled(t: Transaction, owner: Owner, columns: Sequence[str]) -> None:
+    """Write down which columns of its load table a pull of *owner* that ends well has filled."""
+    query = f"UPDATE {sql.table_name(LANDINGS)} SET filled = ? WHERE mapping = ? AND environment = ?"
+    t.run(sql.statement(query), [json.dumps(columns), owner.mapping, owner.environment])
+
+
+def _written_down(t: Transaction, column: str, owner: Owner, told: str) -> str:
+    """Return what stands in a column of *owner* and the load table *told*; "" where nothing does."""
+    if column not in t.columns(LANDINGS):  # the table is there from the first pull on, and columns came later
         return ""
     query = (
-        f"SELECT label FROM {sql.table_name(LANDINGS)} WHERE mapping = ? AND environment = ? AND LOWER(load_table) = ?"
+        f"SELECT {column} FROM {sql.table_name(LANDINGS)} "
+        "WHERE mapping = ? AND environment = ? AND LOWER(load_table) = ?"
     )
     rows = t.rows(sql.statement(query), [owner.mapping, owner.environment, told.lower()])
     return str(rows[0][0] or "") if rows else ""
@@ -135,7 +155,7 @@ def begin(t: Transaction, context: Context, host: Landing, *, reoffer: dt.timede
         given = [table, owner.run, host.carrier, now, host.label, *whose]
         t.run(sql.statement(f"UPDATE {name} SET {setting} {where}"), given)
     else:
-        t.run(sql.insert(LANDINGS), [*whose, table, owner.run, host.carrier, now, host.label, None])
+        t.run(sql.insert(LANDINGS), [*whose, table, owner.run, host.carrier, now, host.label, None, None])
 
 
 def _refuse_mixed(t: Transaction, context: Context, host: Landing, *, before: str) -> None:

@@ -176,6 +176,27 @@ def test_a_column_that_came_later_is_told_and_a_full_pull_fills_it(site: Site) -
     assert rows(site, "id, city") == [(1, "Ulm")]
 
 
+def test_a_column_that_was_dropped_and_is_there_again_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was offered meanwhile has no value for it; it is told also where the first pull with it died."""
+    landing = made(site, *THINGS, *OURS)
+    land(site, landing, thing(1))
+    without = attrs.evolve(landing, columns=(THINGS[0], *THINGS[2:], *OURS))
+    site.rows("ALTER TABLE load.load_thing DROP COLUMN name")
+    assert not any("filled from now on" in note for note in land(site, without, thing(2)).notes)
+    site.rows("ALTER TABLE load.load_thing ADD COLUMN name varchar(10)")
+    with monkeypatch.context() as patch:
+        patch.setattr("syncer.landing.misfits.keep", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            land(site, landing)
+    done = land(site, landing)
+    assert "1 column of load.load_thing filled from now on: name; pull(full=True) fills old rows, too" in done.notes
+    assert rows(site) == [(1, "thing 1"), (2, None)]
+    assert not land(site, landing).notes
+    say(site, Page(records=[thing(1), thing(2)]))
+    site.pull(landing=landing, mode="full")
+    assert rows(site) == [(1, "thing 1"), (2, "thing 2")]
+
+
 @pytest.mark.parametrize("style", ["mirror", "delta"])
 def test_a_pull_into_a_table_of_ours_takes_nothing_from_a_hosts(site: Site, style: str) -> None:
     """It would be offered to nobody, and what ended meanwhile would be told to nobody."""
