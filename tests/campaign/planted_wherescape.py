@@ -89,6 +89,22 @@ BUGS = (
         LANDING,
     ),
     Bug(
+        "landing",
+        "a column that is there again is as it was before",
+        "landing.py",
+        "        names = [name for name in self.filled if name not in before]\n",
+        "        names = []\n",
+        KEPT,
+    ),
+    Bug(
+        "landing",
+        "which columns were filled is not written down",
+        "landing.py",
+        "            landings.note_filled(t, context.owner, self.filled)\n",
+        "",
+        KEPT,
+    ),
+    Bug(
         "RED",
         "confirm ends what another execution of the job has loaded",
         CARRIED,
