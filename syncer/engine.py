@@ -191,8 +191,7 @@ class _Verb:
         try:
             self._identity = self.source.check()
         except SyncerError as error:
-            refused = [self._record_failure(mapping, error) for mapping in chosen]
-            return refused
+            return [self._record_failure(mapping, error) for mapping in chosen]
         done: list[Pulled] = []
         for at, mapping in enumerate(chosen):
             try:
@@ -335,7 +334,7 @@ class _Verb:
         now = self.doors.clock.now()
         mapping = privacy.mapping  # its columns as the warehouse can have them
         owner = marks.Owner(mapping=mapping.name, environment=self.settings.environment, run=pulled.run)
-        self._admit(mapping.source, now)
+        marks.admit(self._with_state, mapping.source, owner.environment, self._identity.account, now=now)
         with self.warehouse.transaction() as t:
             if self._fitted is None:
                 landings.refuse_ours(t, owner)
@@ -382,10 +381,6 @@ class _Verb:
             has_rejects=has_rejects,
         )
         return inbound, places, again
-
-    def _admit(self, source: str, now: dt.datetime) -> None:
-        """Make the tables of state, and keep whose records these are; another process may do both at this moment."""
-        marks.admit(self._with_state, source, self.settings.environment, self._identity.account, now=now)
 
     @contextlib.contextmanager
     def _with_state(self) -> Iterator[warehouses.Transaction]:
@@ -457,6 +452,8 @@ class _Verb:
     def _failed(self, pulled: Pulled, error: SyncerError) -> Pulled:
         """Write down that a run failed; the places that were committed stay."""
         failed = attrs.evolve(pulled, status=journal.FAILED, error=str(error))
+        if isinstance(error, landings.OfHost):
+            return self._explained(failed, error)
         self._waits(f"{self.warehouse.name}, to write down that it failed")
         for tries_left in reversed(range(FAILED_TRIES)):
             try:

@@ -201,7 +201,8 @@ class Landing:
                 hint=f"Is it the table of another stream? {mapping.name} has {', '.join(list(fields)[:NAMED])}, ….",
             )
         paths = {field.steps for field in kept.values()}
-        not_carried = [name for name, field in fields.items() if name not in kept and field.steps not in paths]
+        told_otherwise = kept.keys() | {column.name.lower() for column, source, _ in sources if source is None}
+        not_carried = [name for name in fields if name not in told_otherwise and fields[name].steps not in paths]
         landed = attrs.evolve(mapping, fields=(*kept.values(), *_beside(kept, mapping)))
         return Fitted(landing=self, mapping=landed, sources=sources, not_carried=not_carried, unfilled=unfilled)
 

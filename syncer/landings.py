@@ -107,16 +107,20 @@ def _written_down(t: Transaction, column: str, owner: Owner, told: str) -> str:
     return str(rows[0][0] or "") if rows else ""
 
 
+class OfHost(UsageError):
+    """Host scripts pull the mapping: nothing was tried, and no run is written down, which `confirm` would look at."""
+
+
 def refuse_ours(t: Transaction, owner: Owner) -> None:
     """
-    Raise UsageError where a host's scripts pull this mapping: what a pull into a table of ours did would be offered to
+    Raise OfHost where a host's scripts pull this mapping: what a pull into a table of ours did would be offered to
     nobody, and it would count as a time that the host's offers were put back.
     """
     if not t.columns(LANDINGS):
         return
     query = f"SELECT load_table FROM {sql.table_name(LANDINGS)} WHERE mapping = ? AND environment = ?"
     for (table,) in t.rows(sql.statement(query), [owner.mapping, owner.environment]):
-        raise UsageError(
+        raise OfHost(
             f"{owner.mapping} of the environment {owner.environment} is pulled into {table} by host scripts; a pull "
             "into a table of syncer's own would take from their load table what changed.",
             hint="Leave it to them. Where their table is given up, delete its row of syncer.landings.",

@@ -87,6 +87,7 @@ class Inbound:
     slice_by: the columns that say which slice of a scope a row belongs to; empty where no answer holds a slice whole.
     version: the column by which an older record never replaces a newer one; None: the record read last wins.
     discovers: the source's definitions add columns to the declared ones.
+    begins_at_start: a first pull begins at the `start` of its account, where that has one; others read everything.
     told_by_keys: columns that the keys of a census tell as well; a row that differs in one is read again.
     misses, misses_apart: how many censuses, and how long apart, must miss a key before its row is `gone`.
     max_gone_share: a census or whole scope that would end a larger share of its live rows (of 10 or more) ends none;
@@ -98,6 +99,7 @@ class Inbound:
     slice_by: tuple[str, ...] = ()
     version: str | None = None
     discovers: bool = False
+    begins_at_start: bool = False
     told_by_keys: tuple[str, ...] = ()
     misses: int = 1
     misses_apart: timedelta = timedelta(0)

@@ -176,6 +176,16 @@ def test_a_column_that_came_later_is_told_and_a_full_pull_fills_it(site: Site) -
     assert rows(site, "id, city") == [(1, "Ulm")]
 
 
+def test_a_column_with_one_text_for_all_is_there(site: Site) -> None:
+    """What the stream has for it is left out on purpose: it lacks nothing."""
+    landing = made(site, *THINGS, *OURS, meanings={"name": Meaning(constant="masked")})
+    done = land(site, landing, thing(1))
+    assert rows(site) == [(1, "masked")]
+    assert any("does not have" in note for note in done.notes)
+    ((known,),) = site.rows("SELECT detail FROM syncer.findings WHERE kind = 'column_not_carried'")
+    assert "city" in known and "name" not in known.split(", "), known
+
+
 def test_a_column_that_was_dropped_and_is_there_again_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was offered meanwhile has no value for it; it is told also where the first pull with it died."""
     landing = made(site, *THINGS, *OURS)

@@ -74,14 +74,16 @@ COMPANY_RESULTS = EntityMapping(
     name="friday_pulse.company_results",
     key=("flow_date", "topic_code"),
     fields=(FLOW_DATE, TOPIC_CODE, *RESULT),
-    inbound=Inbound(stream="company_results", lookback=LOOKBACK, slice_by=("flow_date",)),
+    inbound=Inbound(stream="company_results", begins_at_start=True, lookback=LOOKBACK, slice_by=("flow_date",)),
 )
 
 GROUP_RESULTS = EntityMapping(
     name="friday_pulse.group_results",
     key=("flow_date", "group_id", "topic_code"),
     fields=(FLOW_DATE, GROUP_ID, TOPIC_CODE, *RESULT),
-    inbound=Inbound(stream="group_results", lookback=LOOKBACK, slice_by=("flow_date", "group_id")),
+    inbound=Inbound(
+        stream="group_results", begins_at_start=True, lookback=LOOKBACK, slice_by=("flow_date", "group_id")
+    ),
 )
 
 NOTE = (
@@ -106,7 +108,7 @@ NOTES = EntityMapping(
     name="friday_pulse.notes",
     key=("id",),
     fields=(Field("id", type=BIGINT), FLOW_DATE, *NOTE),
-    inbound=Inbound(stream="notes", lookback=LOOKBACK, slice_by=("flow_date",)),
+    inbound=Inbound(stream="notes", begins_at_start=True, lookback=LOOKBACK, slice_by=("flow_date",)),
 )
 
 # The same notes as in friday_pulse.notes, once for each group that they are of: never add the two up.
@@ -114,7 +116,7 @@ GROUP_NOTES = EntityMapping(
     name="friday_pulse.group_notes",
     key=("group_id", "id"),
     fields=(GROUP_ID, Field("id", type=BIGINT), FLOW_DATE, *NOTE),
-    inbound=Inbound(stream="group_notes", lookback=LOOKBACK, slice_by=("flow_date", "group_id")),
+    inbound=Inbound(stream="group_notes", begins_at_start=True, lookback=LOOKBACK, slice_by=("flow_date", "group_id")),
 )
 
 RISK_KEY = Field(
@@ -141,14 +143,14 @@ RISKS = EntityMapping(
     name="friday_pulse.risks",
     key=("flow_date", "risk_key"),
     fields=(FLOW_DATE, RISK_KEY, Field("sample_date", path="flow_date", type=DATE), *RISK),
-    inbound=Inbound(stream="risks", lookback=LOOKBACK, slice_by=("flow_date",)),
+    inbound=Inbound(stream="risks", begins_at_start=True, lookback=LOOKBACK, slice_by=("flow_date",)),
 )
 
 GROUP_RISKS = EntityMapping(
     name="friday_pulse.group_risks",
     key=("flow_date", "group_id", "risk_key"),
     fields=(FLOW_DATE, GROUP_ID, RISK_KEY, Field("sample_date", path="flow_date", type=DATE), *RISK),
-    inbound=Inbound(stream="group_risks", lookback=LOOKBACK, slice_by=("flow_date", "group_id")),
+    inbound=Inbound(stream="group_risks", begins_at_start=True, lookback=LOOKBACK, slice_by=("flow_date", "group_id")),
 )
 
 MAPPINGS = (

@@ -109,7 +109,7 @@ ISSUES = EntityMapping(
         Field("updated_at", type=TIMESTAMP),
         Field("closed_at", type=TIMESTAMP),
     ),
-    inbound=Inbound(stream="issues", lookback=LOOKBACK, version="updated_at"),
+    inbound=Inbound(stream="issues", begins_at_start=True, lookback=LOOKBACK, version="updated_at"),
 )
 
 MERGE_REQUESTS = EntityMapping(
@@ -161,7 +161,7 @@ MERGE_REQUESTS = EntityMapping(
         Field("merged_at", type=TIMESTAMP),
         Field("closed_at", type=TIMESTAMP),
     ),
-    inbound=Inbound(stream="merge_requests", lookback=LOOKBACK, version="updated_at"),
+    inbound=Inbound(stream="merge_requests", begins_at_start=True, lookback=LOOKBACK, version="updated_at"),
 )
 
 MERGE_REQUEST_COMMITS = EntityMapping(

@@ -112,7 +112,7 @@ ISSUES = EntityMapping(
         Field("security_name", path="fields.security.name"),
         Field("issuerestriction", path="fields.issuerestriction", type=JSON),
     ),
-    inbound=Inbound(stream="issues", lookback=LOOKBACK, version="updated", discovers=True),
+    inbound=Inbound(stream="issues", begins_at_start=True, lookback=LOOKBACK, version="updated", discovers=True),
 )
 
 CHANGELOGS = EntityMapping(
@@ -127,7 +127,7 @@ CHANGELOGS = EntityMapping(
         # They have no id of their own, so they are no table: [{field, fieldId, from, fromString, to, toString}].
         Field("items", type=JSON),
     ),
-    inbound=Inbound(stream="changelogs", lookback=LOOKBACK, slice_by=("issue_id",)),
+    inbound=Inbound(stream="changelogs", begins_at_start=True, lookback=LOOKBACK, slice_by=("issue_id",)),
 )
 
 COMMENTS = EntityMapping(
@@ -149,7 +149,9 @@ COMMENTS = EntityMapping(
         Field("visibility_value", path="visibility.value"),
         Field("visibility_identifier", path="visibility.identifier"),
     ),
-    inbound=Inbound(stream="comments", lookback=LOOKBACK, slice_by=("issue_id",), version="updated"),
+    inbound=Inbound(
+        stream="comments", begins_at_start=True, lookback=LOOKBACK, slice_by=("issue_id",), version="updated"
+    ),
 )
 
 WORKLOGS = EntityMapping(

@@ -69,11 +69,11 @@ WSL_LOAD_TABLE=load_jira_issues
 WSL_LOAD_SCHEMA=load
 WSL_LOAD_FULLNAME=load.load_jira_issues
 
-# The job that it is a task of.
+# The job that it is a task of: none, as where RED's window starts a script. No counts are told to a scheduler.
 WSL_SEQUENCE=1234
-WSL_JOB_KEY=9999
-WSL_JOB_NAME="Local env"
-WSL_TASK_KEY=6666
+WSL_JOB_KEY=0
+WSL_JOB_NAME=Develop
+WSL_TASK_KEY=0
 WSL_TASK_NAME=load_jira_issues
 
 # Where files and the log go; empty: the system's folder for temporary files.
@@ -175,7 +175,9 @@ def _of_red(given: Mapping[str, str]) -> dict[str, str]:
     """
     with contextlib.suppress(SyncerError):  # the command says what is wrong, where it needs it
         red = environment.read(given)
-        source, account = _account(red, given)
+        source, account = "", DEFAULT_ENVIRONMENT
+        with contextlib.suppress(SyncerError):  # a table's name may say none, or several: the warehouse is known
+            source, account = _account(red, given)
         found = site.for_commands(red, source=source, environment=account)
         warehouse = {name for name in found if name.startswith("SYNCER_WAREHOUSE")}  # whole: it and its login
         kept = {name for name in found if given.get(name)} - warehouse

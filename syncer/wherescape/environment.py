@@ -15,6 +15,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -26,6 +27,7 @@ _SETTING = re.compile(r"(?:export\s+)?([^\s=#'\"]+)\s*=\s*(.*)")
 _QUOTED = re.compile(r"""(?:"([^"]*)"|'([^']*)')\s*(?:#.*)?""")
 _PART = r'(?:\[(?:[^\]]|\]\])+\]|"(?:[^"]|"")+"|[\w$#@]+)'
 _SCHEMA = re.compile(rf"{_PART}(?:\.{_PART})*")
+_SECRET = ("pwd", "password", "token", "hash_key", "webhook")  # how names of secrets end
 _LOGINS = {"META": "meta", "TGT": "target", "SRC": "source"}
 _PROPERTIES = {"DSN": "dsn", "USER": "user", "PWD": "password"}
 _FIELDS = {  # of an `Environment`, by the name of the variable that has it, without WSL_
@@ -149,10 +151,21 @@ def workdir_of(variables: Mapping[str, str]) -> Path:
 
 def secrets_of(variables: Mapping[str, str]) -> set[str]:
     """Find what must never be shown: passwords, the configured fields that may be tokens, and syncer's own secrets."""
-    ends = ("_PWD", "_PASSWORD", "_TOKEN", "_HASH_KEY", "_WEBHOOK")
-    found = {value for name, value in variables.items() if name.upper().endswith(ends)}
+    ends = tuple(f"_{name}" for name in _SECRET)
+    found = {value for name, value in variables.items() if name.lower().endswith(ends)}
     harmless = ("url", "user", "username")
     found |= {value for key, value in _configured(variables).items() if key not in harmless}
+    return found - {""}
+
+
+def secrets_in(tables: Mapping[str, Any]) -> set[str]:
+    """Find what must never be shown in `syncer.toml`: what tokens, passwords, webhooks and keys hold, at any depth."""
+    found: set[str] = set()
+    for name, value in tables.items():
+        if isinstance(value, Mapping):
+            found |= secrets_in(value)
+        elif name.lower().endswith(_SECRET) and isinstance(value, str):
+            found.add(value)
     return found - {""}
 
 

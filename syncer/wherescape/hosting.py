@@ -20,7 +20,7 @@ import sys
 import sysconfig
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from traceback import TracebackException
 from types import TracebackType
@@ -46,6 +46,8 @@ INTERRUPTED = "interrupted; what was committed stands, and it is safe to run aga
 UNFINISHED = "{} was not done when the script ended; what was committed stands, and it is safe to run again."
 UNWRITABLE = "<exception str() failed>"  # as `traceback` calls the text of an error that has none
 CLOSED = "[CRITICAL] The script closed files that it had not opened: its stdout was closed, and RED reads no result."
+REPLACED = "threading.excepthook was set behind syncer's own: an error in a thread may be unseen. Set it before the "
+REPLACED += "first verb; it is called as well."
 ALONE = "[WARNING] Nobody hears that this child process is done: import syncer.wherescape at the script's head."
 NOBODYS = ("<attrs ", "<frozen ", str(streams.__file__))  # lines that stand in no file, or between a script and stderr
 _made: list[Host] = []
@@ -103,6 +105,7 @@ class Host:
         self._watch: Watch | None = None
         self._log: LogFile | None = None
         self._crash: BaseException | None = None  # what ended the main script
+        self._thread_hook: Callable[[Any], Any] | None = None  # ours, which sees the errors of threads
         self._process = os.getpid()
 
     @property
@@ -225,7 +228,9 @@ class Host:
         self._catch_errors()
         others_first(self.finish)
         try:
-            self._exit_code = settings.load(variables=self._variables).wherescape_exit_code
+            site = settings.load(variables=self._variables)
+            self.conceal(*environment.secrets_in(site.tables))
+            self._exit_code = site.wherescape_exit_code
         except SyncerError as error:
             self.failed(error)
 
@@ -285,6 +290,7 @@ class Host:
             unraisable_hook(given)
 
         sys.excepthook, threading.excepthook, sys.unraisablehook = caught, caught_in_thread, nobody_can
+        self._thread_hook = caught_in_thread
 
     def _show(self, error: BaseException, own_way: Any) -> None:
         """Print the traceback of an error that nobody foresaw on stderr, or do with it what the script wants."""
@@ -329,12 +335,17 @@ class Host:
         return self.hidden(f"syncer could not say what came of this run{why}")
 
     def _count_unfinished(self) -> None:
-        """Count verbs that are still at work, in threads that nobody waits for, and what child processes told."""
+        """
+        Count verbs that are still at work, in threads that nobody waits for, what child processes told, and that
+        nobody saw how threads ended.
+        """
         told, unfinished = self._children.told() if self._children is not None else ([], [])
         self._outcomes += told  # they stand in the log already
         verbs = [*self._at_work.values(), *(f"{each} in a child process" for each in unfinished)]
         for verb in dict.fromkeys(verbs):
             self.note(Outcome(Status.FATAL, UNFINISHED.format(verb)))
+        if self._thread_hook is not None and threading.excepthook is not self._thread_hook:
+            self.note(Outcome(Status.WARNED, REPLACED))
 
     def _written(self, outcome: Outcome, audit: tuple[str, ...]) -> bytes:
         """Write the result as RED reads it."""

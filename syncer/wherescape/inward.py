@@ -123,14 +123,16 @@ def told(pulled: Pulled) -> str:
 def _beginning(here: Sitting, found: Meant, before: Before) -> tuple[Settings, str]:
     """
     Return the settings with the place where a plain pull begins as long as nothing has come: RED's mark of before,
-    where the site says nothing; and what is told of it, since records that are older do not come.
+    where the site says nothing; and what is told of it, since records that are older do not come. Streams that read
+    everything the first time have no such place.
 
     Friday Pulse's counts for each pull: dates before it are left out for as long as RED has it. Behind a full that did
     not end no mark counts: whoever asked for everything gets everything.
     """
-    source = found.mapping.source
+    source, inbound = found.mapping.source, found.mapping.inbound
     account = found.settings.account(source)
-    counts = not before.wants_all and (not before.has_come or source == highwater.PULSE)
+    has_start = inbound is not None and inbound.begins_at_start
+    counts = has_start and not before.wants_all and (not before.has_come or source == highwater.PULSE)
     if account.start is not None or not here.red.meta.dsn or not counts:
         return found.settings, ""
     mark = highwater.start_of(here.parameters, source=source, load_table=here.red.load_table)

@@ -63,6 +63,9 @@ class Parameters:
         Raises: UsageError: name or value do not fit, nothing was written; WarehouseError: RED answered with an error.
         """
         for what, text, longest in (("name", name, LONGEST_NAME), ("value", value, LONGEST_VALUE)):
+            if not isinstance(text, str):
+                kind = type(text).__name__
+                raise UsageError(f"The {what} of a parameter is a text, and not {kind}.", hint="Nothing was written.")
             if len(text) > longest:
                 raise UsageError(
                     f"The {what} of parameter {name[:LONGEST_NAME]} has {len(text):,} letters; RED takes {longest:,}.",
@@ -78,6 +81,8 @@ class Parameters:
 
     def _nearest(self, name: str) -> str:
         """Say which parameter may be meant; nothing where the repository does not let its names be read."""
+        if len(name) > LONGEST_NAME:
+            return f"Its name has {len(name):,} letters; RED's have at most {LONGEST_NAME}."
         schema = self.procedures.schema
         try:
             rows = self.procedures.meta.query(f"SELECT dss_parameter_name FROM {schema}dss_parameter")

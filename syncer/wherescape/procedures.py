@@ -141,12 +141,19 @@ class Procedures:
         return cls(connections.meta, found.meta_schema, Caller.of(found))
 
     def read_parameter(self, name: str) -> tuple[str | None, str | None]:
-        """Return a parameter's value and comment; None and None for an unknown one."""
+        """
+        Return a parameter's value and comment; None and None for an unknown one, as each is whose name RED has no room
+        for: it would be cut, and be another's.
+        """
+        if len(name) > LONGEST_NAME:
+            return None, None
         _, value, comment = self._called(PARAMETER_READ, [name])
         return value, comment
 
     def parameter(self, name: str) -> str | None:
         """Return a parameter's value by the function that a SELECT may use; None for an unknown one."""
+        if len(name) > LONGEST_NAME:
+            return None
         answer = self.meta.call(f"SELECT {self.schema}WsParameterReadF(?) AS p_value;", [name], columns=["p_value"])
         return None if answer[0] is None else str(answer[0])
 
@@ -185,15 +192,16 @@ class Procedures:
 
     def clear_logs_by_date(self, *, days: int = 90, job: str = ALL_JOBS) -> JobLog:
         """Archive job logs that are older than *days* (0: all), of jobs whose name is like *job*."""
-        return self._job_logs(CLEAR_LOGS_BY_DATE, [job, days])
+        return self._job_logs(CLEAR_LOGS_BY_DATE, [job, days], job=job, number=days)
 
     def clear_logs(self, *, keep: int, job: str = ALL_JOBS) -> JobLog:
         """Archive all job logs but those of the last *keep* runs."""
-        return self._job_logs(CLEAR_LOGS, [job, keep])
+        return self._job_logs(CLEAR_LOGS, [job, keep], job=job, number=keep)
 
     def clear_archive(self, *, days: int = 365, job: str = ALL_JOBS, is_truncated: bool = False) -> JobLog:
         """Delete archived logs that are older than *days*; *is_truncated*: all there are, of every job."""
-        return self._job_logs(CLEAR_ARCHIVE, [days, job, TRUNCATE if is_truncated else ""])
+        given = [days, job, TRUNCATE if is_truncated else ""]
+        return self._job_logs(CLEAR_ARCHIVE, given, job=job, number=days)
 
     def _called(self, routine: Routine, values: Sequence[Any]) -> tuple[Any, ...]:
         answer = self.meta.call(routine.batch(self.schema), values, columns=routine.columns)
@@ -202,10 +210,11 @@ class Procedures:
             raise WarehouseError(f"{self.schema}{routine.name} answered {answer[0]}{why}.", hint=HINTS[routine.name])
         return answer
 
-    def _job_logs(self, routine: Routine, values: Sequence[Any]) -> JobLog:
+    def _job_logs(self, routine: Routine, values: Sequence[Any], *, job: str, number: int) -> JobLog:
+        _check_job_logs(routine, job, number)
         _, code, message, result = self._called(routine, [*self.caller.common, *values])
         found = JobLog(code=str(code or "").strip(), message=str(message or "").strip(), result=int(result or 0))
-        if found.result < 0 or found.code in ("E", "F"):
+        if found.result != 1 or found.code != "S":
             told = f"{found.result} ({found.code}): {found.message or 'no message'}"
             raise WarehouseError(f"{self.schema}{routine.name} answered {told}.", hint=HINTS[routine.name])
         return found
@@ -219,6 +228,18 @@ class Procedures:
             line.code, who.job_name, who.task_name, who.sequence, message, db_code, db_message, who.task_key,
             who.job_key,
         ]  # fmt: skip
+
+
+def _check_job_logs(routine: Routine, job: str, number: int) -> None:
+    """Refuse what RED would cut, or take for another number. Raises UsageError."""
+    why = ""
+    if not isinstance(job, str) or not 0 < len(job) <= LONGEST_NAME:
+        why = f"a job's name of {len(job):,} letters" if isinstance(job, str) else f"the job {job!r}"
+    elif not isinstance(number, int) or isinstance(number, bool) or number < 0:
+        why = f"{number!r} days or runs"
+    if why:
+        hint = f"A job's name has 1 to {LONGEST_NAME} letters, and may have %; days and runs are 0 or more."
+        raise UsageError(f"{routine.name} cannot take {why}; nothing was removed.", hint=hint)
 
 
 _ROLE = "Has the user of the meta connection the rights that RED's own scheduler has?"

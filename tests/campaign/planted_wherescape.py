@@ -57,8 +57,7 @@ BUGS = (
         "landing",
         "an offer that is old ends before it stands in the load table once more",
         "landing.py",
-        "            ended = self.landing.fill(t, self, context, now=now)\n"
-        "            end_old(t, context, outdated=context.started - reoffer)\n",
+        "            ended = self.landing.fill(t, self, context, now=now)\n",
         "            end_old(t, context, outdated=context.started - reoffer)\n"
         "            ended = self.landing.fill(t, self, context, now=now)\n",
         LANDING,
@@ -220,8 +219,8 @@ BUGS = (
         "RED",
         "a mark cuts short who asked for everything and got nothing",
         "wherescape/inward.py",
-        "    counts = not before.wants_all and ",
-        "    counts = ",
+        "    counts = has_start and not before.wants_all and ",
+        "    counts = has_start and ",
         "tests/wherescape/test_marks_more.py",
     ),
     Bug(
@@ -319,5 +318,29 @@ BUGS = (
         "        if name in OURS or (name in own and not (is_before and stream.column(name))):\n",
         "        if name in OURS or name in own:\n",
         TOLD,
+    ),
+    Bug(
+        "RED",
+        "a stream that has no beginning is told to have one",
+        "wherescape/inward.py",
+        "    counts = has_start and ",
+        "    counts = ",
+        CARRIED_ON,
+    ),
+    Bug(
+        "RED",
+        "a pull that was refused is a run that failed",
+        "engine.py",
+        "        if isinstance(error, landings.OfHost):\n            return self._explained(failed, error)\n",
+        "",
+        CARRIED_ON,
+    ),
+    Bug(
+        "RED",
+        "a parameter whose name is too long is another one",
+        "wherescape/procedures.py",
+        "        if len(name) > LONGEST_NAME:\n            return None, None\n",
+        "",
+        "tests/wherescape/test_parameters.py",
     ),
 )

@@ -7,9 +7,26 @@ from pathlib import Path
 
 import pytest
 
+from syncer import mappings
 from syncer.errors import UsageError
 from syncer.settings import Account
 from tests.sources import gitlab_world, jira_home, pulse_home
+
+
+def test_each_mapping_says_whether_it_begins_at_the_start(tmp_path: Path) -> None:
+    """Who goes by it tells people what does not come: a start that nothing is behind, and who reads something then."""
+    for name in ("gitlab", "jira", "pulse"):
+        (tmp_path / name).mkdir()
+    with gitlab_world.world(tmp_path / "gitlab", start="2100-01-01") as it:
+        read = {done.mapping: done.read for done in it.pull().values()}
+    with jira_home.running(jira_home.small_site(), tmp_path / "jira", start="2100-01-01") as home:
+        read |= {done.mapping: done.read for done in home.pull()}
+    with pulse_home.running(pulse_home.small_site(), tmp_path / "pulse", start=dt.date(2100, 1, 1)) as pulse:
+        read |= {done.mapping: done.read for done in pulse.pull()}
+    known = {mapping.name: mapping.inbound for mapping in mappings.choose(sorted(read))}
+    begin = {name for name, inbound in known.items() if inbound is not None and inbound.begins_at_start}
+    assert {name for name, count in read.items() if not count} == begin
+    assert len(begin) == 11 and len(read) == 24
 
 
 def test_jira_begins_at_the_start(tmp_path: Path) -> None:

@@ -98,6 +98,14 @@ if __name__ == '__main__':
 PASSWORD = "os.environ['WSL_TGT_PWD']"
 SECRET = {"WSL_TGT_PWD": "ab  cd\\12'x"}
 LEAKS = ("ab  cd", "ab cd", "cd\\\\12")
+TOML = """
+[hubspot]
+token = "t0ken-1"
+[environments.voys.jira]
+token = "t0ken-2"
+[notify]
+webhook = "https://h00k"
+"""
 
 ENDINGS: dict[str, Ending] = {
     "Ctrl-C while Python waits for a verb's thread": Ending(
@@ -368,6 +376,28 @@ ENDINGS: dict[str, Ending] = {
         stderr=("ValueError: ***",),
         not_stderr=LEAKS,
         variables=SECRET,
+    ),
+    "a secret of syncer.toml, printed and told": Ending(
+        script=f"with open('syncer.toml', 'w') as file: file.write({TOML!r})\n{HOST}"
+        "print('t0ken-1', 't0ken-2', 'https://h00k', 'shown')\nhost.message = 'has t0ken-1'",
+        is_with_host=False,
+        second="has ***",
+        stderr=("*** *** *** shown",),
+        not_stderr=("t0ken", "h00k"),
+    ),
+    "a hook of the script's own for errors in threads": Ending(
+        script="threading.excepthook = print\nt = threading.Thread(target=lambda: {}[1])\nt.start(); t.join()",
+        first="-1",
+        second="threading.excepthook was set behind syncer's own: an error in a thread may be unseen. Set it before the "
+        "first verb; it is called as well.",
+    ),
+    "a hook of the script's own for errors in threads, set before": Ending(
+        script="import threading\nthreading.excepthook = lambda given: print('mine')\n"
+        f"{HOST}t = threading.Thread(target=lambda: {{}}[1])\nt.start(); t.join()",
+        is_with_host=False,
+        first="-3",
+        second=f"unexpected KeyError in script.py, line {HOST.count(chr(10)) + 3}; its traceback is on stderr.",
+        stderr=("mine",),
     ),
     "a secret in the body": Ending(
         script=f"import json\nhost.body = json.dumps({{'a': {PASSWORD}}})",

@@ -45,6 +45,19 @@ def test_a_comment_is_there_for_who_asks(parameters: Parameters) -> None:
     assert parameters.comment("jira_high_water_mark") is parameters.comment("nobody_knows_it") is None
 
 
+def test_a_name_that_red_has_no_room_for_is_nobodys(parameters: Parameters, red: Red) -> None:
+    """The server would cut it, and answer with another parameter's value."""
+    name = f"hubspot_access_token_{'x' * 43}"
+    parameters.write(name, "production's")
+    assert len(name) == 64 and parameters.read(name) == "production's"
+    longer = f"{name}_dev"
+    assert parameters.read(longer) is parameters.comment(longer) is parameters.procedures.parameter(longer) is None
+    with pytest.raises(UsageError, match="Its name has 68 letters; RED's have at most 64"):
+        parameters.required(longer)
+    with pytest.raises(UsageError, match="The value of a parameter is a text, and not NoneType"):
+        parameters.write(name, None)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [

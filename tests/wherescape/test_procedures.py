@@ -122,6 +122,39 @@ def test_unknown_jobs_are_refused_with_what_red_says(red: Red) -> None:
         red.procedures().clear_logs_by_date(days=1, job="weekly")
 
 
+@pytest.mark.parametrize(
+    ("job", "days", "told"),
+    [
+        ("x" * 65, 1, "a job's name of 65 letters"),
+        ("", 1, "a job's name of 0 letters"),
+        (None, 1, "the job None"),
+        ("%", -365, "-365 days or runs"),
+        ("%", "90", "'90' days or runs"),
+        ("%", True, "True days or runs"),
+    ],
+)
+def test_what_red_would_take_for_something_else_is_refused(red: Red, job: Any, days: Any, told: str) -> None:
+    """A name is cut, and matches others; a day below 0 is none of the past."""
+    for clear in (red.procedures().clear_archive, red.procedures().clear_logs_by_date):
+        with pytest.raises(UsageError, match=f"cannot take {told}; nothing was removed"):
+            clear(days=days, job=job)
+    with pytest.raises(UsageError, match=told):
+        red.procedures().clear_logs(keep=days, job=job)
+    assert red.calls() == []
+
+
+@pytest.mark.parametrize(
+    "answer", [(None, None, None, None), (None, "", "", 0), (None, "S", "done", 0), (None, "W", "", 1)]
+)
+def test_job_logs_are_cleared_where_red_says_so_alone(
+    red: Red, monkeypatch: pytest.MonkeyPatch, answer: tuple[Any, ...]
+) -> None:
+    """Success is S and 1; no answer is none."""
+    monkeypatch.setattr("syncer.wherescape.connections.Connection.call", lambda *_, **__: answer)
+    with pytest.raises(WarehouseError, match="Ws_Job_Clear_Logs_By_Date answered"):
+        red.procedures().clear_logs_by_date(days=1)
+
+
 def test_job_logs_go_into_the_archive_and_out_of_it(red: Red) -> None:
     """What is older than the days, and with TRUNCATE all of it."""
     procedures = red.procedures()

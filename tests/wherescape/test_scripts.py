@@ -232,6 +232,14 @@ def test_the_command_line_reads_the_source_of_red_s_connection(host: RedSite) ->
         assert ended.code == 0 and host.sandbox.url("jira") in ended.out, ended
 
 
+@pytest.mark.parametrize("table", ["load_issues", "stage_company_voys", "load_jira_issue_of_old"])
+def test_a_table_that_names_no_account_still_has_red_s_warehouse(host: RedSite, table: str) -> None:
+    """Else the command would look, and pull, into a file in the working folder."""
+    ended = shell(host, "status", table=table, source="jira")
+    assert ended.code == 0 and "duckdb" not in ended.out + ended.err, ended
+    assert not list(host.folder.glob("*.duckdb"))
+
+
 def test_a_run_of_red_s_is_put_back_from_the_command_line(host: RedSite, portal: dict[str, str]) -> None:
     """A host script does not revert; the plan that it stored is applied there as well."""
     dry = host.run("wherescape.push(dry_run=True)", STAGE, **portal)
