@@ -343,9 +343,8 @@ class _Verb:
             shaped = shape.make_room(t, shaped, journal.room_asked(t, pulled=pulled))
             is_delta = bool(self._fitted) or self.settings.for_mapping(mapping.name).get("style") == "delta"
             notes = drift.tell(t, mapping, shaped, pulled=pulled, now=now, is_delta=is_delta)
-            if self._fitted is not None:  # those are of the table of offers, which nobody reads
-                notes = self._fitted.newly_filled(landings.filled_before(t, owner, self._fitted.landing.told))
-            pulled = attrs.evolve(pulled, notes=notes)
+            if self._fitted is None:  # else those are of the table of offers, which nobody reads
+                pulled = attrs.evolve(pulled, notes=notes)
             journal.begin(t, pulled, verb="pull", now=now)
             if marks.has_lost_its_base(t, owner, is_delta=is_delta, is_new=shaped.is_new):
                 begin_anew(t, owner, wanted, is_delta=is_delta)
@@ -363,7 +362,6 @@ class _Verb:
             base = self._base(context, t, now, shaped) if is_delta else Mirror(context, t)
             if self._fitted is not None:
                 again = list(dict.fromkeys([*again, *self._fitted.landing.outgrown(t, context)]))
-                pulled = attrs.evolve(pulled, notes=(*notes, *landing.tell(t, self._fitted, pulled=pulled, now=now)))
         self._waits("the first page")
         for note in pulled.notes:
             logger.bind(run=pulled.run, mapping=mapping.name).info("{}: {}", mapping.name, note)
@@ -377,7 +375,9 @@ class _Verb:
             sent=lambda: self.source.requests - requests_before,
             on_progress=self.request.on_progress,
             on_wait=self.request.on_wait,
-            on_end=self._fitted.on_end(context, reoffer=self._reoffer(mapping)) if self._fitted else None,
+            on_end=self._fitted.on_end(context, pulled=pulled, reoffer=self._reoffer(mapping))
+            if self._fitted
+            else None,
             has_rejects=has_rejects,
         )
         return inbound, places, again

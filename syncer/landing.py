@@ -60,17 +60,20 @@ class Fitted:
     not_carried: Sequence[str]
     unfilled: Sequence[str]
 
-    def on_end(self, context: Context, *, reoffer: dt.timedelta) -> OnEnd:
+    def on_end(self, context: Context, *, pulled: Pulled, reoffer: dt.timedelta) -> OnEnd:
         """
         Return what is to be called in the transaction that ends a run: it fills the load table, then ends the offers
-        that were put into it for longer than *reoffer*, each of which stands there once more.
+        that were put into it for longer than *reoffer*, each of which stands there once more. What is told once is
+        told there: a run that fails tells of nothing else.
         """
 
         def end(t: Transaction, now: dt.datetime) -> Ended:
             ended = self.landing.fill(t, self, context, now=now)
+            before = landings.filled_before(t, context.owner, self.landing.told)
+            notes = (*self.newly_filled(before), *tell(t, self, pulled=pulled, now=now), *ended.notes)
             landings.note_filled(t, context.owner, self.filled)
             end_old(t, context, outdated=context.started - reoffer)
-            return ended
+            return attrs.evolve(ended, notes=notes)
 
         return end
 

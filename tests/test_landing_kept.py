@@ -186,6 +186,20 @@ def test_a_column_with_one_text_for_all_is_there(site: Site) -> None:
     assert "city" in known and "name" not in known.split(", "), known
 
 
+def test_what_is_told_once_is_told_by_a_pull_that_ended_well(site: Site) -> None:
+    """One that fails says why, and nothing else."""
+    landing = made(site, *THINGS, *OURS)
+
+    def read(stream: str, places: Any) -> Any:
+        yield Page(records=[thing(1)], scope="all", place={"n": 1})
+        raise Unavailable("gone away")
+
+    site.script.read = read
+    assert site.pull(landing=landing, mode="full").status == "failed"
+    assert any("does not have" in note for note in land(site, landing, thing(1)).notes)
+    assert not land(site, landing, thing(1)).notes
+
+
 def test_a_column_that_was_dropped_and_is_there_again_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was offered meanwhile has no value for it; it is told also where the first pull with it died."""
     landing = made(site, *THINGS, *OURS)
