@@ -27,7 +27,8 @@ NAMED = 3  # parts that were not looked at are named in the one line of a report
 @attrs.frozen(kw_only=True)
 class Unseen:
     """
-    A part that could not be looked at, and the keys of its findings: that one key, or all that have a beginning.
+    A part that could not be looked at, and the keys of its findings: that one key, all that have a beginning, or all
+    that have something in them, where nobody knows how they begin.
 
     part: what it is called, such as `deals`.
     """
@@ -35,10 +36,12 @@ class Unseen:
     part: str
     key: str = ""
     beginning: str = ""
+    within: str = ""
 
     def hides(self, key: str) -> bool:
         """Tell whether a finding is one of this part."""
-        return key == self.key or (bool(self.beginning) and key.startswith(self.beginning))
+        is_of_beginning = bool(self.beginning) and key.startswith(self.beginning)
+        return key == self.key or is_of_beginning or (bool(self.within) and self.within in key)
 
 
 @attrs.frozen(kw_only=True)

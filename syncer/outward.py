@@ -343,6 +343,22 @@ def verify(
     return found[0] if isinstance(names, str) else found
 
 
+def check_words(plan: Plan | str | None, *, is_forced: bool, first: int | None, again: Sequence[str] = ()) -> None:
+    """Raise UsageError, in the words of Python, where arguments of a verb contradict each other."""
+    if is_forced and plan is None:
+        raise UsageError(
+            "force=True (--force) goes with a plan that was looked at: give plan= (--plan) as well.",
+            hint="Make it with dry_run=True, look at it, and force that one.",
+        )
+    if again and plan is not None:
+        raise UsageError(
+            "again= (--again) goes with a plan that is made anew, and plan= (--plan) applies one as it stands.",
+            hint="Leave one of them out; with dry_run=True, again= shows what it would make.",
+        )
+    if first is not None and first < 1:
+        raise UsageError(f"first={first} (--first); it is a number from 1 on.")
+
+
 class _Heard:
     """What a verb told while it ran: plans that were made, and errors."""
 
@@ -353,18 +369,7 @@ class _Heard:
 
     def request(self, plan: Plan | str | None, **words: Any) -> PlanRequest:
         """Make the request of a verb; *words* are its other fields. Raises UsageError, in the words of Python."""
-        if words["is_forced"] and plan is None:
-            raise UsageError(
-                "force=True (--force) goes with a plan that was looked at: give plan= (--plan) as well.",
-                hint="Make it with dry_run=True, look at it, and force that one.",
-            )
-        if words.get("again") and plan is not None:
-            raise UsageError(
-                "again= (--again) goes with a plan that is made anew, and plan= (--plan) applies one as it stands.",
-                hint="Leave one of them out; with dry_run=True, again= shows what it would make.",
-            )
-        if words["first"] is not None and words["first"] < 1:
-            raise UsageError(f"first={words['first']} (--first); it is a number from 1 on.")
+        check_words(plan, is_forced=words["is_forced"], first=words["first"], again=words.get("again", ()))
         return PlanRequest(
             plan=plan.id if isinstance(plan, Plan) else plan,
             on_plan=self._told.append,

@@ -4,8 +4,10 @@ load table has no column for, columns that stand for no property, types that do 
 relation still pushes though they are archived or take no value.
 
 Of an environment, those objects are looked at that were pulled (their load table is there) or that have a relation. An
-object that the token may not see is a finding, and the others are looked at all the same. Nothing is made here: the
-next pull adds columns, `create_properties.py` makes properties. Not here: which findings are new (`findings.py`).
+object that the token may not see is a finding, and the others are looked at all the same; that there was none to look
+at is one, too. A load table of a host's (WhereScape RED) is not looked at: each pull into it tells what it lacks.
+Nothing is made here: the next pull adds columns, `create_properties.py` makes properties. Not here: which findings are
+new (`findings.py`).
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ SETTINGS = {
 
 MISSING, TYPE, ARCHIVED, READ_ONLY, UNSEEN = "missing", "type", "archived", "read-only", "not looked at"
 WAREHOUSE, HUBSPOT = "warehouse", "hubspot"  # where it is missing
+NAMED = 3  # objects that are named where there is nothing to look at
 HIDDEN = (400, 403, 404)  # no scope for a kind, or no such custom object
 HS = "hs_"  # begins the names of HubSpot's own properties, but for the oldest ones
 OWN = "dss_"
@@ -81,14 +84,20 @@ def lines(context: Context) -> Iterator[Line]:
     """Yield what does not go together, object by object."""
     wanted = context.values["objects"]
     chosen = [each for each in _of_objects(context.mappings) if not wanted or each.entity in wanted]
+    is_idle = True
     for at, mapping in enumerate(chosen):
+        looked = _Object(context, mapping)
         try:
-            yield from _Object(context, mapping).lines()
+            yield from looked.lines()
         except RequestError as error:
             if error.status not in HIDDEN:
                 raise
+            looked.is_there = True
             yield _unseen(context, mapping, mapping.entity, str(error))
+        is_idle = is_idle and not looked.is_there
         context.moved(at + 1, len(chosen))
+    if is_idle:
+        yield _nothing(context, [mapping.entity for mapping in chosen])
 
 
 def _of_objects(mappings: Sequence[EntityMapping]) -> list[EntityMapping]:
@@ -104,6 +113,7 @@ class _Object:
 
     context: Context
     mapping: EntityMapping
+    is_there: bool = attrs.field(default=False, init=False)  # once lines() ran: there was something to look at
     _own: dict[str, list[str]] = attrs.field(factory=dict)  # HubSpot's own properties that are not told, by why
     _archived: Mapping[str, str] | None = None
 
@@ -129,6 +139,7 @@ class _Object:
                 table = lacking.shown(outbound.relation)
                 yield _unseen(self.context, self.mapping, f"the relation of {self.kind}", str(error), table=table)
         there, foreign, made = self._loaded()
+        self.is_there = bool(there) or (outbound is not None and bool(outbound.relation))
         if outbound is not None and types is not None:  # before the load table: what is asked is kept for a minute
             yield from self._of_relation(outbound, types, self.portal.shape(self.kind))
         if there:
@@ -297,6 +308,20 @@ def _unseen(context: Context, mapping: EntityMapping, part: str, why: str, *, ta
         told=f"{part}: {UNSEEN}",
         unseen=Unseen(part=part, beginning=beginning),
     )
+
+
+def _nothing(context: Context, objects: Sequence[str]) -> Line:
+    """Make the finding that no object has a load table of ours or a relation: all of the portal stays unseen."""
+    shown = ", ".join(objects[:NAMED]) + (f" and {len(objects) - NAMED} more" if len(objects) > NAMED else "")
+    text = (
+        f"Nothing was looked at: of {shown}, none has a relation in syncer.toml or a load table of syncer's own in "
+        f"the environment {context.environment}. What a load table of WhereScape RED lacks, the pull into it tells."
+    )
+    values = dict.fromkeys(COLUMNS, "") | {"environment": context.environment, "finding": UNSEEN, "detail": text}
+    return Line(
+        key=f"{NAME} {UNSEEN}", text=text, values=values, told=f"nothing: {UNSEEN}",
+        unseen=Unseen(part="any object", beginning=f"{HUBSPOT}."),
+    )  # fmt: skip
 
 
 def _misfit(type: Type, property: Property, shape: Shape) -> str:

@@ -22,14 +22,15 @@ from syncer.settings import Settings
 NAME = counting.LIST
 SUMMARY = "count the rows of facts, and those whose key of a dimension is 0"
 SETTINGS = counting.JOINS
-TABLE, ATTRIBUTE, ROWS, ZEROS, NULLS = (
+DATE, TABLE, ATTRIBUTE, ROWS, ZEROS, NULLS = (
+    "date",  # the day on which the run began, where this computer is
     "table",
     "attribute",
     "count_of_all_records",
     "count_of_0_key_records",
     "count_of_null_key_records",  # beside the columns: programs that read the CSV know five
 )
-COLUMNS = ("date", TABLE, ATTRIBUTE, ROWS, ZEROS)
+COLUMNS = (DATE, TABLE, ATTRIBUTE, ROWS, ZEROS)
 
 
 def check(values: Mapping[str, Any], *, settings: Settings, mappings: Sequence[EntityMapping]) -> None:
@@ -59,12 +60,13 @@ def checked(context: Context, joins: Sequence[Join]) -> Iterator[Line]:
 
 def _of_fact(context: Context, fact: Fact) -> Iterator[Line]:
     name = str(fact.place.name)
-    of_table: dict[str, Any] = {"date": context.now.date().isoformat(), TABLE: name}
+    of_table: dict[str, Any] = {DATE: context.now.astimezone().date().isoformat(), TABLE: name}
     counted = Counted(why_not=fact.place.why_not)
     if not counted.why_not:
         counted = counting.count(context.warehouse, fact.place, fact.keys)
     if counted.why_not:
-        unseen = Unseen(part=name, beginning=f"{name}.")
+        within = f".{name}." if fact.place.name.schema is None else ""  # it had one in a run before, perhaps
+        unseen = Unseen(part=name, beginning=f"{name}.", within=within)
         text, told = f"{name}: {counted.why_not}", f"{name}: {fact.place.why_not or counting.UNREADABLE}"
         yield Line(key=name, text=text, values=of_table, told=told, unseen=unseen)
         return

@@ -23,7 +23,7 @@ from syncer.landings import LANDINGS
 from syncer.loading import RECORD_STATE
 from syncer.loadtypes import FAMILIES, Family, LoadColumn, described
 from syncer.mapping import EntityMapping
-from syncer.settings import Settings
+from syncer.settings import DEFAULT_ENVIRONMENT, Account, Settings
 from syncer.tables import LOAD
 from syncer.warehouses import Transaction
 from syncer.wherescape import deducing, legacy, otherwise, shapes, site
@@ -130,12 +130,41 @@ class _Load:
 
 @attrs.frozen(kw_only=True)
 class _Site:
-    """What is known on this side: mappings, environments, settings, and what pulls have filled before."""
+    """What is known on this side: mappings, environments, settings, what pulls have filled before; and parameters."""
 
+    red: Environment
     settings: Settings
     known: Mapping[str, EntityMapping]
     environments: tuple[str, ...]
     landed: Mapping[str, tuple[str, str, str]]
+    parameters: tuple[str, ...]
+
+    def absent(self, table: str, said: EntityMapping | None = None) -> dict[str, str]:
+        """Return the parameters that would make an environment of words in a table's name, by these."""
+        spare = deducing.spare_words(table, self.known.values(), source=site.HUBSPOT, said=said)
+        return {words: site.token_parameter(self.red, words) for words in spare - set(self.environments)}
+
+    def token(self, mapping: EntityMapping, environment: str) -> tuple[str, bool]:
+        """Return RED's parameter that has the token of a mapping's account, and whether it is there; or none."""
+        if mapping.source != site.HUBSPOT or not environment:
+            return "", True
+        name = site.token_parameter(self.red, environment)
+        variable = Account(source=mapping.source, environment=environment).variable("TOKEN")
+        return name, name in self.parameters or bool(self.settings.variables.get(variable))
+
+    def said(self, table: str, name: str) -> tuple[str, str]:
+        """
+        Return the environment of a pull whose script says a mapping, and the sentence that says how; empty, with the
+        pull's own refusal, where nobody can tell.
+        """
+        mapping, absent = self.known[name], self.absent(table, self.known[name])
+        others, words = list(self.known.values()), self.environments
+        try:
+            found = deducing.environment_of(table, mapping, others, words, absent=absent, verb=deducing.PULL)
+        except UsageError as error:
+            return "", str(error)
+        call = deducing.call(deducing.PULL, name, "" if found == DEFAULT_ENVIRONMENT else found)
+        return found, f"Say in the host script {call}."
 
 
 def check(red: Environment, settings: Settings) -> Checked:
@@ -152,14 +181,20 @@ def check(red: Environment, settings: Settings) -> Checked:
         rows = meta.query(f"SELECT p.dss_parameter_name FROM {schema}dss_parameter AS p ORDER BY p.dss_parameter_name")
         parameters = tuple(text(row[0]) for row in rows)
         missing, unknown = _missing(meta, schema)
-    environments = _environments(settings, parameters)
     warehouse = warehouses.find(
         site.settings_of(red, source="", parameter=lambda name: None),
         clock=SystemClock(),
     )
     try:
         with warehouse.transaction() as t:
-            here = _Site(settings=settings, known=known, environments=environments, landed=_landed(t))
+            here = _Site(
+                red=red,
+                settings=settings,
+                known=known,
+                environments=_environments(red, settings, parameters),
+                landed=_landed(t),
+                parameters=parameters,
+            )
             found = [_found(t, each, here) for each in loads]
     finally:
         warehouse.close()
@@ -168,7 +203,7 @@ def check(red: Environment, settings: Settings) -> Checked:
     return Checked(
         tables=tuple(tables),
         others=tuple(each for each in found if isinstance(each, str)),
-        stages=tuple(_stages(red, stages, here, parameters)),
+        stages=tuple(_stages(stages, here)),
         marks=tuple(name for name in parameters if name in MARKS or name.startswith(MARKS_BY_TABLE)),
         tokens=tuple(name for name in parameters if name.startswith(site.TOKEN_PARAMETER)),
         unread=tuple(name for name in parameters if name in UNREAD),
@@ -221,12 +256,13 @@ def _missing(meta: Connection, schema: str) -> tuple[dict[str, str], list[str]]:
     return {name: what for name, what in ROUTINES.items() if name.lower() not in there}, []
 
 
-def _environments(settings: Settings, parameters: Iterable[str]) -> tuple[str, ...]:
-    """Return the environments that may stand in a table's name: the site's, and those with a token in RED."""
+def _environments(red: Environment, settings: Settings, parameters: Iterable[str]) -> tuple[str, ...]:
+    """Return the environments that may stand in a table's name: the site's, and those whose token a pull finds."""
     found = dict.fromkeys(settings.environments())
+    before, behind = site.token_parameter(red, "\n").split("\n")
     for name in parameters:
-        word = name.removeprefix(site.TOKEN_PARAMETER).removesuffix(site.OF_DEVELOPMENT).removeprefix("_")
-        if name.startswith(site.TOKEN_PARAMETER) and word:
+        word = name.removeprefix(before).removesuffix(behind)
+        if word and name == f"{before}{word}{behind}":
             found[word] = None
     return tuple(found)
 
@@ -248,20 +284,22 @@ def _found(t: Transaction, load: _Load, here: _Site) -> TableFound | str:
         told_by = "host script"
     else:
         try:
-            mapping, environment = deducing.deduce(load.name, here.known.values(), here.environments)
+            mapping, environment = deducing.deduce(
+                load.name, here.known.values(), here.environments, absent=here.absent(load.name), verb=deducing.PULL
+            )
             name, told_by = mapping.name, "name"
             if labelled and labelled != name:
                 looks.append(
                     f"RED's metadata were made for {labelled}, and the table's name says {name}: which one is it? "
-                    f'Say it in the host script: wherescape.pull("{labelled}").'
+                    + here.said(load.name, labelled)[1]
                 )
         except UsageError as error:
             if not labelled:
                 if not deducing.names_ours(load.name, list(here.known.values())):
                     return load.told
                 return TableFound(table=load.told, looks=(str(error),))
-            name, environment, told_by = labelled, "default", "metadata"
-            looks.append(f'The name does not tell it: say in the host script wherescape.pull("{name}").')
+            (environment, how), name, told_by = here.said(load.name, labelled), labelled, "metadata"
+            looks.append(f"The name does not tell it. {how}")
     found = TableFound(table=load.told, mapping=name, environment=environment, told_by=told_by, looks=tuple(looks))
     if name not in here.known:
         return attrs.evolve(found, looks=(*looks, f"{name} is no mapping any more."))
@@ -271,6 +309,10 @@ def _found(t: Transaction, load: _Load, here: _Site) -> TableFound | str:
         return attrs.evolve(found, looks=(*looks, str(error)))
     if mapping.inbound is None:
         return attrs.evolve(found, looks=(*looks, f"{name} only goes out: nothing fills a load table."))
+    token, is_set = here.token(mapping, environment)
+    if not is_set and told_by != "host script":  # a pull went through: its connection has one
+        looks.append(f"RED's parameter {token} is not there: a pull needs it, unless its connection has the token.")
+        found = attrs.evolve(found, looks=tuple(looks))
     try:
         there = landings.look_up(t, load.schema, load.name).columns
     except UsageError as error:
@@ -380,22 +422,22 @@ def _sharing(tables: Sequence[TableFound]) -> list[TableFound]:
     return found
 
 
-def _stages(red: Environment, names: Iterable[str], here: _Site, parameters: Sequence[str]) -> Iterable[StageFound]:
-    """Find the stage tables whose names tell what a push of them would write to."""
+def _stages(names: Iterable[str], here: _Site) -> Iterable[StageFound]:
+    """
+    Find the stage tables whose names tell what a push of them would write to; also where just another system, such as
+    that of development, has the token of their account: the push asks for it.
+    """
     going_out = [each for each in here.known.values() if each.outbound is not None]
+    tokens = (name for name in here.parameters if name.startswith(site.TOKEN_PARAMETER))
+    words = {name.removeprefix(site.TOKEN_PARAMETER).removesuffix(site.OF_DEVELOPMENT).strip("_") for name in tokens}
+    environments = (*here.environments, *sorted(words - {""} - set(here.environments)))
     for name in sorted(names):
         try:
-            mapping, environment = deducing.deduce(name, going_out, here.environments)
+            mapping, environment = deducing.deduce(name, going_out, environments, verb=deducing.PUSH)
         except UsageError:
             continue
-        token = site.token_parameter(red, environment) if mapping.source == site.HUBSPOT else ""
-        yield StageFound(
-            table=name,
-            mapping=mapping.name,
-            environment=environment,
-            token=token,
-            is_set=not token or token in parameters,
-        )
+        token, is_set = here.token(mapping, environment)
+        yield StageFound(table=name, mapping=mapping.name, environment=environment, token=token, is_set=is_set)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -6,8 +6,9 @@ What a load table, or a stage table, is for: deduced from its name, by whole wor
     stage_company_voys                       the same, where no other source has companies
     load_gitlab_merge_request_commit         gitlab.merge_request_commits: what is named by more words goes first
 
-A name that fits two mappings, or none, is refused: the host script then says which. Pure: which mappings and
-environments there are is given.
+A name that fits two mappings, or none, is refused: the host script then says which. What it leaves out then, the
+environment, is told by the words beside the mapping all the same (`environment_of`): else rows of one account would go
+into another one's. Pure: which mappings and environments there are is given.
 
 Not here: what the names of legacy streams are (`legacy.py`).
 """
@@ -25,6 +26,7 @@ from syncer.settings import DEFAULT_ENVIRONMENT
 from syncer.wherescape.legacy import STREAMS
 
 PREFIXES = ("load", "stage")
+PULL, PUSH = "pull", "push"  # the verbs of host scripts that a name is read for
 _APART = re.compile(r"[^a-z0-9]+")
 _EXACT, _FORM, _LEGACY = range(3)  # how well a name fits; the lower, the better
 NAMED = 6  # mappings that an error names
@@ -49,12 +51,14 @@ def deduce(
     environments: Iterable[str] = (),
     *,
     absent: Mapping[str, str] | None = None,
+    verb: str = "",
 ) -> tuple[EntityMapping, str]:
     """
     Return the mapping that a table is of, and the environment.
 
     table_name: with or without its schema. environments: those that the site knows; the default one has no word.
     absent: parameters of RED that would have made an environment known, by its words (`spare_words`).
+    verb: what the host script calls, for what an error says; empty: told by the table's prefix.
 
     Raises: UsageError: the name fits several mappings, or none; or it names an environment that nobody knows.
     """
@@ -74,13 +78,61 @@ def deduce(
     longest = max((fit.length for fit in fits), default=0)
     candidates = list(found.values()) or [fit for fit in fits if fit.length == longest]
     named = [name for name in known.values() if name != DEFAULT_ENVIRONMENT]
-    raise _refused(table_name, candidates, named, absent or {})
+    raise _refused(table_name, candidates, named, absent or {}, verb or _verb_of(table_name))
 
 
-def spare_words(table_name: str, mappings: Iterable[EntityMapping], *, source: str) -> set[str]:
-    """Return what a table's name may have as an environment of *source*: words beside an entity, with _ between."""
-    fits = _fits(_words(table_name.rpartition(".")[2]), list(mappings))
-    return {"_".join(fit.left) for fit in fits if fit.left and fit.mapping.source == source}
+def environment_of(
+    table_name: str,
+    mapping: EntityMapping,
+    mappings: Sequence[EntityMapping],
+    environments: Iterable[str],
+    *,
+    absent: Mapping[str, str],
+    verb: str,
+) -> str:
+    """
+    Return the environment that a table's name tells of, where the host script said the mapping and nothing more.
+
+    mappings: words of their entities tell of none (`stage_deal_contact` is of deals, says the script). A push wants to
+    know what every other word is. A pull, whose table may be called anything, passes by words that can be no account:
+    it refuses an environment among others, and words beside the entity that would be one if what is *absent* were set.
+
+    Raises: UsageError: there are words of which nobody knows whether they are an account.
+    """
+    known = {_words(name): name for name in environments}
+    lefts, is_of_it = _beside(table_name, mapping)
+    plain = [_without_entities(left, mappings) for left in lefts]
+    named = [name for name in known.values() if name != DEFAULT_ENVIRONMENT]
+    inside = [name for name in named if any(_places(left, _words(name)) for left in lefts)]
+    for left in (*lefts, *plain):
+        found = _environment(left, known)
+        if found is not None and (left in lefts or found in inside or not inside):
+            return found
+    if verb == PULL and not inside and not (is_of_it and any("_".join(left) in absent for left in plain)):
+        return DEFAULT_ENVIRONMENT
+    raise _no_environment(table_name, mapping.name, plain, named, absent, verb, offered=inside)
+
+
+def spare_words(
+    table_name: str, mappings: Iterable[EntityMapping], *, source: str, said: EntityMapping | None = None
+) -> set[str]:
+    """
+    Return what a table's name may have as an environment of *source*: words beside an entity, with _ between.
+
+    said: the mapping that the host script said; where the name has no word of it, each run of words may be one.
+    """
+    listed = list(mappings)
+    if said is None:
+        fits = _fits(_words(table_name.rpartition(".")[2]), listed)
+        return {"_".join(fit.left) for fit in fits if fit.left and fit.mapping.source == source}
+    if said.source != source:
+        return set()
+    lefts, is_of_it = _beside(table_name, said)
+    if is_of_it:
+        runs = [*lefts, *(_without_entities(left, listed) for left in lefts)]
+    else:
+        runs = [left[at:to] for left in lefts for at in range(len(left)) for to in range(at + 1, len(left) + 1)]
+    return {"_".join(run) for run in runs if run}
 
 
 def names_ours(table_name: str, mappings: Sequence[EntityMapping]) -> bool:
@@ -92,8 +144,7 @@ def names_ours(table_name: str, mappings: Sequence[EntityMapping]) -> bool:
 
 def _fits(words: Words, mappings: Sequence[EntityMapping]) -> Iterator[_Fit]:
     """Yield each way in which a name fits a mapping; where it names a source, only that source's."""
-    if words[:1] and words[0] in PREFIXES:
-        words = words[1:]
+    words = _without_prefix(words)
     named = [
         (source, words[:at], words[at + len(_words(source)) :])
         for source in {mapping.source for mapping in mappings}
@@ -106,6 +157,34 @@ def _fits(words: Words, mappings: Sequence[EntityMapping]) -> Iterator[_Fit]:
                 for at in _places(behind, form):
                     left = (*before, *behind[:at], *behind[at + len(form) :])
                     yield _Fit(mapping=mapping, length=len(form), rank=rank, left=left)
+
+
+def _beside(table_name: str, mapping: EntityMapping) -> tuple[list[Words], bool]:
+    """
+    Return what a name leaves beside a mapping, the best reading first, and whether it has the mapping's entity: else
+    all of its words are left but those of the source.
+    """
+    words = _words(table_name.rpartition(".")[2])
+    fits = sorted(_fits(words, [mapping]), key=lambda fit: (-fit.length, fit.rank))
+    if fits:
+        return list(dict.fromkeys(fit.left for fit in fits)), True
+    return [_without(_without_prefix(words), [_words(mapping.source)])], False
+
+
+def _without_entities(words: Words, mappings: Iterable[EntityMapping]) -> Words:
+    return _without(words, {form for mapping in mappings for form in _forms(mapping)})
+
+
+def _without(words: Words, forms: Iterable[Words]) -> Words:
+    """Return words without all places of some forms, the longest ones first."""
+    for form in sorted(forms, key=lambda form: (-len(form), form)):
+        while places := _places(words, form):
+            words = (*words[: places[0]], *words[places[0] + len(form) :])
+    return words
+
+
+def _without_prefix(words: Words) -> Words:
+    return words[1:] if words[:1] and words[0] in PREFIXES else words
 
 
 def _forms(mapping: EntityMapping) -> dict[Words, int]:
@@ -146,33 +225,57 @@ def _words(name: str) -> Words:
     return tuple(word for word in _APART.split(name.lower()) if word)
 
 
+def _verb_of(table_name: str) -> str:
+    return PUSH if _words(table_name.rpartition(".")[2])[:1] == ("stage",) else PULL
+
+
+def call(verb: str, name: str, environment: str = "") -> str:
+    """Write the line of a host script that says a mapping, and its environment where that is not empty."""
+    return f'wherescape.{verb}("{name}"' + (f', environment="{environment}")' if environment else ")")
+
+
 def _refused(
-    table_name: str, candidates: Sequence[_Fit], environments: Sequence[str], absent: Mapping[str, str]
+    table_name: str, candidates: Sequence[_Fit], environments: Sequence[str], absent: Mapping[str, str], verb: str
 ) -> UsageError:
     """Say why a name tells nothing, and how to say it."""
     names = sorted({fit.mapping.name for fit in candidates})
-    verb = "push" if _words(table_name.rpartition(".")[2])[:1] == ("stage",) else "pull"
     if not names:
+        example = call(verb, "hubspot.companies" if verb == PUSH else "jira.issues")
         return UsageError(
-            f"The name of the table {table_name} fits no mapping.",
-            hint=f'Say in the host script which one it is, such as wherescape.{verb}("jira.issues"); `syncer list` '
+            f"The name of the table {table_name} fits no mapping{' that goes out' if verb == PUSH else ''}.",
+            hint=f"Say in the host script which one it is, such as {example}; `syncer list` "
             "has all names. A name that tells it by itself is load_SOURCE_ENTITY.",
         )
     if len(names) > 1:
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        told = {fit.mapping.name: fit.environment or "" for fit in candidates}
+        calls = [call(verb, name, "" if told[name] == DEFAULT_ENVIRONMENT else told[name]) for name in names[:NAMED]]
         return UsageError(
             f"The name of the table {table_name} fits {', '.join(names[:NAMED])}{more}.",
-            hint="Say in the host script which one it is: "
-            + " or ".join(f'wherescape.{verb}("{name}")' for name in names[:NAMED])
-            + ".",
+            hint=f"Say in the host script which one it is: {' or '.join(calls)}.",
         )
-    left = sorted({"_".join(fit.left) for fit in candidates}, key=len)
+    lefts = [fit.left for fit in candidates]
+    return _no_environment(table_name, names[0], lefts, environments, absent, verb)
+
+
+def _no_environment(
+    table_name: str,
+    name: str,
+    lefts: Sequence[Words],
+    environments: Sequence[str],
+    absent: Mapping[str, str],
+    verb: str,
+    *,
+    offered: Sequence[str] = (),
+) -> UsageError:
+    """Say which words of a name are no environment, which ones there are, and how to say it."""
+    left = sorted({"_".join(left) for left in lefts}, key=len)
     known = ", ".join(sorted(environments)) or "none but the default one"
     lacking = sorted({absent[words] for words in left if words in absent})
     sought = f" RED has no parameter {' or '.join(lacking)}." if lacking else ""
+    calls = " or ".join(call(verb, name, each) for each in (*offered, DEFAULT_ENVIRONMENT))
     return UsageError(
-        f"The table {table_name} is of {names[0]}, and {left[0]!r} in its name is no environment. Known: {known}."
-        f"{sought}",
+        f"The table {table_name} is of {name}, and {left[0]!r} in its name is no environment. Known: {known}.{sought}",
         hint=f"{'Set it, name' if lacking else 'Name'} the environment in syncer.toml, or say in the host script: "
-        f'wherescape.{verb}("{names[0]}", environment="default").',
+        f"{calls}.",
     )

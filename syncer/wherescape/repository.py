@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import difflib
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -63,11 +63,12 @@ class RedTable:
 class JoinList:
     """
     The facts with the keys of their dimensions, as `joins` of `warehouse.check_fact_dimensions` has them: a fact
-    without keys has none. rejects: facts that cannot be counted, with the reason.
+    without keys has none. rejects: facts that cannot be counted, as `joins` names a table without its schema, each
+    with a sentence that says why.
     """
 
     joins: dict[str, list[str]]
-    rejects: tuple[str, ...] = ()
+    rejects: Mapping[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -124,15 +125,16 @@ class Repository:
             [DIMENSION_KEY],
         )
         joins: dict[str, list[str]] = {}
-        rejects: dict[str, None] = {}
+        rejects: dict[str, str] = {}
         for schema, name, key in rows:
             place = text(schema).rstrip(".")
             if not place:
-                rejects[f"{text(name)}: RED has no target schema for this fact table"] = None
+                alone = str(Name.of("s", text(name))).removeprefix("s.")
+                rejects[alone] = f"{text(name)}: RED has no target schema for this fact table"
                 continue
             keys = joins.setdefault(str(Name.of(place, text(name))), [])
             keys += [text(key)] if text(key) else []
-        return JoinList(joins=joins, rejects=tuple(rejects))
+        return JoinList(joins=joins, rejects=rejects)
 
     def _tables(self, kind: Kind, name: str) -> list[RedTable]:
         source, p = _TABLES[kind]

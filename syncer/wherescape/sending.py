@@ -14,19 +14,23 @@ from typing import Any, TypeVar
 
 import attrs
 
-from syncer import counting, outward
+from syncer import counting, lacking, operations, outward
+from syncer import settings as settings_module
+from syncer.api import kind_of
 from syncer.errors import SyncerError, UsageError
 from syncer.findings import Report
 from syncer.handles import Plan
+from syncer.operations import check_fact_dimensions
 from syncer.reports import commands, plan_shown, report_shown
 from syncer.settings import DEFAULT_ENVIRONMENT, Settings
+from syncer.tables import Table
 from syncer.tally import Pushed
-from syncer.wherescape import tasklog
+from syncer.wherescape import deducing, tasklog
 from syncer.wherescape.binding import hosted
 from syncer.wherescape.inward import WAIT_S, schema_of
 from syncer.wherescape.procedures import ALL_JOBS, JobLog
 from syncer.wherescape.repository import Repository
-from syncer.wherescape.sitting import Sitting, meant_by, sitting
+from syncer.wherescape.sitting import Meant, Sitting, check_texts, meant_by, sitting
 
 Done = TypeVar("Done")
 NO_JOB = "no-job-key"
@@ -45,15 +49,16 @@ def push(
     wait_s: float = WAIT_S,
 ) -> Plan | Pushed:
     """
-    Bring the rows of this host script's table (or of the relation that the site set) out to HubSpot.
+    Bring the rows of this host script's table (or of the relation that the site set for the account) out to HubSpot.
 
     name, environment: the mapping and its account; left out, they are deduced from the table's name. The others, and
     what is raised, as of `syncer.push`.
     """
     with sitting() as here:
         here.red.require("target_dsn")
-        found = meant_by(here, name, environment)
-        settings = _with_relation(found.settings, found.mapping.name, here)
+        outward.check_words(plan, is_forced=force, first=first)
+        found = meant_by(here, name, environment, verb=deducing.PUSH)
+        settings = _with_relation(found, here)
         words: dict[str, Any] = {"plan": plan, "force": force, "first": first, "require_clean": require_clean}
         words |= {"dry_run": dry_run, "wait_s": wait_s}
 
@@ -84,7 +89,9 @@ def run(
     """
     with sitting() as here:
         here.red.require("target_dsn")
-        source = operation.partition(".")[0]
+        _check_operation(operation, environment)
+        outward.check_words(plan, is_forced=force, first=first)
+        source, environment = operation.partition(".")[0], environment or DEFAULT_ENVIRONMENT
         settings = here.settings("" if source == "warehouse" else source, environment)
         notes: tuple[str, ...] = ()
         if operation == counting.LIST:
@@ -106,22 +113,73 @@ def run(
         return done
 
 
-def _with_relation(settings: Settings, name: str, here: Sitting) -> Settings:
-    """Have the push read this script's table, where the site named no relation."""
-    if settings.for_mapping(name).get("relation"):
+def _check_operation(operation: str, environment: str) -> None:
+    """Raise UsageError where there is no such operation: it is said before a token is missed."""
+    if not isinstance(operation, str):
+        raise UsageError(
+            f"operation is {kind_of(operation)}.", hint="Give its name as a text, such as hubspot.merge_tickets."
+        )
+    check_texts(environment=environment)
+    operations.find(operation, folders=settings_module.load().folders)
+
+
+def _with_relation(found: Meant, here: Sitting) -> Settings:
+    """
+    Have the push read this script's table, or the relation that the site set for this account. One that it set for
+    all accounts is that of one of them: it stands where there is no table.
+
+    Raises: UsageError: it is another table than this script's, whose rows are of another account perhaps.
+    """
+    settings, name = found.settings, found.mapping.name
+    table = settings.tables.get(name, {})
+    if table.get("environments", {}).get(found.environment, {}).get("relation"):
+        return settings
+    relation = table.get("relation")
+    if relation and not here.red.load_table:
         return settings
     here.red.require("load_table")
-    table = {**settings.tables.get(name, {}), "relation": f"{schema_of(here.red)}.{here.red.load_table}"}
-    return attrs.evolve(settings, tables={**settings.tables, name: table})
+    own = f"{schema_of(here.red)}.{here.red.load_table}"
+    if relation and _is_same(str(relation), own):
+        return settings  # in the capitals that the site wrote: the host's may be others than the warehouse's
+    if relation:
+        raise UsageError(
+            f"{name} has the relation {lacking.shown(relation)} in syncer.toml for all accounts, and this host script "
+            f"is of {own}.",
+            hint="Leave it out: a host script sends the rows of its own table. Or set it for the account that it is "
+            f'of: relation in ["{name}".environments.{found.environment}].',
+        )
+    return attrs.evolve(settings, tables={**settings.tables, name: {**table, "relation": own}})
+
+
+def _is_same(relation: str, own: str) -> bool:
+    """Tell whether a relation is a table, whatever the capitals."""
+    one, other = lacking.table_of(relation), lacking.table_of(own)
+    return one is not None and other is not None and _folded(one) == _folded(other)
+
+
+def _folded(table: Table) -> tuple[str, str]:
+    return table.schema.lower(), table.name.lower()
 
 
 def _with_joins(settings: Settings, here: Sitting) -> tuple[Settings, tuple[str, ...]]:
-    """Give the check the joins that RED knows; the facts that RED knows too little of are told."""
+    """
+    Give the check the joins that RED knows, and the facts that RED knows too little of without a schema: these are
+    told as not looked at. Raises UsageError: RED knows of no fact that can be counted.
+    """
     if counting.has_list(settings):
         return settings, ()
     found = Repository(here.connections.meta, here.red.meta_schema).fact_joins()
-    table = {**settings.tables.get(counting.LIST, {}), "joins": found.joins}
-    return attrs.evolve(settings, tables={**settings.tables, counting.LIST: table}), found.rejects
+    if not found.joins:
+        why = "RED's repository knows no fact table"
+        if found.rejects:
+            why = f"none of {len(found.rejects)} fact tables can be counted: {'; '.join(found.rejects.values())}"
+        raise UsageError(
+            f"{counting.LIST} counted nothing: {why}.",
+            hint=f'Give them a target in RED, or set joins in ["{counting.LIST}"] of syncer.toml.',
+        )
+    joins = {**found.joins, **{name: [] for name in found.rejects}}
+    table = {**settings.tables.get(counting.LIST, {}), "joins": joins}
+    return attrs.evolve(settings, tables={**settings.tables, counting.LIST: table}), tuple(found.rejects.values())
 
 
 def _counted(here: Sitting, go: Callable[[], Done]) -> Done:
@@ -175,9 +233,9 @@ def _report_told(here: Sitting, report: Report, notes: tuple[str, ...]) -> None:
 def _written(report: Report, here: Sitting) -> Path:
     """Write the CSV of the check beside what RED's own steps write; a second run of a day replaces it."""
     key = str(here.red.job_key) if here.red.job_key else NO_JOB
-    today = dt.datetime.now(dt.UTC).astimezone()  # the day of the scheduler that reads it
+    day = dt.date.fromisoformat(report.lines[0].values[check_fact_dimensions.DATE])  # each line has the run's
     try:
-        file = here.red.folder() / f"{key}_fact_dimension_check_result_{today:%y%m%d}.csv"
+        file = here.red.folder() / f"{key}_fact_dimension_check_result_{day:%y%m%d}.csv"
         with contextlib.suppress(FileNotFoundError):
             file.unlink()
         report_shown.write(report, file)

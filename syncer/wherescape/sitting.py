@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 import attrs
 
 from syncer import mappings
 from syncer import settings as settings_module
+from syncer.api import kind_of
 from syncer.errors import SyncerError, UsageError
 from syncer.mapping import EntityMapping
 from syncer.settings import DEFAULT_ENVIRONMENT, Settings
@@ -147,28 +148,54 @@ class Meant:
     settings: Settings
 
 
-def meant_by(here: Sitting, name: str, environment: str) -> Meant:
+def meant_by(here: Sitting, name: str, environment: str, *, verb: str = deducing.PULL) -> Meant:
     """
     Find out what a host script is for: as it says, else as the name of its load table does.
 
-    Raises: UsageError: no such mapping, or a name that fits several or none.
+    verb: PUSH looks among the mappings that go out, and at all words of the name.
+    Raises: UsageError: no such mapping; a name that fits several or none; one of which nobody knows the account.
     """
+    check_texts(name=name, environment=environment)
     site_settings = settings_module.load()
+    known = list(mappings.known(folders=site_settings.folders, objects=site_settings.objects(is_every=True)).values())
+    if verb == deducing.PUSH:
+        known = [each for each in known if each.outbound is not None]
     if name:
-        found, account = mapping_named(name, site_settings), environment or DEFAULT_ENVIRONMENT
+        found = mapping_named(name, site_settings)
+        account = environment or _account_of(here, site_settings, found, known, verb)
     else:
         here.red.require("load_table")
-        known = mappings.known(folders=site_settings.folders, objects=site_settings.objects(is_every=True))
         given = ([environment], dict[str, str]())
-        environments, absent = given if environment else _environments(here, site_settings, known.values())
-        found, account = deducing.deduce(here.red.load_table, known.values(), environments, absent=absent)
+        environments, absent = given if environment else _environments(here, site_settings, known)
+        found, account = deducing.deduce(here.red.load_table, known, environments, absent=absent, verb=verb)
         account = environment or account
     settings = here.settings(found.source, account)
     return Meant(mapping=settings.applied_to(found), environment=account, settings=settings)
 
 
+def check_texts(**given: object) -> None:
+    """Raise UsageError where an argument is no text, and was not left out: a script's variable may hold anything."""
+    for name, value in given.items():
+        if value is not None and not isinstance(value, str):
+            raise UsageError(f"{name} is {kind_of(value)}.", hint="Give its name as a text, or leave it out.")
+
+
+def _account_of(
+    here: Sitting, settings: Settings, found: EntityMapping, known: Sequence[EntityMapping], verb: str
+) -> str:
+    """
+    Return the environment of a mapping that a script said without one: as the words in the name of its table tell it.
+
+    Where a pull's connection has a token, that says the account: the table may be called anything, as ever.
+    """
+    if not here.red.load_table or (verb == deducing.PULL and here.red.srccfg.get(site.FIELDS["TOKEN"])):
+        return DEFAULT_ENVIRONMENT
+    environments, absent = _environments(here, settings, known, said=found)
+    return deducing.environment_of(here.red.load_table, found, known, environments, absent=absent, verb=verb)
+
+
 def _environments(
-    here: Sitting, settings: Settings, known: Iterable[EntityMapping]
+    here: Sitting, settings: Settings, known: Sequence[EntityMapping], *, said: EntityMapping | None = None
 ) -> tuple[list[str], dict[str, str]]:
     """
     Return the environments that may stand in a table's name, the site's and those of HubSpot with a token in RED; and
@@ -177,7 +204,8 @@ def _environments(
     found = settings.environments()
     absent: dict[str, str] = {}
     if here.red.meta.dsn:
-        for words in sorted(deducing.spare_words(here.red.load_table, known, source=site.HUBSPOT) - set(found)):
+        spare = deducing.spare_words(here.red.load_table, known, source=site.HUBSPOT, said=said)
+        for words in sorted(spare - set(found)):
             name = site.token_parameter(here.red, words)
             if here.secret(name) is not None:
                 found.append(words)

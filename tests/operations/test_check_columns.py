@@ -75,6 +75,19 @@ def test_what_fits_is_one_line_and_no_finding(home: OperationHome) -> None:
     assert str(report) == f"run {NAME}: nothing found"
 
 
+def test_that_there_is_nothing_to_look_at_is_told_once_and_hides_what_was_told(home: OperationHome) -> None:
+    """No load table and no relation: `nothing found` would not be so, and nothing that was found is gone."""
+    pull(home, "deals")
+    define(home, "segment", "deals")
+    objects = home.words(NAME, objects=["deals"])
+    assert len(found(objects.report(NAME))) == 1
+    home.home.rows("DROP TABLE load.hubspot_deals")
+    first, second = objects.report(NAME), objects.report(NAME)
+    assert [line.text.partition(":")[0] for line in first.new] == ["Nothing was looked at"]
+    assert (first.exit_code, first.gone, second.exit_code, second.new) == (3, [], 0, [])
+    assert "not looked at: any object" in str(second)
+
+
 def test_a_property_that_no_pull_brought_yet_is_missing_in_the_warehouse(home: OperationHome) -> None:
     """Each is told once, whatever the next run finds beside it, and is gone after the next pull."""
     pull(home)

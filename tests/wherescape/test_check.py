@@ -88,6 +88,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedSite]:
         red.rows("INSERT INTO dss_parameter VALUES ('HWM_ds_friday_pulse_notes', '2026-01-01', NULL)")
         red.rows("INSERT INTO dss_parameter VALUES ('hubspot_access_token_big_portal_dev', ?, NULL)", [KEEP])
         red.rows("INSERT INTO ws_stage_tab VALUES (202, 'stage_deals_big_portal'), (203, 'stage_calendar')")
+        red.rows("INSERT INTO ws_stage_tab VALUES (204, 'stage_note_voys')")
+        made(site, 123, "load_hubspot_big_portal_companies", (("id", "bigint"),))
+        made(site, 124, "load_hubspot_companies", (("id", "bigint"),))
+        made(site, 125, "load_voys_deal_contact", (("id", "bigint"),), label="hubspot.deals")
         yield site
 
 
@@ -150,12 +154,16 @@ def test_the_mappings_own_columns_change_nothing_in_the_data(document: dict[str,
         ("load_jira_project", "load.load_jira_projects is of jira.projects (default), too"),
         ("load_jira_project", "Nothing fills lead_age"),
         ("load_deal_contact", "fits hubspot.contacts, hubspot.deals"),
-        ("load_bot", 'say in the host script wherescape.pull("anythingllm.embed_chats")'),
-        ("load_gitlab_project_issue", 'The name does not tell it: say in the host script wherescape.pull("gitlab.pr'),
+        ("load_bot", 'Say in the host script wherescape.pull("anythingllm.embed_chats")'),
+        ("load_gitlab_project_issue", 'The name does not tell it. Say in the host script wherescape.pull("gitlab.pr'),
         ("load_gitlab_commit", "made for gitlab.branches, and the table's name says gitlab.commits"),
         ("load_friday_pulse_topic", "code (varchar(20) in RED, character varying(30) in the table)"),
         ("load_friday_pulse_topic", "In RED's metadata and not in the table: lost"),
         ("load_friday_pulse_topic", "In the table and not in RED's metadata: new"),
+        ("load_hubspot_big_portal_companies", "'big_portal' in its name is no environment"),
+        ("load_hubspot_big_portal_companies", "RED has no parameter hubspot_access_token_big_portal."),
+        ("load_hubspot_companies", "RED's parameter hubspot_access_token is not there: a pull needs it, unless its"),
+        ("load_voys_deal_contact", 'Say in the host script wherescape.pull("hubspot.deals", environment="voys").'),
     ],
 )
 def test_what_somebody_must_look_at(document: dict[str, Any], page: Ended, name: str, said: str) -> None:
@@ -167,6 +175,11 @@ def test_what_somebody_must_look_at(document: dict[str, Any], page: Ended, name:
 def test_other_load_tables_are_none_of_ours(document: dict[str, Any]) -> None:
     """A repository has hundreds of them."""
     assert document["others"] == ["load.load_customer"]
+
+
+def test_a_table_whose_account_has_its_token_needs_no_look(document: dict[str, Any]) -> None:
+    """What a pull finds is not told."""
+    assert not [look for look in table(document, "load_hubspot_voys_companies")["looks"] if "parameter" in look]
 
 
 def test_parameters_are_named_and_never_shown(document: dict[str, Any], page: Ended) -> None:
@@ -183,6 +196,7 @@ def test_stage_tables_that_a_push_would_read_are_told(document: dict[str, Any], 
     assert [list(each.values()) for each in document["stages"]] == [
         ["stage_deals_big_portal", "hubspot.deals", "big_portal", "hubspot_access_token_big_portal", False],
         ["stage_hubspot_company_voys", "hubspot.companies", "voys", "hubspot_access_token_voys", True],
+        ["stage_note_voys", "hubspot.notes", "voys", "hubspot_access_token_voys", True],
     ]
     assert "RED's parameter hubspot_access_token_big_portal is not there" in page.out
 

@@ -9,7 +9,7 @@ import pytest
 from syncer import mappings
 from syncer.errors import UsageError
 from syncer.mapping import EntityMapping, Field
-from syncer.wherescape.deducing import deduce, spare_words
+from syncer.wherescape.deducing import PULL, PUSH, deduce, environment_of, spare_words
 from syncer.wherescape.legacy import STREAMS
 from syncer.wherescape.legacycolumns import LegacyStream
 
@@ -151,3 +151,67 @@ def test_an_environment_that_is_called_like_an_entity() -> None:
     """The reading in which every word has a meaning wins."""
     found = deduce("load_hubspot_contacts_companies", SHIPPED, ["contacts"])
     assert (found[0].name, found[1]) == ("hubspot.companies", "contacts")
+
+
+NONE = ""  # refused
+
+
+@pytest.mark.parametrize(
+    ("table", "said", "pulled", "pushed"),
+    [
+        ("stage_note_voys", "hubspot.notes", "voys", "voys"),
+        ("stage_hubspot_voys", "hubspot.notes", "voys", "voys"),
+        ("load_hubspot_companies_big_portal", "hubspot.companies", "big-portal", "big-portal"),
+        ("load_hubspot_default_companies", "hubspot.companies", "default", "default"),
+        ("load_projects", "jira.projects", "default", "default"),
+        ("load_jira_issue", "jira.issues", "default", "default"),
+        ("stage_deal_contact", "hubspot.deals", "default", "default"),
+        ("stage_deal_contact_voys", "hubspot.deals", "voys", "voys"),
+        ("load_gitlab_project_issue", "gitlab.projects", "default", "default"),
+        ("load_bot", "anythingllm.embed_chats", "default", NONE),
+        ("load_jira_issue_incremental", "jira.issues", "default", NONE),
+        ("load_gitlab_projects", "jira.projects", "default", NONE),
+        ("load_customers", "hubspot.companies", "default", NONE),
+        ("load_acme_companies", "hubspot.companies", NONE, NONE),
+        ("load_voys_customers", "hubspot.companies", NONE, NONE),
+        ("load_bot_voys", "anythingllm.embed_chats", NONE, NONE),
+        ("load_jira_issue_of_voys", "jira.issues", NONE, NONE),
+        ("stage_deal_contact_acme", "hubspot.deals", NONE, NONE),
+    ],
+)
+def test_the_account_of_a_mapping_that_is_said(table: str, said: str, pulled: str, pushed: str) -> None:
+    """A push wants to know what each word is; a pull into a table of any name, whether it may be an account."""
+    mapping = mappings.known()[said]
+    absent = dict.fromkeys(spare_words(table, SHIPPED, source="hubspot", said=mapping), "a_parameter")
+    for verb, wanted in ((PULL, pulled), (PUSH, pushed)):
+        try:
+            found = environment_of(table, mapping, SHIPPED, ENVIRONMENTS, absent=absent, verb=verb)
+        except UsageError as error:
+            assert "is no environment. Known: big-portal, voys" in error.message
+            assert f'wherescape.{verb}("{said}", environment="default")' in error.hint
+            found = NONE
+        assert found == wanted, verb
+
+
+def test_an_account_that_is_called_like_an_entity_is_not_passed_by() -> None:
+    """Words of another entity tell of no account, unless one is called so."""
+    deals = mappings.known()["hubspot.deals"]
+    environments = ["contacts"]
+    assert environment_of("stage_deal_contacts", deals, SHIPPED, environments, absent={}, verb=PUSH) == "contacts"
+    with pytest.raises(UsageError, match="Known: contacts") as told:
+        environment_of("stage_deal_contacts_tickets", deals, SHIPPED, environments, absent={}, verb=PUSH)
+    assert 'wherescape.push("hubspot.deals", environment="contacts")' in told.value.hint
+
+
+def test_what_an_error_says_to_say_has_the_account() -> None:
+    """Typed as it stands, the line of before sent the rows of voys to the base account."""
+    with pytest.raises(UsageError, match="fits friday_pulse.notes, hubspot.notes") as told:
+        deduced("stage_note_voys")
+    assert 'wherescape.push("hubspot.notes", environment="voys")' in told.value.hint
+
+
+def test_each_run_of_words_may_be_an_account_where_a_name_tells_nothing_else() -> None:
+    """And only HubSpot's accounts are looked up in RED."""
+    companies, issues = mappings.known()["hubspot.companies"], mappings.known()["jira.issues"]
+    assert spare_words("load_big_portal", SHIPPED, source="hubspot", said=companies) == {"big", "portal", "big_portal"}
+    assert spare_words("load_big_portal", SHIPPED, source="hubspot", said=issues) == set()

@@ -388,8 +388,8 @@ ENDINGS: dict[str, Ending] = {
     "a hook of the script's own for errors in threads": Ending(
         script="threading.excepthook = print\nt = threading.Thread(target=lambda: {}[1])\nt.start(); t.join()",
         first="-1",
-        second="threading.excepthook was set behind syncer's own: an error in a thread may be unseen. Set it before the "
-        "first verb; it is called as well.",
+        second="threading.excepthook was set behind syncer's own: an error in a thread may be unseen. Set it "
+        "before the first verb; it is called as well.",
     ),
     "a hook of the script's own for errors in threads, set before": Ending(
         script="import threading\nthreading.excepthook = lambda given: print('mine')\n"

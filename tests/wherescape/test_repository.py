@@ -71,7 +71,7 @@ def test_the_joins_are_what_the_check_of_facts_takes(repository: Repository, red
     assert found.joins == {
         "star.fact_call": ["dim_client_key", "dim_date_key"], "star.fact_without_dimension": [],
         'star."Fact.Odd"': [] }  # fmt: skip
-    assert found.rejects == ("fact_lost: RED has no target schema for this fact table",)
+    assert found.rejects == {"fact_lost": "fact_lost: RED has no target schema for this fact table"}
     assert counting.is_joins(found.joins)
     assert [(join.fact.table, join.key) for join in counting.joins_of(found.joins)][:3] == [
         ("Fact.Odd", None), ("fact_call", "dim_client_key"), ("fact_call", "dim_date_key")]  # fmt: skip
