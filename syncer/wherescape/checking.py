@@ -23,10 +23,11 @@ from syncer.landings import LANDINGS
 from syncer.loading import RECORD_STATE
 from syncer.loadtypes import FAMILIES, Family, LoadColumn, described
 from syncer.mapping import EntityMapping
+from syncer.marks import Owner
 from syncer.settings import DEFAULT_ENVIRONMENT, Account, Settings
 from syncer.tables import LOAD
 from syncer.warehouses import Transaction
-from syncer.wherescape import deducing, legacy, otherwise, shapes, site
+from syncer.wherescape import deducing, legacy, otherwise, shapes, site, written
 from syncer.wherescape.connections import Connection, Connections
 from syncer.wherescape.environment import Environment
 from syncer.wherescape.repository import text
@@ -317,7 +318,9 @@ def _found(t: Transaction, load: _Load, here: _Site) -> TableFound | str:
         there = landings.look_up(t, load.schema, load.name).columns
     except UsageError as error:
         return attrs.evolve(found, looks=(*looks, str(error)))
-    return _with_columns(found, load, there, mapping, shapes.shape_of_label(mapping, label))
+    owner = Owner(mapping=name, environment=environment, run="")
+    wrote = shapes.shape_of_source(mapping, written.source_of(t, load.name, owner))
+    return _with_columns(found, load, there, mapping, shape=shapes.shape_of_label(mapping, label), wrote=wrote)
 
 
 def _of_labels(labels: Iterable[str], known: Iterable[str]) -> str:
@@ -332,7 +335,13 @@ def _of_labels(labels: Iterable[str], known: Iterable[str]) -> str:
 
 
 def _with_columns(
-    found: TableFound, load: _Load, there: Sequence[LoadColumn], mapping: EntityMapping, shape: str
+    found: TableFound,
+    load: _Load,
+    there: Sequence[LoadColumn],
+    mapping: EntityMapping,
+    *,
+    shape: str,
+    wrote: str,
 ) -> TableFound:
     """Compare RED's columns with those of the table, and both with what the mapping has."""
     looks = [*found.looks, *_drifted(load, there)]
@@ -340,7 +349,7 @@ def _with_columns(
     if not columns:
         return attrs.evolve(found, looks=tuple(looks))
     try:
-        meanings, label = shapes.meanings(mapping, columns, shape=shape)
+        meanings, label = shapes.meanings(mapping, columns, shape=shape, written=wrote)
         fitted = Landing(
             schema=load.schema, name=load.name, columns=tuple(columns), label=label or mapping.name, meanings=meanings
         ).fitted(mapping)

@@ -17,7 +17,7 @@ from syncer.journal import Pulled
 from syncer.landing import Landing
 from syncer.settings import Settings
 from syncer.tables import LOAD
-from syncer.wherescape import highwater, legacy, shapes, tasklog
+from syncer.wherescape import highwater, legacy, shapes, tasklog, written
 from syncer.wherescape.binding import hosted
 from syncer.wherescape.environment import Environment
 from syncer.wherescape.sitting import Meant, Sitting, meant_by, sitting
@@ -156,11 +156,12 @@ def landing_of(here: Sitting, found: Meant, shape: str = "") -> tuple[Landing, B
         with warehouse.transaction() as t:
             table = landings.look_up(t, schema_of(here.red), here.red.load_table)
             label = landings.label_of(t, owner, f"{table.schema}.{table.name}")
+            wrote = shapes.shape_of_source(found.mapping, written.source_of(t, here.red.load_table, owner))
             before = _before(t, owner)
     finally:
         warehouse.close()
     shape = shape or shapes.shape_of_label(found.mapping, label)
-    meanings, source = shapes.meanings(found.mapping, table.columns, shape=shape)
+    meanings, source = shapes.meanings(found.mapping, table.columns, shape=shape, written=wrote)
     of_old = legacy.stream_of(found.mapping.name)
     made = Landing(
         schema=table.schema,

@@ -3,18 +3,18 @@ Metadata of a load table: the columns that RED shows for it, written into its re
 again, in one transaction.
 
 A row is found by its column's name; what is new is inserted, and nothing ever stands there twice. What a person
-changed stays: a display name, a description or a type that is neither blank nor what we write now, nor what we wrote
-last (`before`), is a person's, and is told; transformations are never touched. So the first run over metadata that
-the legacy library made leaves its types, as the tables that exist have them. Columns that no mapping has any more
-stay, and are told; those that we wrote, by `before`, are deleted where somebody asks for it. RED makes the table
-itself, afterwards.
+changed stays: a display name, a description, a type or a source that is neither blank nor what we write now, nor what
+we wrote last (`before`), is a person's, or another mapping's, and is told; so is a flag that does not follow its type
+for that reason. Transformations are never touched; the order is ours. So the first run over metadata that the legacy
+library made leaves its types, as the tables that exist have them. Columns that no mapping has any more stay, and are
+told; those that we wrote, by `before`, are deleted where somebody asks for it. RED makes the table itself, afterwards.
 
 Not here: which types a load table may have (`loadtypes.py`), and columns of legacy tables (`legacy.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -49,11 +49,17 @@ _NUMERIC = frozenset(
 )
 _ATTRIBUTES = frozenset(("text", "bool", "boolean", "bit", "nvarchar(max)", "varchar(max)"))
 # What a person may change: the column of ws_load_col, and its name for people.
-_PERSONS = {"lc_display_name": "display name", "lc_data_type": "type", "lc_src_strategy": "description"}
-_OURS = ("lc_src_table", "lc_src_column", "lc_order")
-_FLAGS = ("lc_nulls_flag", "lc_numeric_flag", "lc_additive_flag", "lc_attribute_flag")
+_PERSONS = {
+    "lc_display_name": "display name", "lc_data_type": "type", "lc_src_strategy": "description",
+    "lc_src_table": "source table", "lc_src_column": "source column",
+}  # fmt: skip
+_OURS = "lc_order"
+_FLAGS = {
+    "lc_nulls_flag": "nulls flag", "lc_numeric_flag": "numeric flag", "lc_additive_flag": "additive flag",
+    "lc_attribute_flag": "attribute flag",
+}  # fmt: skip
 _BY_TYPE = ("lc_numeric_flag", "lc_attribute_flag")
-_WRITTEN = ("lc_obj_key", "lc_col_name", *_PERSONS, *_OURS, *_FLAGS)
+_WRITTEN = ("lc_obj_key", "lc_col_name", *_PERSONS, _OURS, *_FLAGS)
 # Letters that the repository has room for: a server refuses a longer text, and all columns with it.
 _LONGEST = {"lc_display_name": 256, "lc_src_strategy": 1024, "lc_src_table": 256, "lc_src_column": 256}
 
@@ -79,7 +85,8 @@ class MetadataColumn:
 class Created:
     """
     What creating metadata did, by column names. kept: what a person had changed, such as `name (type)`. vanished:
-    columns that we wrote and no mapping has any more. others: columns that somebody else added.
+    columns that we wrote and no mapping has any more. others: columns that somebody else added. further: columns of
+    the mapping that a table of before is without.
     """
 
     table: str
@@ -89,13 +96,17 @@ class Created:
     vanished: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    further: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Write it in one line."""
         parts = [_told(word, getattr(self, word)) for word in ("added", "changed", "deleted", "vanished")]
-        parts += [_told("kept as a person has them", self.kept)]
-        said = "; ".join(part for part in parts if part)
-        return f"{self.table}: {said or 'metadata unchanged'}"
+        parts += [_told("kept as RED has them", self.kept)]
+        said = "; ".join(part for part in parts if part) or "metadata unchanged"
+        if self.further:
+            way = 'it has the columns of before: create_metadata(columns="mapping") adds'
+            said = f"{said}; {way} {_told('of the mapping', self.further)}"
+        return f"{self.table}: {said}"
 
 
 def columns_of(
@@ -141,12 +152,14 @@ def create_metadata(
     *,
     repository: Repository,
     before: Sequence[MetadataColumn] = (),
+    others: Collection[str] = (),
     deletes_vanished: bool = False,
 ) -> Created:
     """
     Write a load table's columns into RED's repository; run again, it writes what is new.
 
     before: the columns that the last run wrote, where somebody kept them: what a person did not change follows then.
+    others: names of columns that other mappings have in this table, in small letters: they do not vanish.
     deletes_vanished: delete those of before that are no longer among the columns. What is in neither is somebody
     else's, whatever its source: who copies a column in RED copies that, too.
 
@@ -162,7 +175,7 @@ def create_metadata(
         wanted, earlier = _definitions(columns, table.key), _definitions(before, table.key)
         done = _compared(wanted, there, earlier, writer)
         gone = [row for name, row in there.items() if name not in wanted]
-        ours = [row for row in gone if row["lc_col_name"].lower() in earlier]
+        ours = [row for row in gone if row["lc_col_name"].lower() in earlier.keys() - set(others)]
         deleted = ours if deletes_vanished else []
         for row in deleted:
             writer.delete(row)
@@ -303,32 +316,40 @@ def _compared(
             done["added"].append(row["lc_col_name"])
             continue
         changes, kept = _changes(row, there[name], earlier.get(name, {}))
-        done["kept"] += [f"{row['lc_col_name']} ({_PERSONS[column]})" for column in kept]
+        done["kept"] += [f"{row['lc_col_name']} ({what})" for what in kept]
         if changes:
             writer.update(there[name], changes)
-        if set(changes) - {"lc_order"}:
+        if set(changes) - {_OURS}:
             done["changed"].append(row["lc_col_name"])
     return done
 
 
 def _changes(row: Row, there: Row, before: Row) -> tuple[Row, list[str]]:
-    """Return what to write into a row that is there, and which of its columns a person changed."""
-    changes: Row = {column: row[column] for column in _OURS if text(row[column]) != text(there[column])}
+    """Return what to write into a row that is there, and what of it a person changed, in words."""
+    changes: Row = {} if text(row[_OURS]) == text(there[_OURS]) else {_OURS: row[_OURS]}
     kept = []
-    for column in _PERSONS:
+    for column, word in _PERSONS.items():
         now, ours = text(there[column]), text(row[column])
         if now == ours or (column == "lc_data_type" and now.lower() == ours.lower()):
             continue
-        if now and (not before or now != text(before[column])):
-            kept.append(column)
+        if _is_persons(now, before, column):
+            kept.append(word)
             continue
         changes[column] = row[column]
-    for column in _FLAGS:
-        is_blank = not text(there[column])
-        follows = column in _BY_TYPE and "lc_data_type" in changes
-        if (is_blank or follows) and text(there[column]) != row[column]:
-            changes[column] = row[column]
+    for column, word in _FLAGS.items():
+        now, follows = text(there[column]), column in _BY_TYPE and "lc_data_type" in changes
+        if now == row[column] or (now and not follows):
+            continue
+        if _is_persons(now, before, column):
+            kept.append(word)
+            continue
+        changes[column] = row[column]
     return changes, kept
+
+
+def _is_persons(now: str, before: Row, column: str) -> bool:
+    """Tell whether what stands there is neither blank nor what we wrote last."""
+    return bool(now) and (not before or now != text(before[column]))
 
 
 def _told(word: str, names: Sequence[str]) -> str:

@@ -3,8 +3,9 @@ Which columns a load table has: those of before, or those of a mapping as `creat
 
 Names that both know may mean different things (a time as the API wrote it, or in UTC), so that a table is the one or
 the other as a whole. It is of before where it has all columns of before, or none that only the mapping has; it is the
-mapping's where it has some that only that has. What the other side alone knows is filled by that side. A table that
-lacks columns of before and has some of the mapping's is one that somebody changed: a host script then says which.
+mapping's where it has some that only that has. What the other side alone knows is filled by that side. Some mappings
+have all names of before: there it is the mapping's where `create_metadata` wrote it so. A table that lacks columns of
+before and has some of the mapping's is one that somebody changed: a host script then says which.
 
 Not here: the columns of before (`legacy.py`), and how a table is filled (`landing.py`).
 """
@@ -37,13 +38,14 @@ _KINDS: dict[Family, Type] = {
 
 
 def meanings(
-    mapping: EntityMapping, columns: Sequence[LoadColumn], *, shape: str = ""
+    mapping: EntityMapping, columns: Sequence[LoadColumn], *, shape: str = "", written: str = ""
 ) -> tuple[dict[str, Meaning], str]:
     """
     Return what columns mean that are not just the mapping's fields, by name in small letters, and the text that
     `dss_record_source` has had in such a table; both empty where the table is the mapping's alone.
 
-    shape: `legacy` or `mapping`, where the host script says it.
+    shape: `legacy` or `mapping`, where the host script says it. written: the same, as its metadata was written last;
+    it counts where the table has all columns of before, and others of the mapping.
     Raises: UsageError: *shape* is another word, or the mapping has no columns of before, or nobody can tell.
     """
     stream = legacy.stream_of(mapping.name)
@@ -55,7 +57,7 @@ def meanings(
         return {}, ""
     own = {field.column for field in mapping.fields}
     names = [column.name.lower() for column in columns if column.name.lower() not in OURS]
-    is_before = (shape or _shape_of(mapping, stream, names, own)) == BEFORE
+    is_before = (shape or _shape_of(mapping, stream, names, own, written)) == BEFORE
     found: dict[str, Meaning] = {}
     for column in columns:
         name = column.name.lower()
@@ -79,13 +81,25 @@ def shape_of_label(mapping: EntityMapping, label: str) -> str:
     return BEFORE if label == stream.record_source else MAPPING
 
 
-def _shape_of(mapping: EntityMapping, stream: LegacyStream, names: Iterable[str], own: Iterable[str]) -> str:
+def shape_of_source(mapping: EntityMapping, source_table: str) -> str:
+    """Return the shape in which metadata was written, by the source table that it has; "" where that tells nothing."""
+    stream = legacy.stream_of(mapping.name)
+    if source_table == mapping.name:
+        return MAPPING
+    return BEFORE if stream is not None and source_table == stream.source_table else ""
+
+
+def _shape_of(
+    mapping: EntityMapping, stream: LegacyStream, names: Iterable[str], own: Iterable[str], written: str
+) -> str:
     """Tell which shape a table has. Raises UsageError: it has some of both, and not all of either."""
     there, wanted = {stream.column(name) for name in names}, set(stream.columns)
     lacking = [column.name for column in stream.columns if column not in there]
     only_own = [name for name in names if name in own and stream.column(name) is None]
-    if not only_own or not lacking:
+    if not only_own:
         return BEFORE if there & wanted else MAPPING
+    if not lacking:
+        return written or BEFORE
     only_before = [name for name in names if stream.column(name) is not None and name not in own]
     if not only_before:
         return MAPPING

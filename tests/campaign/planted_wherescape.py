@@ -307,8 +307,8 @@ BUGS = (
         "RED",
         "a table of before with a column more is the mapping's",
         SHAPES,
-        "    if not only_own or not lacking:\n",
-        "    if not only_own:\n",
+        "    if not lacking:\n        return written or BEFORE\n",
+        "",
         TOLD,
     ),
     Bug(

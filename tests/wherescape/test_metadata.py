@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -13,13 +14,16 @@ from typing import Any
 import attrs
 import pytest
 
+from syncer import sql
 from syncer.errors import UsageError, WarehouseError
 from syncer.mapping import EntityMapping, Field
+from syncer.marks import Owner
+from syncer.shape import ensure
 from syncer.values import BIGINT, BOOLEAN, DATE, DECIMAL, JSON, TEXT, TIMESTAMP
 from syncer.wherescape.connections import Connections
 from syncer.wherescape.metadata import Created, MetadataColumn, columns_of, create_metadata
 from syncer.wherescape.repository import Repository
-from syncer.wherescape.written import keep, last
+from syncer.wherescape.written import WRITTEN, Last, keep, last
 from tests.conftest import Site
 from tests.wherescape.red_site import red_site
 from tests.wherescape.stand_in import Red
@@ -40,6 +44,7 @@ BRANCHES = EntityMapping(
 )
 COLUMNS = columns_of(BRANCHES, source_table="gitlab api - branches")
 JIRA = "load_jira_issue"
+OWNER = Owner(mapping="gitlab.branches", environment="default", run="")
 NAMES = [column.name for column in COLUMNS]
 ALL = "lc_col_name, lc_display_name, lc_data_type, lc_src_table, lc_src_column, lc_src_strategy, lc_order"
 
@@ -119,7 +124,7 @@ def test_what_a_person_changed_stays_and_is_told(red: Red) -> None:
     assert found["name"] == ("Name", "O'Brien's", "text", "lower(name)", "Y", "Y") and found["weight"][5] == "Y"
     assert done.kept == ("name (description)", "author_name (display name)", "day (type)")
     assert (done.added, done.changed, done.others) == ((), ("weight",), ("by_hand",))
-    assert str(done).startswith("load_jira_issue: 1 changed (weight); 3 kept as a person has them (name (desc")
+    assert str(done).startswith("load_jira_issue: 1 changed (weight); 3 kept as RED has them (name (desc")
     assert rows(red, "lc_col_name, lc_order")[7:9] == [("raw", 80), ("by_hand", 90)]
 
 
@@ -144,9 +149,9 @@ def test_added_changed_and_vanished_columns_are_told(red: Red) -> None:
 
 
 def test_metadata_of_the_library_of_before_stays_as_its_table_is(red: Red) -> None:
-    """Types and descriptions that differ from ours are those of a table that exists."""
+    """Types, descriptions and sources that differ from ours are those of a table that exists."""
     done = create(red, table="load_gitlab_branch")
-    assert done.kept == ("name (description)",) and "name" not in done.added
+    assert done.kept == ("name (description)", "name (source table)") and "name" not in done.added
     assert rows(red, "lc_transform_code, lc_src_strategy", 102)[1] == ("lower(name)", "Described by hand")
 
 
@@ -166,7 +171,7 @@ def test_an_error_on_the_way_leaves_what_was(red: Red) -> None:
     )
     before = rows(red, "*")
     with pytest.raises(WarehouseError):
-        create(red, [attrs.evolve(column, source_table="other") for column in COLUMNS])
+        create(red, [attrs.evolve(column, source_table="other") for column in COLUMNS], before=COLUMNS)
     assert rows(red, "*") == before
 
 
@@ -223,9 +228,45 @@ def test_flags_follow_a_type_that_is_ours(red: Red) -> None:
     create(red)
     red.rows("UPDATE ws_load_col SET lc_numeric_flag = 'Y' WHERE lc_col_name = 'name'")
     later = [attrs.evolve(column, type_text="text") if column.name == "weight" else column for column in COLUMNS]
-    assert create(red, later, before=COLUMNS).changed == ("weight",)
+    done = create(red, later, before=COLUMNS)
+    assert (done.changed, done.kept) == (("weight",), ())
     found = {row[0]: row[1:] for row in rows(red, "lc_col_name, lc_numeric_flag, lc_attribute_flag")}
     assert found["weight"] == ("N", "Y") and found["name"] == ("Y", "Y")
+
+
+def test_a_flag_that_a_person_set_does_not_follow_the_type(red: Red) -> None:
+    """It is told; one that is as we wrote it follows."""
+    first = [MetadataColumn(name=name, display_name=name, type_text="bigint") for name in ("a", "b")]
+    create(red, first)
+    red.rows("UPDATE ws_load_col SET lc_numeric_flag = 'N', lc_attribute_flag = 'Y' WHERE lc_col_name = 'a'")
+    done = create(red, [attrs.evolve(column, type_text="numeric") for column in first], before=first)
+    assert done.changed == ("a", "b") and done.kept == ("a (numeric flag)", "a (attribute flag)")
+    found = rows(red, "lc_col_name, lc_data_type, lc_numeric_flag, lc_attribute_flag")
+    assert found == [("a", "numeric", "N", "Y"), ("b", "numeric", "Y", "N")]
+
+
+def test_a_source_that_a_person_changed_stays_and_is_told(red: Red) -> None:
+    """As a display name; one that is as we wrote it follows, one that is blank is filled, and the order is ours."""
+    first = [
+        MetadataColumn(name=name, display_name=name, type_text="text", source_table="api", source_column=f"x.{name}")
+        for name in ("a", "b", "c")
+    ]
+    create(red, first)
+    red.rows("UPDATE ws_load_col SET lc_src_table = 'T', lc_src_column = 'C', lc_order = 25 WHERE lc_col_name = 'a'")
+    red.rows("UPDATE ws_load_col SET lc_src_table = NULL, lc_src_column = ' ' WHERE lc_col_name = 'c'")
+    later = [attrs.evolve(column, source_column=f"y.{column.name}") for column in first]
+    done = create(red, later, before=first)
+    assert done.kept == ("a (source table)", "a (source column)") and done.changed == ("b", "c")
+    assert rows(red, "lc_col_name, lc_src_table, lc_src_column, lc_order") == [
+        ("a", "T", "C", 10), ("b", "api", "y.b", 20), ("c", "api", "y.c", 30)
+    ]  # fmt: skip
+
+
+def test_what_other_mappings_have_does_not_vanish(red: Red) -> None:
+    """Though we wrote it, too; whatever the capitals."""
+    create(red)
+    done = create(red, COLUMNS[2:], before=COLUMNS, others={"name"}, deletes_vanished=True)
+    assert (done.deleted, done.vanished, done.others) == (("project_id",), (), ("name",))
 
 
 def test_what_was_written_is_ours_and_a_copy_of_it_is_not(red: Red) -> None:
@@ -286,11 +327,11 @@ def test_what_was_written_is_kept_in_the_warehouse(site: Site) -> None:
     odd = attrs.evolve(COLUMNS[0], comment="it's 😀 {x}")
     warehouse = site.warehouse()
     with warehouse.transaction() as t:
-        assert last(t, "load_jira_issue") == ()
-        keep(t, "load_jira_issue", COLUMNS)
-        keep(t, "LOAD_jira_issue", [odd])
+        assert last(t, "load_jira_issue", OWNER) == Last()
+        keep(t, "load_jira_issue", OWNER, COLUMNS)
+        keep(t, "LOAD_jira_issue", OWNER, [odd])
     with warehouse.transaction() as t:
-        assert last(t, "Load_Jira_Issue") == (odd,)
+        assert last(t, "Load_Jira_Issue", OWNER) == Last((odd,))
     warehouse.close()
 
 
@@ -298,13 +339,31 @@ def test_what_vanished_is_known_until_red_has_it_no_more(site: Site) -> None:
     """Else nobody could have it deleted later; whatever the capitals that RED has."""
     warehouse = site.warehouse()
     with warehouse.transaction() as t:
-        keep(t, "load_jira_issue", COLUMNS[:4])
-        keep(t, "load_jira_issue", COLUMNS[2:3], vanished=["NAME", "project_id", "by_hand"])
-        assert last(t, "load_jira_issue") == (COLUMNS[2], *COLUMNS[:2])
-        keep(t, "load_jira_issue", COLUMNS[1:2], vanished=["project_id"])
-        assert last(t, "load_jira_issue") == (COLUMNS[1], COLUMNS[0])
-        keep(t, "load_jira_issue", COLUMNS[1:2])
-        assert last(t, "load_jira_issue") == (COLUMNS[1],)
+        keep(t, "load_jira_issue", OWNER, COLUMNS[:4])
+        keep(t, "load_jira_issue", OWNER, COLUMNS[2:3], vanished=["NAME", "project_id", "by_hand"])
+        assert last(t, "load_jira_issue", OWNER).own == (COLUMNS[2], *COLUMNS[:2])
+        keep(t, "load_jira_issue", OWNER, COLUMNS[1:2], vanished=["project_id"])
+        assert last(t, "load_jira_issue", OWNER).own == (COLUMNS[1], COLUMNS[0])
+        keep(t, "load_jira_issue", OWNER, COLUMNS[1:2])
+        assert last(t, "load_jira_issue", OWNER).own == (COLUMNS[1],)
+    warehouse.close()
+
+
+def test_what_each_mapping_and_environment_wrote_is_kept_apart(site: Site) -> None:
+    """Who writes anew leaves what others wrote; what was kept before that is of the mapping that its source names."""
+    other, there = attrs.evolve(OWNER, mapping="gitlab.tags"), attrs.evolve(OWNER, environment="voys")
+    first = [attrs.evolve(column, source_table=OWNER.mapping) for column in COLUMNS[:2]]
+    warehouse = site.warehouse()
+    with warehouse.transaction() as t:
+        ensure(t, WRITTEN)
+        t.run(sql.insert(WRITTEN), ["load_x", json.dumps([attrs.asdict(column) for column in first])])
+        assert last(t, "load_x", other) == Last((), tuple(first))
+        keep(t, "load_x", other, COLUMNS[2:4])
+        assert last(t, "load_x", OWNER) == Last(tuple(first), COLUMNS[2:4])
+        keep(t, "load_x", OWNER, first[:1], vanished=["name"])
+        keep(t, "load_x", there, COLUMNS[4:5])
+        assert last(t, "load_x", OWNER) == Last(tuple(first), (COLUMNS[4], *COLUMNS[2:4]))
+        assert last(t, "load_x", there).own == COLUMNS[4:5] and last(t, "load_x", other).own == COLUMNS[2:4]
     warehouse.close()
 
 
