@@ -481,8 +481,10 @@ class _Verb:
         pulled = self._new(mapping)
         failed = attrs.evolve(pulled, status=journal.FAILED, error=str(error))
         now = self.doors.clock.now()
+        owner = marks.Owner(mapping=mapping.name, environment=failed.environment, run=failed.run)
         with self._with_state() as t:
-            journal.insert(t, failed, verb="pull", now=now)
+            if self.request.landing is not None or not landings.host_table(t, owner):
+                journal.insert(t, failed, verb="pull", now=now)
         self.warehouse.rest(waiting=True)
         return self._told(self._explained(failed, error))
 

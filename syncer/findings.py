@@ -40,8 +40,9 @@ class Unseen:
 
     def hides(self, key: str) -> bool:
         """Tell whether a finding is one of this part."""
-        is_of_beginning = bool(self.beginning) and key.startswith(self.beginning)
-        return key == self.key or is_of_beginning or (bool(self.within) and self.within in key)
+        named = key.casefold()  # a host may write a name in other capitals than the warehouse
+        is_of_beginning = bool(self.beginning) and named.startswith(self.beginning.casefold())
+        return key == self.key or is_of_beginning or (bool(self.within) and self.within.casefold() in named)
 
 
 @attrs.frozen(kw_only=True)

@@ -70,7 +70,11 @@ class Fitted:
         def end(t: Transaction, now: dt.datetime) -> Ended:
             ended = self.landing.fill(t, self, context, now=now)
             before = landings.filled_before(t, context.owner, self.landing.told)
-            notes = (*self.newly_filled(before), *tell(t, self, pulled=pulled, now=now), *ended.notes)
+            notes = (
+                *self.newly_filled(before, is_full=context.is_full),
+                *tell(t, self, pulled=pulled, now=now),
+                *ended.notes,
+            )
             landings.note_filled(t, context.owner, self.filled)
             end_old(t, context, outdated=context.started - reoffer)
             return attrs.evolve(ended, notes=notes)
@@ -96,7 +100,7 @@ class Fitted:
         """The load table's columns that fields fill."""
         return [column.name for column, source, _ in self.sources if source is not None]
 
-    def newly_filled(self, before: Collection[str]) -> tuple[str, ...]:
+    def newly_filled(self, before: Collection[str], *, is_full: bool) -> tuple[str, ...]:
         """
         Return a note of the load table's columns that the last pull did not fill: *before* are those that it did.
 
@@ -106,7 +110,7 @@ class Fitted:
         if not names or not before:
             return ()
         what = f"{_counted(len(names), 'column')} of {self.landing.told} filled from now on"
-        return (f"{what}: {_some(names)}; pull(full=True) fills old rows, too",)
+        return (f"{what}: {_some(names)}{'' if is_full else '; pull(full=True) fills old rows, too'}",)
 
 
 @attrs.frozen(kw_only=True)

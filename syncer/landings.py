@@ -111,15 +111,22 @@ class OfHost(UsageError):
     """Host scripts pull the mapping: nothing was tried, and no run is written down, which `confirm` would look at."""
 
 
+def host_table(t: Transaction, owner: Owner) -> str:
+    """Return the load table that a host's scripts pull this mapping into, with its schema; "" where none do."""
+    if not t.columns(LANDINGS):
+        return ""
+    query = f"SELECT load_table FROM {sql.table_name(LANDINGS)} WHERE mapping = ? AND environment = ?"
+    rows = t.rows(sql.statement(query), [owner.mapping, owner.environment])
+    return str(rows[0][0]) if rows else ""
+
+
 def refuse_ours(t: Transaction, owner: Owner) -> None:
     """
     Raise OfHost where a host's scripts pull this mapping: what a pull into a table of ours did would be offered to
     nobody, and it would count as a time that the host's offers were put back.
     """
-    if not t.columns(LANDINGS):
-        return
-    query = f"SELECT load_table FROM {sql.table_name(LANDINGS)} WHERE mapping = ? AND environment = ?"
-    for (table,) in t.rows(sql.statement(query), [owner.mapping, owner.environment]):
+    table = host_table(t, owner)
+    if table:
         raise OfHost(
             f"{owner.mapping} of the environment {owner.environment} is pulled into {table} by host scripts; a pull "
             "into a table of syncer's own would take from their load table what changed.",

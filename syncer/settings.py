@@ -29,6 +29,7 @@ KEEP_DAYS, KEEP_RUNS_DAYS = 90, 400
 NOTIFY_S = 10.0
 ZERO, STATUS = "zero", "status"  # what a host script of WhereScape RED leaves with: `[wherescape] exit_code`
 FRESH_S, SETTLE_S = 60.0, 60.0  # `[push] fresh_s` and `settle_s` where the site says nothing
+_SECRETS = ("token", "hash_key", "password", "webhook")  # settings that hold one
 _OF_ENVIRONMENT = re.compile(r"SYNCER_[A-Z0-9_]*?[A-Z0-9]__([A-Z][A-Z0-9_]*)_(?:URL|TOKEN|USER)")
 
 
@@ -394,3 +395,18 @@ def load(
         variables=given,
         tables=tables,
     )
+
+
+def secrets_in(tables: Mapping[str, Any]) -> set[str]:
+    """
+    Find what must never be shown in the tables of `syncer.toml`: tokens, keys, passwords and webhooks, at any depth.
+
+    Names in tables by column (`personal`) are columns, whatever they are called.
+    """
+    found: set[str] = set()
+    for name, value in tables.items():
+        if isinstance(value, Mapping):
+            found |= secrets_in(value) if name != "personal" else set()
+        elif name in _SECRETS and isinstance(value, str):
+            found.add(value)
+    return found

@@ -171,8 +171,10 @@ def test_a_column_that_came_later_is_told_and_a_full_pull_fills_it(site: Site) -
     done = land(site, later)
     assert "1 column of load.load_thing filled from now on: city; pull(full=True) fills old rows, too" in done.notes
     assert not land(site, later).notes
+    site.rows("UPDATE syncer.landings SET filled = '[\"id\"]'")
     say(site, Page(records=[thing(1)]))
-    site.pull(landing=later, mode="full")
+    full = site.pull(landing=later, mode="full")
+    assert any(note.endswith("filled from now on: name, size, updated, city") for note in full.notes), full.notes
     assert rows(site, "id, city") == [(1, "Ulm")]
 
 

@@ -29,7 +29,7 @@ import typer
 
 from syncer.errors import SyncerError, UnknownName, UsageError
 from syncer.reports import documents, terminal
-from syncer.settings import DEFAULT_ENVIRONMENT, Settings, load
+from syncer.settings import DEFAULT_ENVIRONMENT, Settings, load, secrets_in
 
 if TYPE_CHECKING:
     from syncer.reports.progress import Waiting
@@ -42,7 +42,6 @@ _VARIABLE = re.compile(r"(?<!Did you mean )SYNCER_WAREHOUSE(?!_)")
 _PASSWORD = re.compile(r"(?:pwd|password)\s*=\s*([^;}]+)", re.IGNORECASE)
 _OPTION = re.compile(r"\s*(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)(?=\s|$)", re.DOTALL)  # of libpq
 _KINDS = "duckdb:PATH or odbc:CONNECTION STRING"
-_SECRET_KEYS = ("token", "hash_key", "password", "webhook")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -364,13 +363,7 @@ def _secrets_of(settings: Settings) -> set[str]:
     found.add(settings.warehouse_password)
     for text in (settings.warehouse, settings.variables.get("SYNCER_WAREHOUSE", "")):
         found |= _secrets_within(text)
-    tables: list[Any] = [settings.tables]
-    while tables:
-        for key, value in tables.pop().items():
-            if isinstance(value, dict):
-                tables.append(value)
-            elif key in _SECRET_KEYS and isinstance(value, str):
-                found.add(value)
+    found |= secrets_in(settings.tables)
     return {token for token in found if len(token) >= SHORTEST_SECRET}
 
 

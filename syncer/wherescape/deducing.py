@@ -165,10 +165,12 @@ def _beside(table_name: str, mapping: EntityMapping) -> tuple[list[Words], bool]
     all of its words are left but those of the source.
     """
     words = _words(table_name.rpartition(".")[2])
-    fits = sorted(_fits(words, [mapping]), key=lambda fit: (-fit.length, fit.rank))
-    if fits:
-        return list(dict.fromkeys(fit.left for fit in fits)), True
-    return [_without(_without_prefix(words), [_words(mapping.source)])], False
+    bare = _without(_without_prefix(words), [_words(mapping.source)])  # the source may stand anywhere: it is said
+    for each in (words, bare):
+        fits = sorted(_fits(each, [mapping]), key=lambda fit: (-fit.length, fit.rank))
+        if fits:
+            return list(dict.fromkeys(fit.left for fit in fits)), True
+    return [bare], False
 
 
 def _without_entities(words: Words, mappings: Iterable[EntityMapping]) -> Words:

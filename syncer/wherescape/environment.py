@@ -15,7 +15,6 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import attrs
 
@@ -155,17 +154,6 @@ def secrets_of(variables: Mapping[str, str]) -> set[str]:
     found = {value for name, value in variables.items() if name.lower().endswith(ends)}
     harmless = ("url", "user", "username")
     found |= {value for key, value in _configured(variables).items() if key not in harmless}
-    return found - {""}
-
-
-def secrets_in(tables: Mapping[str, Any]) -> set[str]:
-    """Find what must never be shown in `syncer.toml`: what tokens, passwords, webhooks and keys hold, at any depth."""
-    found: set[str] = set()
-    for name, value in tables.items():
-        if isinstance(value, Mapping):
-            found |= secrets_in(value)
-        elif name.lower().endswith(_SECRET) and isinstance(value, str):
-            found.add(value)
     return found - {""}
 
 

@@ -229,7 +229,7 @@ class Host:
         others_first(self.finish)
         try:
             site = settings.load(variables=self._variables)
-            self.conceal(*environment.secrets_in(site.tables))
+            self.conceal(*settings.secrets_in(site.tables))
             self._exit_code = site.wherescape_exit_code
         except SyncerError as error:
             self.failed(error)

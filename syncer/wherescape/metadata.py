@@ -58,6 +58,7 @@ _FLAGS = {
     "lc_nulls_flag": "nulls flag", "lc_numeric_flag": "numeric flag", "lc_additive_flag": "additive flag",
     "lc_attribute_flag": "attribute flag",
 }  # fmt: skip
+_TRANSFORMATION = "lc_transform_code"  # a person's alone
 _BY_TYPE = ("lc_numeric_flag", "lc_attribute_flag")
 _WRITTEN = ("lc_obj_key", "lc_col_name", *_PERSONS, _OURS, *_FLAGS)
 # Letters that the repository has room for: a server refuses a longer text, and all columns with it.
@@ -160,8 +161,8 @@ def create_metadata(
 
     before: the columns that the last run wrote, where somebody kept them: what a person did not change follows then.
     others: names of columns that other mappings have in this table, in small letters: they do not vanish.
-    deletes_vanished: delete those of before that are no longer among the columns. What is in neither is somebody
-    else's, whatever its source: who copies a column in RED copies that, too.
+    deletes_vanished: delete those of before that are no longer among the columns, but for what a person changed. What
+    is in neither is somebody else's, whatever its source: who copies a column in RED copies that, too.
 
     Raises: UsageError: no columns, one twice, or no such load table: nothing was written; WarehouseError: the
     repository refused, and kept nothing.
@@ -176,7 +177,11 @@ def create_metadata(
         done = _compared(wanted, there, earlier, writer)
         gone = [row for name, row in there.items() if name not in wanted]
         ours = [row for row in gone if row["lc_col_name"].lower() in earlier.keys() - set(others)]
-        deleted = ours if deletes_vanished else []
+        deleted = []
+        for row in ours if deletes_vanished else ():
+            changed = _persons_of(row, earlier[row["lc_col_name"].lower()])
+            done["kept"] += [f"{row['lc_col_name']} ({what})" for what in changed]
+            deleted += [] if changed else [row]
         for row in deleted:
             writer.delete(row)
         _put_behind([row for row in gone if row not in deleted], wanted, writer)
@@ -203,7 +208,7 @@ class _Writer:
 
     def rows(self) -> dict[str, Row]:
         """Return what is there, by column name in small letters; of two that differ by capitals the first."""
-        names = _WRITTEN[1:]
+        names = (*_WRITTEN[1:], _TRANSFORMATION)
         found = self.meta.query(
             f"SELECT {', '.join(names)} FROM {self.table} WHERE lc_obj_key = ? ORDER BY lc_order, lc_col_name",
             [self.key],
@@ -345,6 +350,13 @@ def _changes(row: Row, there: Row, before: Row) -> tuple[Row, list[str]]:
             continue
         changes[column] = row[column]
     return changes, kept
+
+
+def _persons_of(there: Row, before: Row) -> list[str]:
+    """Return what of a row that is there a person changed, in words."""
+    words = {**_PERSONS, **_FLAGS}
+    changed = [word for column, word in words.items() if _is_persons(text(there[column]), before, column)]
+    return [*changed, *(["transformation"] if text(there[_TRANSFORMATION]) else [])]
 
 
 def _is_persons(now: str, before: Row, column: str) -> bool:

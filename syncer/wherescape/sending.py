@@ -142,11 +142,14 @@ def _with_relation(found: Meant, here: Sitting) -> Settings:
     if relation and _is_same(str(relation), own):
         return settings  # in the capitals that the site wrote: the host's may be others than the warehouse's
     if relation:
+        by_account = f'set it for the account that it is of: relation in ["{name}".environments.{found.environment}].'
+        is_query = lacking.table_of(relation) is None
         raise UsageError(
-            f"{name} has the relation {lacking.shown(relation)} in syncer.toml for all accounts, and this host script "
-            f"is of {own}.",
-            hint="Leave it out: a host script sends the rows of its own table. Or set it for the account that it is "
-            f'of: relation in ["{name}".environments.{found.environment}].',
+            f"{name} has {'a query' if is_query else relation} as its relation in syncer.toml for all accounts, and "
+            f"this host script is of {own}.",
+            hint=f"{by_account[0].upper()}{by_account[1:]}"
+            if is_query
+            else f"Leave it out: a host script sends the rows of its own table. Or {by_account}",
         )
     return attrs.evolve(settings, tables={**settings.tables, name: {**table, "relation": own}})
 
@@ -226,7 +229,8 @@ def _told(here: Sitting, done: Plan | Pushed, call: str) -> Plan | Pushed:
 def _report_told(here: Sitting, report: Report, notes: tuple[str, ...]) -> None:
     """Count what a report found: new findings are a warning, once."""
     news = tuple(line.text for line in report.new)
-    more = f" (the first: {news[0]})" if news else ""
+    first = next(iter((*notes, *news)), "")  # a note says why RED's own word was not enough to look
+    more = f" (the first: {first})" if news else ""
     here.ended(report.exit_code, f"{report.operation}: {report.told}{more}", details=(*notes, *report.notes, *news))
 
 

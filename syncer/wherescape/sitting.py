@@ -158,16 +158,15 @@ def meant_by(here: Sitting, name: str, environment: str, *, verb: str = deducing
     check_texts(name=name, environment=environment)
     site_settings = settings_module.load()
     known = list(mappings.known(folders=site_settings.folders, objects=site_settings.objects(is_every=True)).values())
-    if verb == deducing.PUSH:
-        known = [each for each in known if each.outbound is not None]
     if name:
         found = mapping_named(name, site_settings)
         account = environment or _account_of(here, site_settings, found, known, verb)
     else:
         here.red.require("load_table")
+        meant = known if verb == deducing.PULL else [each for each in known if each.outbound is not None]
         given = ([environment], dict[str, str]())
-        environments, absent = given if environment else _environments(here, site_settings, known)
-        found, account = deducing.deduce(here.red.load_table, known, environments, absent=absent, verb=verb)
+        environments, absent = given if environment else _environments(here, site_settings, meant)
+        found, account = deducing.deduce(here.red.load_table, meant, environments, absent=absent, verb=verb)
         account = environment or account
     settings = here.settings(found.source, account)
     return Meant(mapping=settings.applied_to(found), environment=account, settings=settings)

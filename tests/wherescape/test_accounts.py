@@ -118,6 +118,9 @@ def test_a_word_of_another_entity_is_no_account(host: RedSite, portal: dict[str,
     assert ended.status == "-2" and line in ended.out, ended
     assert "1 updated" in host.run(line, "stage_company_contact", **portal).message
     assert written(host) == [("default", "of stage_company_contact")]
+    host.rows("CREATE TABLE stage.stage_company_owner AS SELECT * FROM stage.stage_company_contact")
+    ended = host.run('wherescape.push("hubspot.companies", dry_run=True)', "stage_company_owner", **portal)
+    assert ended.status == "1", ended.out + "; owners only come in, and are an entity all the same"
 
 
 def pulled(host: RedSite, script: str, table: str, where: dict[str, str]) -> tuple[str, str]:
@@ -147,7 +150,9 @@ def test_a_pull_that_says_its_mapping_reads_the_account_of_its_table(
     assert status in ("1", "-1") and found == account
 
 
-@pytest.mark.parametrize("table", ["load_hubspot_acme_companies", "load_voys_customers"])
+@pytest.mark.parametrize(
+    "table", ["load_hubspot_acme_companies", "load_companies_hubspot_acme", "load_voys_customers"]
+)
 def test_a_pull_of_which_nobody_knows_the_account_is_refused(
     host: RedSite, portal: dict[str, str], table: str
 ) -> None:

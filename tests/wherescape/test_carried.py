@@ -193,6 +193,8 @@ def test_a_pull_elsewhere_is_refused_and_takes_nothing(host: RedSite) -> None:
     host.sandbox.clock.advance(600)
     elsewhere = host.run("import syncer\nprint(syncer.pull('jira.issues'))", **where)
     assert f"is pulled into load.{ISSUES} by host scripts" in elsewhere.err and elsewhere.code == 1, elsewhere
+    wrong = host.run("import syncer\nprint(syncer.pull('jira.issues'))", **{**where, "SYNCER_JIRA_TOKEN": "wrong"})
+    assert wrong.code == 1 and "401" in wrong.out + wrong.err, wrong
     assert host.rows("SELECT COUNT(*) FROM syncer.runs WHERE status = 'failed'") == [(0,)], "nothing was tried"
     (host.folder / "syncer.toml").unlink()
     assert host.run("wherescape.confirm()").message == f"confirmed: 40 rows of load.{ISSUES}"

@@ -83,6 +83,30 @@ def test_what_another_mapping_wrote_is_not_deleted(host: RedSite) -> None:
     assert "deleted" not in again.message and len(known(host, JIRA)) == len(after), again
 
 
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ("lc_transform_code = 'upper(x)'", "transformation"),
+        ("lc_display_name = 'ours'", "display name"),
+        ("lc_src_table = 'crm'", "source table"),
+    ],
+)
+def test_what_a_person_worked_on_is_not_deleted_when_it_vanishes(host: RedSite, change: str, word: str) -> None:
+    """A field that a site took out of Jira, say: what a person made of its column is told, and stays."""
+    describe(host)
+    for name, now in (("summary", "customfield_1"), ("key", "customfield_2")):
+        host.red.rows("UPDATE ws_load_col SET lc_col_name = ? WHERE lc_col_name = ?", [now, name])
+        renamed = f'replace(columns, \'"name": "{name}"\', \'"name": "{now}"\')'
+        host.rows(f"UPDATE syncer.red_metadata SET columns = {renamed}")
+    host.red.rows(f"UPDATE ws_load_col SET {change} WHERE lc_col_name = 'customfield_1'")
+    told = describe(host, "delete_vanished=True").message
+    assert (
+        f"1 deleted (customfield_2); 1 vanished (customfield_1); 1 kept as RED has them (customfield_1 ({word}))"
+        in told
+    )
+    assert "customfield_1" in known(host, JIRA) and "customfield_2" not in known(host, JIRA)
+
+
 @pytest.mark.parametrize("is_old", [False, True])
 def test_what_another_mapping_fills_is_not_deleted(host: RedSite, is_old: bool) -> None:
     """Also where nothing but its pulls tells: what was written last is all of the one that asks."""

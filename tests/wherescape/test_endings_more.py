@@ -105,6 +105,9 @@ token = "t0ken-1"
 token = "t0ken-2"
 [notify]
 webhook = "https://h00k"
+["jira.issues".personal]
+reset_token = "mask"
+token = "hash"
 """
 
 ENDINGS: dict[str, Ending] = {
@@ -379,9 +382,9 @@ ENDINGS: dict[str, Ending] = {
     ),
     "a secret of syncer.toml, printed and told": Ending(
         script=f"with open('syncer.toml', 'w') as file: file.write({TOML!r})\n{HOST}"
-        "print('t0ken-1', 't0ken-2', 'https://h00k', 'shown')\nhost.message = 'has t0ken-1'",
+        "print('t0ken-1', 't0ken-2', 'https://h00k', 'shown')\nhost.message = 'unmasked hash_total has t0ken-1'",
         is_with_host=False,
-        second="has ***",
+        second="unmasked hash_total has ***",
         stderr=("*** *** *** shown",),
         not_stderr=("t0ken", "h00k"),
     ),

@@ -47,6 +47,19 @@ def test_a_fact_that_cannot_be_counted_is_not_looked_at(host: RedSite) -> None:
     ]
 
 
+def test_a_fact_that_red_has_in_other_capitals_is_the_same(host: RedSite) -> None:
+    """What was found of it stands while nobody can look, and the first thing told is RED's reason."""
+    star(host)
+    for table, column in (("ws_fact_tab", "ft_table_name"), ("ws_obj_object", "oo_name")):
+        host.red.rows(f"UPDATE {table} SET {column} = 'FACT_CALL' WHERE {column} = 'fact_call'")
+    assert "1 finding" in host.run(FACTS).message
+    before = open_findings(host)
+    host.red.rows(LOST.replace("fact_call", "FACT_CALL"))
+    ended = host.run(FACTS)
+    assert ended.status == "-1" and "gone" not in ended.message and before < open_findings(host), ended
+    assert "(the first: FACT_CALL: RED has no target schema" in ended.message, ended
+
+
 def test_facts_none_of_which_can_be_counted_are_told_with_their_reason(host: RedSite) -> None:
     """The remedy is in RED; `syncer.toml` is no place that it was missed in."""
     star(host)
