@@ -59,9 +59,14 @@ def table_of(reference: str) -> Table | None:
     return Table(schema=parts[-2], name=parts[-1], columns=()) if len(parts) > 1 else None
 
 
+def is_query(reference: str) -> bool:
+    """Tell whether a relation is a query, and has no name."""
+    return not relation.read_from(reference).startswith('"')
+
+
 def shown(reference: str) -> str:
     """Call a relation by its name, and a query `the relation`."""
-    return reference.strip() if relation.read_from(reference).startswith('"') else "the relation"
+    return "the relation" if is_query(reference) else reference.strip()
 
 
 def _is_a_pulls(column: str, declared: Iterable[str], shape: Shape) -> bool:

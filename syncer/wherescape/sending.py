@@ -142,14 +142,12 @@ def _with_relation(found: Meant, here: Sitting) -> Settings:
     if relation and _is_same(str(relation), own):
         return settings  # in the capitals that the site wrote: the host's may be others than the warehouse's
     if relation:
-        by_account = f'set it for the account that it is of: relation in ["{name}".environments.{found.environment}].'
-        is_query = lacking.table_of(relation) is None
+        way = f'set it for the account that it is of: relation in ["{name}".environments.{found.environment}].'
+        is_query = lacking.is_query(relation)
         raise UsageError(
             f"{name} has {'a query' if is_query else relation} as its relation in syncer.toml for all accounts, and "
             f"this host script is of {own}.",
-            hint=f"{by_account[0].upper()}{by_account[1:]}"
-            if is_query
-            else f"Leave it out: a host script sends the rows of its own table. Or {by_account}",
+            hint=f"A host script sends the rows of its own table: {'' if is_query else 'leave it out, or '}{way}",
         )
     return attrs.evolve(settings, tables={**settings.tables, name: {**table, "relation": own}})
 

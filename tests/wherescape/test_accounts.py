@@ -70,6 +70,16 @@ def test_a_relation_of_another_table_is_not_sent_in_its_place(host: RedSite, por
         assert its_own.status == "1" and message in its_own.message, its_own
 
 
+def test_a_query_for_all_accounts_is_told_as_one(host: RedSite, portal: dict[str, str]) -> None:
+    """To leave it out would send the whole table, without what the query leaves out."""
+    toml(host, f'["hubspot.companies"]\nadopt = "ours"\nrelation = "SELECT * FROM stage.{STAGE} WHERE name IS NULL"\n')
+    ended = host.run("wherescape.push()", STAGE, **portal)
+    assert ended.status == "-2" and "has a query as its relation" in ended.message, ended
+    said = " ".join(ended.out.split())
+    assert 'relation in ["hubspot.companies".environments.voys]' in said and "leave it out" not in said
+    assert written(host) == []
+
+
 def test_a_relation_of_the_account_is_sent(host: RedSite, portal: dict[str, str]) -> None:
     """A site may have a view of its own for an account; what it set for all accounts does not count then."""
     host.rows(f"CREATE VIEW stage.good AS SELECT hs_object_id, 'of the view' AS name FROM stage.{OTHER}")
