@@ -19,6 +19,7 @@ from syncer.loading import Context
 from syncer.loadtypes import LoadColumn, described
 from syncer.marks import Owner
 from syncer.offers import HAS_VALUES, number, offers_table
+from syncer.shape import ensure
 from syncer.tables import STATE, Column, Table
 from syncer.values import TEXT, TIMESTAMP
 from syncer.warehouses import Transaction
@@ -87,6 +88,23 @@ def label_of(t: Transaction, owner: Owner, told: str) -> str:
 def filled_before(t: Transaction, owner: Owner, told: str) -> list[str]:
     """Return the columns of the load table *told* that the last pull of *owner* filled which ended well."""
     return [str(name) for name in json.loads(_written_down(t, "filled", owner, told) or "[]")]
+
+
+def filled_by_others(t: Transaction, owner: Owner, told: str) -> list[tuple[str, list[str]]]:
+    """
+    Return what else than *owner* fills the load table *told*: each mapping, and the columns that the last of its pulls
+    filled which ended well.
+    """
+    if not t.columns(LANDINGS):
+        return []
+    ensure(t, LANDINGS)  # columns came later
+    query = f"SELECT mapping, environment, filled FROM {sql.table_name(LANDINGS)} WHERE LOWER(load_table) = ?"
+    rows = t.rows(sql.statement(query), [told.lower()])
+    return [
+        (str(mapping), json.loads(filled or "[]"))
+        for mapping, environment, filled in rows
+        if (mapping, environment) != (owner.mapping, owner.environment)
+    ]
 
 
 def note_filled(t: Transaction, owner: Owner, columns: Sequence[str]) -> None:

@@ -113,7 +113,7 @@ def _known(t: Transaction, here: Sitting, found: Meant, owner: Owner, red: tuple
     told = f"{table.schema}.{table.name}"
     last = written.last(t, here.red.load_table, owner)
     others = {column.name.lower() for column in last.others}
-    filled = written.filled_by_others(t, told, owner)
+    filled = landings.filled_by_others(t, owner, told)
     site = found.settings
     every = mappings.known(folders=site.folders, objects=site.objects(is_every=True)) if filled else {}
     for mapping, columns in filled:

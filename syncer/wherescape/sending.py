@@ -225,10 +225,11 @@ def _told(here: Sitting, done: Plan | Pushed, call: str) -> Plan | Pushed:
 
 
 def _report_told(here: Sitting, report: Report, notes: tuple[str, ...]) -> None:
-    """Count what a report found: new findings are a warning, once."""
-    news = tuple(line.text for line in report.new)
-    first = next(iter((*notes, *news)), "")  # a note says why RED's own word was not enough to look
-    more = f" (the first: {first})" if news else ""
+    """Count what a report found: new findings are a warning, once. *notes*: what RED knows too little of, and why."""
+    news, more = tuple(line.text for line in report.new), ""
+    if news:
+        beginning = f"{report.new[0].key}: "
+        more = f" (the first: {next((note for note in notes if note.startswith(beginning)), news[0])})"
     here.ended(report.exit_code, f"{report.operation}: {report.told}{more}", details=(*notes, *report.notes, *news))
 
 

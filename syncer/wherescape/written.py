@@ -18,7 +18,6 @@ from typing import Any
 import attrs
 
 from syncer import sql
-from syncer.landings import LANDINGS
 from syncer.marks import Owner
 from syncer.shape import ensure
 from syncer.tables import STATE, Column, Table
@@ -82,23 +81,6 @@ def keep(
     kept = json.dumps([*stamped, *(each for each in before if each not in own)], ensure_ascii=False)
     if not t.run(sql.update_one(WRITTEN), [kept, load_table.lower()]):
         t.run(sql.insert(WRITTEN), [load_table.lower(), kept])
-
-
-def filled_by_others(t: Transaction, table: str, owner: Owner) -> list[tuple[str, list[str]]]:
-    """
-    Return what else pulls fill a load table with, by `syncer.landings`: each mapping, and the columns that the last of
-    its pulls filled which ended well. table: with its schema.
-    """
-    if not t.columns(LANDINGS):
-        return []
-    ensure(t, LANDINGS)  # columns came later
-    query = f"SELECT mapping, environment, filled FROM {sql.table_name(LANDINGS)} WHERE LOWER(load_table) = ?"
-    rows = t.rows(sql.statement(query), [table.lower()])
-    return [
-        (str(mapping), json.loads(filled or "[]"))
-        for mapping, environment, filled in rows
-        if (mapping, environment) != (owner.mapping, owner.environment)
-    ]
 
 
 def _listed(t: Transaction, load_table: str) -> list[dict[str, Any]]:

@@ -58,6 +58,9 @@ def test_a_fact_that_red_has_in_other_capitals_is_the_same(host: RedSite) -> Non
     ended = host.run(FACTS)
     assert ended.status == "-1" and "gone" not in ended.message and before < open_findings(host), ended
     assert "(the first: FACT_CALL: RED has no target schema" in ended.message, ended
+    host.rows("DROP TABLE star.fact_without_dimension")
+    ended = host.run(FACTS)
+    assert "(the first: star.fact_without_dimension" in ended.message, "what is new, and not what was told before"
 
 
 def test_facts_none_of_which_can_be_counted_are_told_with_their_reason(host: RedSite) -> None:
